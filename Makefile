@@ -1,0 +1,52 @@
+# `make` alone lists the targets.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test unit browser check format proofs bench screenshots clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(VENV)/runtime: requirements.txt
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/develop: requirements.txt requirements-dev.txt
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $(VENV)/runtime $@
+
+run: $(VENV)/runtime ## create the environment if needed, start the app, print its address
+	$(BIN)/python -m streamlit run app.py
+
+test: check unit browser ## lint, types, unit tests, then the browser's
+
+unit: $(VENV)/develop ## all tests that need no browser
+	$(BIN)/python -m pytest -m "not browser" -n 2
+
+browser: $(VENV)/develop ## the facts only a browser can tell (skips with the reason when there is none)
+	$(BIN)/python -m pytest -m browser -rs
+
+check: $(VENV)/develop ## format, lint, types
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+
+format: $(VENV)/develop ## rewrite the files as `make check` wants them
+	$(BIN)/python -m ruff format .
+	$(BIN)/python -m ruff check --fix .
+
+proofs: $(VENV)/runtime ## every sentence of every answer with its number, measured now
+	$(BIN)/python -m core all
+
+bench: $(VENV)/develop ## slider to repaint, cold start, memory, beside a bare Streamlit page
+	$(BIN)/python -m tests.bench
+
+screenshots: $(VENV)/develop ## every page at 1440 and 390 px, light and dark, into screenshots/
+	$(BIN)/python -m tests.screenshots
+
+clean: ## remove the environment and the caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis screenshots

@@ -1,0 +1,96 @@
+"""Scaled dot-product attention, in the pieces that the lessons take apart."""
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+Divisor = Literal["none", "sqrt", "d_k"]
+
+
+def divide_by(divisor: Divisor, d_k: int) -> float:
+    r"""The number by which logits are divided: $1$, $\sqrt{d_k}$ or $d_k$.
+
+    >>> [divide_by(d, 64) for d in ("none", "sqrt", "d_k")]
+    [1.0, 8.0, 64.0]
+    """
+    return {"none": 1.0, "sqrt": math.sqrt(d_k), "d_k": float(d_k)}[divisor]
+
+
+def logits(
+    query: Float[Tensor, "*b q d_k"], key: Float[Tensor, "*b k d_k"], divisor: Divisor = "sqrt"
+) -> Float[Tensor, "*b q k"]:
+    r"""$S = QK^\top / \sqrt{d_k}$
+
+    Shapes: query `[..., q, d_k]`, key `[..., k, d_k]` → `[..., q, k]`; row = query, column = key.
+    Raises RuntimeError if the widths differ.
+
+    Vaswani et al. 2017, equation 1, arXiv 1706.03762
+    """
+    return query @ key.mT / divide_by(divisor, query.shape[-1])
+
+
+def softmax(logits: Float[Tensor, "*b k"]) -> Float[Tensor, "*b k"]:
+    r"""$p_j = e^{s_j - m} \big/ \sum_i e^{s_i - m}$ with $m = \max_i s_i$
+
+    Shapes: `[..., k]` → `[..., k]`, over the last axis. The maximum is subtracted against overflow; it changes
+    nothing else. A row of only −∞ has no maximum to subtract and gives NaN, as in torch.
+
+    Bridle 1990; the shift is Blanchard, Higham and Higham 2021, equation 1.3
+    """
+    shifted = (logits - logits.amax(-1, keepdim=True)).exp()
+    return shifted / shifted.sum(-1, keepdim=True)
+
+
+def masked(
+    logits: Float[Tensor, "*b q k"], visible: Bool[Tensor, "*#b q k"] | None
+) -> Float[Tensor, "*b q k"]:
+    r"""$s_{ij} \leftarrow -\infty$ where query $i$ must not see key $j$
+
+    `visible` is True where looking is *allowed*, as in torch's `scaled_dot_product_attention`
+    (`nn.MultiheadAttention` has it the other way round). None leaves the logits as they are.
+
+    Vaswani et al. 2017, §3.2.3, arXiv 1706.03762
+    """
+    return logits if visible is None else logits.masked_fill(~visible, -torch.inf)
+
+
+def attention(
+    query: Float[Tensor, "*b q d_k"],
+    key: Float[Tensor, "*b k d_k"],
+    value: Float[Tensor, "*b k v"],
+    visible: Bool[Tensor, "*#b q k"] | None = None,
+    divisor: Divisor = "sqrt",
+) -> Float[Tensor, "*b q v"]:
+    r"""$\mathrm{Attention}(Q, K, V) = \mathrm{softmax}(QK^\top / \sqrt{d_k})\, V$
+
+    Shapes: query `[..., q, d_k]`, key `[..., k, d_k]`, value `[..., k, v]` → `[..., q, v]`.
+    A query that sees no key gives NaN here; libraries differ (see the lesson on masking).
+
+    Vaswani et al. 2017, equation 1, arXiv 1706.03762
+    """
+    return softmax(masked(logits(query, key, divisor), visible)) @ value
+
+
+def softmax_jacobian_norm(weights: Float[Tensor, "*b k"]) -> Float[Tensor, "*b"]:
+    r"""$\lVert J \rVert_F$ of $J = \mathrm{diag}(p) - pp^\top$, by $\lVert J \rVert_F^2 = s_2 - 2 s_3 + s_2^2$, $s_m = \sum_i p_i^m$
+
+    Shapes: `[..., k]` → `[...]`. Zero for a one-hot row; $\sqrt{k-1}/k$ for a uniform one.
+
+    The derivative of the softmax; the closed form of its Frobenius norm follows by expanding the square.
+    """
+    s2 = weights.square().sum(-1)
+    s3 = weights.pow(3).sum(-1)
+    return (s2 - 2 * s3 + s2.square()).clamp_min(0).sqrt()
+
+
+def entropy(weights: Float[Tensor, "*b k"]) -> Float[Tensor, "*b"]:
+    r"""$H(p) = -\sum_i p_i \ln p_i$ in nats, with $0 \ln 0 = 0$
+
+    Shapes: `[..., k]` → `[...]`. At most $\ln k$, for a uniform row.
+
+    Shannon 1948, §6
+    """
+    return -torch.special.xlogy(weights, weights).sum(-1)
