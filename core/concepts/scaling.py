@@ -1,5 +1,6 @@
 """Question 2: why are the attention logits divided by √d_k?"""
 
+import itertools
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -44,7 +45,7 @@ def dot_products(n_keys: int, distribution: Distribution, seed: int) -> Float[Te
     query = draw(distribution, SETS, QUERIES, WIDTHS[-1], generator=g)
     key = draw(distribution, SETS, n_keys, WIDTHS[-1], generator=g)
     edges = (0, *WIDTHS)
-    steps = [query[..., a:b] @ key[..., a:b].mT for a, b in zip(edges, edges[1:], strict=False)]
+    steps = [query[..., a:b] @ key[..., a:b].mT for a, b in itertools.pairwise(edges)]
     return torch.stack(steps).cumsum(0).flatten(1, 2)
 
 
@@ -341,6 +342,7 @@ concept.reads(
 
 @concept.writes(
     """
+import itertools
 import math
 import torch
 

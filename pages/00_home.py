@@ -1,0 +1,85 @@
+"""The front door: what this is, one figure to drag, and the twenty questions."""
+
+import streamlit as st
+
+from core.course import topics
+from core.syllabus import Theme, Topic
+from ui import nav
+
+nav.ensure()
+
+st.title("Transformer Twenty", anchor=False)
+st.markdown(
+    "##### Twenty interview questions about Transformers, each answered by an experiment that PyTorch runs while you "
+    "watch, and every sentence backed by a number measured just now, or by a source."
+)
+
+asked = st.text_input(
+    "Find a question", key="find", placeholder="mask, variance, position …", max_chars=60
+)
+
+
+def card(topic: Topic) -> None:
+    path = nav.page_of(topic)
+    with st.container(border=True, height="stretch"):
+        if path:
+            st.page_link(path, label=f"**{topic.number} · {topic.title}**")
+            st.markdown(topic.question)
+        else:
+            st.markdown(f":gray[**{topic.number} · {topic.title}**]")
+            st.markdown(f":gray[{topic.question}]")
+            st.caption("No lesson yet")
+
+
+def matches(topic: Topic) -> bool:
+    return all(
+        word in f"{topic.number} {topic.title} {topic.question} {topic.theme}".casefold()
+        for word in asked.casefold().split()
+    )
+
+
+figure_place = st.container()
+found = [topic for topic in topics() if matches(topic)]
+if not found:
+    st.info("No question has these words. Try one of: mask, key, norm, position, parameter.")
+for theme in Theme:
+    row = [topic for topic in found if topic.theme is theme]
+    if row:
+        st.subheader(str(theme), anchor=False)
+        for start in range(0, len(row), 3):
+            for column, topic in zip(st.columns(3), row[start : start + 3], strict=False):
+                with column:
+                    card(topic)
+
+# Last in the script, though not on the page: the questions are painted before PyTorch is imported.
+with figure_place:
+    from core.concepts import scaling
+    from ui import figures
+    from ui.figures import Series
+    from ui.palette import WITH, WITHOUT
+    from ui.sweep import Frame, sweep
+
+    def frames() -> list[Frame]:
+        without, scaled = scaling.attend("none"), scaling.attend("sqrt")
+        row = 3
+        out = []
+        for i, d_k in enumerate(scaling.WIDTHS):
+            out.append(
+                Frame(
+                    (
+                        figures.bars(
+                            [
+                                Series("softmax(q·k)", without.weights[i, row, :24], WITHOUT),
+                                Series("softmax(q·k / √d_k)", scaled.weights[i, row, :24], WITH),
+                            ],
+                            labels=[str(k) for k in range(24)], title="One query looks at 64 keys: how much weight the first 24 get",
+                            x_title="key: who is asked", y_title="attention weight", y_range=(0, 1), height=300,
+                        ),
+                    ),
+                    f"At width {d_k} the average row gives {without.largest[i]:.0%} of its weight to one key, and "
+                    f"{scaled.largest[i]:.0%} with the factor of question 2. The difference is one division.",
+                )
+            )  # fmt: skip
+        return out
+
+    sweep("home_d_k", "Drag the width d_k", scaling.WIDTHS, frames, default=64)

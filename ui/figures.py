@@ -1,0 +1,311 @@
+"""A vocabulary of charts: named tensors in, a Plotly figure out. Pure: no Streamlit, no state, input untouched.
+
+A chart states its title (what is shown), both axis titles with units, and colours by role (`ui.palette`). Fonts,
+background and the dark twins of the colours are filled in by the browser, which knows the theme.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from ui import palette
+from ui.palette import CATEGORIES, SIGNED, WEIGHTS, faded
+
+Array = Any  # a tensor, an array or a sequence of numbers
+
+ROWS_ASK = "query: who asks"
+COLUMNS_ARE_ASKED = "key: who is asked"
+
+
+def numbers(values: Array) -> np.ndarray:
+    """float32, since the browser draws nothing finer and lists are forty times slower in Plotly."""
+    return np.array(values, dtype=np.float32)
+
+
+def _figure(title: str, x: str, y: str, height: int = 320, **layout: Any) -> go.Figure:
+    return go.Figure(
+        layout={
+            "template": "none",
+            "title": {"text": title},
+            "xaxis": {"title": {"text": x}, "automargin": True, "zeroline": False},
+            "yaxis": {"title": {"text": y}, "automargin": True, "zeroline": False},
+            "height": height,
+            "margin": {"l": 10, "r": 12, "t": 34, "b": 10},
+            "legend": {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"},
+            "hovermode": "closest",
+            "bargap": 0.08,
+            **layout,
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line, set of bars or histogram: a name, its numbers and the role of its colour."""
+
+    name: str
+    y: Array
+    colour: str = ""
+    dash: str = "solid"
+    x: Array | None = None
+    markers: bool = False
+    width: float = 2.5
+
+
+def _colour(series: Series, index: int) -> str:
+    return series.colour or CATEGORIES[index % len(CATEGORIES)]
+
+
+def lines(
+    series: Sequence[Series],
+    *,
+    x: Array,
+    title: str,
+    x_title: str,
+    y_title: str,
+    log_x: bool = False,
+    log_y: bool = False,
+    x_range: tuple[float, float] | None = None,
+    y_range: tuple[float, float] | None = None,
+    marks: Mapping[str, tuple[float, str]] | None = None,
+    height: int = 340,
+) -> go.Figure:
+    """Lines over a common axis. `marks` are labelled vertical rules: name → (position, colour role).
+
+    Ranges are in the axis' own units, also for logarithmic axes.
+    """
+    figure = _figure(title, x_title, y_title, height)
+    for i, one in enumerate(series):
+        colour = _colour(one, i)
+        figure.add_scatter(
+            x=numbers(x if one.x is None else one.x),
+            y=numbers(one.y),
+            name=one.name,
+            mode="lines+markers" if one.markers else "lines",
+            line={"color": colour, "width": one.width, "dash": one.dash},
+            marker={"color": colour, "size": 7},
+        )
+    figure.update_layout(showlegend=len(series) > 1)
+    _axis(figure, "xaxis", log_x, x_range)
+    _axis(figure, "yaxis", log_y, y_range)
+    for i, (name, (position, colour)) in enumerate((marks or {}).items()):
+        _mark(figure, name, position, colour, log_x, row=i)
+    return figure
+
+
+def _axis(figure: go.Figure, axis: str, log: bool, limits: tuple[float, float] | None) -> None:
+    update: dict[str, Any] = {"type": "log", "exponentformat": "power", "dtick": 1} if log else {}
+    if limits:
+        update["range"] = [float(np.log10(v)) for v in limits] if log else list(limits)
+    figure.update_layout({axis: update})
+
+
+def _mark(figure: go.Figure, name: str, position: float, colour: str, log: bool, row: int) -> None:
+    """A vertical rule with its name on top; names of neighbouring rules stand on different heights."""
+    place = float(np.log10(position)) if log else position
+    figure.add_shape(
+        type="line",
+        x0=position,
+        x1=position,
+        y0=0,
+        y1=1,
+        yref="paper",
+        line={"color": colour, "width": 2, "dash": "dot"},
+    )
+    figure.add_annotation(
+        x=place, y=1 - 0.09 * row, yref="paper", yanchor="top", xanchor="left", xshift=4, showarrow=False,
+        text=name, font={"color": colour},
+    )  # fmt: skip
+
+
+def bars(
+    series: Sequence[Series],
+    *,
+    labels: Sequence[str],
+    title: str,
+    x_title: str,
+    y_title: str,
+    y_range: tuple[float, float] | None = None,
+    log_y: bool = False,
+    stacked: bool = False,
+    height: int = 320,
+) -> go.Figure:
+    """Bars side by side (or stacked), one group per label."""
+    figure = _figure(title, x_title, y_title, height, barmode="stack" if stacked else "group")
+    for i, one in enumerate(series):
+        figure.add_bar(
+            x=list(labels), y=numbers(one.y), name=one.name, marker={"color": _colour(one, i)}
+        )
+    figure.update_layout(showlegend=len(series) > 1, xaxis={"type": "category"})
+    _axis(figure, "yaxis", log_y, y_range)
+    return figure
+
+
+def histogram(
+    series: Sequence[Series],
+    *,
+    limits: tuple[float, float],
+    title: str,
+    x_title: str,
+    bins: int = 60,
+    y_range: tuple[float, float] | None = None,
+    y_title: str = "share per bin",
+    marks: Mapping[str, tuple[float, str]] | None = None,
+    height: int = 320,
+) -> go.Figure:
+    """Histograms over the same bins, drawn as filled steps so that one does not hide the other.
+
+    The shares are counted here, over *all* values: what lies outside `limits` is not drawn but still in the
+    denominator, so heights can be compared.
+    """
+    figure = _figure(title, x_title, y_title, height)
+    edges = np.linspace(*limits, bins + 1, dtype=np.float32)
+    for i, one in enumerate(series):
+        values = numbers(one.y).ravel()
+        counts, _ = np.histogram(values, edges)
+        share = numbers(counts / max(values.size, 1))
+        colour = _colour(one, i)
+        figure.add_scatter(
+            x=edges,
+            y=np.append(share, share[-1:]),
+            name=one.name,
+            mode="lines",
+            line={"color": colour, "width": 2, "shape": "hv", "dash": one.dash},
+            fill="tozeroy",
+            fillcolor=faded(colour, 0.25),
+        )
+    figure.update_layout(showlegend=len(series) > 1, xaxis={"range": list(limits)})
+    if y_range:
+        figure.update_layout(yaxis={"range": list(y_range)})
+    for i, (name, (position, colour)) in enumerate((marks or {}).items()):
+        _mark(figure, name, position, colour, False, row=i)
+    return figure
+
+
+def heatmap(
+    z: Array,
+    *,
+    title: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    row_title: str = ROWS_ASK,
+    column_title: str = COLUMNS_ARE_ASKED,
+    colours: list = WEIGHTS,
+    limits: tuple[float, float] | None = None,
+    hatched: Array | None = None,
+    hatch_name: str = "masked",
+    chosen_row: int | None = None,
+    text: bool = False,
+    unit: str = "",
+    height: int = 340,
+) -> go.Figure:
+    """A matrix, row 0 on top. Hatched cells are crossed out in grey: they have no value, not a small one.
+
+    `chosen_row` is framed. With `text`, the numbers stand in the cells. Labels may repeat: cells are placed by index.
+    """
+    values = numbers(z)
+    low, high = limits or (float(np.nanmin(values)), float(np.nanmax(values)))
+    if colours is SIGNED:
+        high = max(abs(low), abs(high)) or 1.0
+        low = -high
+    crossed = np.zeros(values.shape, bool) if hatched is None else np.array(hatched, dtype=bool)
+    shown = np.where(crossed, np.nan, values)
+    figure = _figure(title, column_title, row_title, height)
+    figure.add_heatmap(
+        z=shown,
+        zmin=low,
+        zmax=high,
+        colorscale=colours,
+        xgap=1,
+        ygap=1,
+        hoverongaps=False,
+        customdata=numbers(values),
+        hovertemplate=f"row %{{y}}, column %{{x}}: %{{z:.4g}}{unit}<extra></extra>",
+        colorbar={"thickness": 10, "outlinewidth": 0, "len": 0.9, "x": 1.02},
+        texttemplate="%{z:.2f}" if text else None,
+        textfont={"size": 12},
+    )
+    if hatched is not None:
+        r, c = np.nonzero(crossed)
+        figure.add_scatter(
+            x=numbers(c),
+            y=numbers(r),
+            mode="markers",
+            name=hatch_name,
+            marker={
+                "symbol": "x-thin",
+                "size": 11,
+                "color": palette.MASKED,
+                "line": {"width": 1.6, "color": palette.MASKED},
+            },
+            hovertemplate=f"{hatch_name}<extra></extra>",
+        )
+    _ticks(figure, "xaxis", columns, values.shape[1])
+    _ticks(figure, "yaxis", rows, values.shape[0])
+    figure.update_layout(yaxis={"autorange": "reversed"}, showlegend=False)
+    if chosen_row is not None:
+        figure.add_shape(
+            type="rect", x0=-0.5, x1=values.shape[1] - 0.5, y0=chosen_row - 0.5, y1=chosen_row + 0.5,
+            line={"color": palette.QUERY, "width": 3},
+        )  # fmt: skip
+    return figure
+
+
+def _ticks(figure: go.Figure, axis: str, labels: Sequence[str], n: int) -> None:
+    every = max(1, -(-n // 24))
+    figure.update_layout(
+        {
+            axis: {
+                "tickvals": list(range(0, n, every)),
+                "ticktext": [escape(labels[i]) for i in range(0, n, every)],
+                "showgrid": False,
+            }
+        }
+    )
+
+
+def escape(text: str) -> str:
+    """A reader's word as Plotly text: Plotly reads a little HTML, so the three characters of HTML are escaped.
+
+    >>> escape("<b>&")
+    '&lt;b&gt;&amp;'
+    """
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """A matrix drawn to scale: `wide` × `high` in the units of the figure's axes."""
+
+    name: str
+    wide: float
+    high: float
+    colour: str
+    note: str = ""
+
+
+def rectangles(
+    shapes: Sequence[Rectangle],
+    *,
+    title: str,
+    x_title: str,
+    y_title: str,
+    gap: float,
+    height: int = 340,
+) -> go.Figure:
+    """Rectangles side by side on a common ground, area = count: both axes have the same scale."""
+    figure = _figure(title, x_title, y_title, height)
+    left = 0.0
+    for one in shapes:
+        x = numbers([left, left + one.wide, left + one.wide, left, left])
+        figure.add_scatter(
+            x=x, y=numbers([0, 0, one.high, one.high, 0]), mode="lines", name=one.name, fill="toself",
+            fillcolor=faded(one.colour, 0.35), line={"color": one.colour, "width": 1.5},
+            hoveron="fills", text=f"{one.name}: {one.note}", hoverinfo="text",
+        )  # fmt: skip
+        left += one.wide + gap
+    figure.update_layout(yaxis={"scaleanchor": "x"}, showlegend=len(shapes) > 1)
+    return figure

@@ -1,0 +1,159 @@
+"""The scrubbable figure: the control moves, the picture moves, at once.
+
+Python computes every frame of one control, packs them (`ui.sweep.packing`), and the browser draws while the reader
+drags, without asking the server. On release Python learns the value, and with it the snippet, the metrics and the
+address. A figure without a control is a sweep of one frame, so all figures share one look and one Plotly.
+"""
+
+import shutil
+import struct
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from ui.sweep.packing import Frame, pack
+
+__all__ = ["LIMIT", "Frame", "figure", "sweep"]
+
+T = TypeVar("T")
+Draw = Callable[..., Sequence[Frame]]
+
+LIMIT = 1_000_000  # bytes; beyond it, sending every frame costs more than asking for one
+_HERE = Path(__file__).parent
+
+
+def _serve_plotly() -> str:
+    """Copy plotly.js from the installed Plotly package to where Streamlit serves files; returns its name."""
+    name = f"plotly-{version('plotly')}.min.js"
+    target = _HERE.parent.parent / "static" / name
+    if not target.exists():
+        target.parent.mkdir(exist_ok=True)
+        # Written aside and renamed: a second process must never serve half a file.
+        aside = target.with_suffix(".part")
+        shutil.copyfile(str(files("plotly") / "package_data" / "plotly.min.js"), aside)
+        aside.replace(target)
+    return name
+
+
+_PLOTLY = _serve_plotly()
+
+_component = st.components.v2.component(
+    "transformer_twenty_sweep",
+    html=(_HERE / "sweep.html").read_text("utf-8"),
+    css=(_HERE / "sweep.css").read_text("utf-8"),
+    js=(_HERE / "sweep.js").read_text("utf-8"),
+    isolate_styles=False,  # Plotly puts its style sheet into the document, not into a shadow root
+)
+
+
+@st.cache_data(max_entries=96, show_spinner=False)
+def _packed(_draw: Draw, identity: tuple, arguments: tuple, header: dict[str, Any]) -> bytes:
+    """The packed frames; `identity` stands for the function, whose object is new on every run of a page."""
+    return pack(_draw(*arguments), **header)
+
+
+def _identity(draw: Draw) -> tuple:
+    return draw.__module__, draw.__qualname__, draw.__code__.co_code, repr(draw.__code__.co_consts)
+
+
+def figure(key: str, draw: Draw, *arguments: Any, panel_width: int = 270) -> None:
+    """Show the one frame that `draw(*arguments)` returns; the arguments are scalars, the frame is cached."""
+    header = {"key": key, "labels": [""], "plotly": _PLOTLY, "panel_width": panel_width}
+    _component(
+        key=key, data=struct.pack("<I", 0) + _packed(draw, _identity(draw), arguments, header)
+    )
+
+
+def sweep(
+    key: str,
+    label: str,
+    values: Sequence[T],
+    draw: Draw,
+    *arguments: Any,
+    default: T,
+    unit: str = "",
+    labels: Sequence[str] | None = None,
+    panel_width: int = 270,
+) -> T:
+    """Show the frames `draw(*arguments)`, one for each value, and return the value that the reader has chosen.
+
+    `key` is also the name of the URL parameter. A value in the URL that is not one of `values` gives the nearest
+    one, with a note. More than 1 MB of frames fall back to an ordinary slider that asks the server.
+    """
+    tokens = [str(value) for value in values]
+    if key not in st.session_state:
+        st.session_state[f"{key}:start"] = _from_address(key, label, tokens, values.index(default))
+    start = st.session_state[f"{key}:start"]
+    header = {
+        "key": key, "parameter": key, "label": label, "unit": unit, "labels": list(labels or tokens), "tokens": tokens,
+        "default": values.index(default), "plotly": _PLOTLY, "panel_width": panel_width,
+    }  # fmt: skip
+    packed = _packed(draw, _identity(draw), arguments, header)
+    if len(packed) > LIMIT:
+        return _ordinary(key, label, values, draw, arguments, start, panel_width)
+    result = _component(
+        key=key,
+        data=struct.pack("<I", start) + packed,
+        default={"value": start},
+        on_value_change=lambda: None,
+    )
+    chosen = result.value if isinstance(result.value, int) else start
+    index = min(max(chosen, 0), len(tokens) - 1)
+    _to_address(key, tokens[index], index == values.index(default))
+    return values[index]
+
+
+def _ordinary(
+    key: str,
+    label: str,
+    values: Sequence[T],
+    draw: Draw,
+    arguments: tuple,
+    start: int,
+    panel_width: int,
+) -> T:
+    value = st.select_slider(label, values, values[start], key=f"{key}:slider")
+    _to_address(key, str(value), value == values[start])
+    header = {"key": key, "labels": [""], "plotly": _PLOTLY, "panel_width": panel_width}
+
+    def one(*arguments: Any) -> Sequence[Frame]:
+        return [draw(*arguments)[values.index(value)]]
+
+    identity = (*_identity(draw), values.index(value))
+    _component(
+        key=f"{key}:figure", data=struct.pack("<I", 0) + _packed(one, identity, arguments, header)
+    )
+    return value
+
+
+def _from_address(key: str, label: str, tokens: Sequence[str], default: int) -> int:
+    """The index that the URL asks for, or the nearest legal one with a note, or the default."""
+    asked = st.query_params.get(key)
+    if asked is None:
+        return default
+    if asked in tokens:
+        return tokens.index(asked)
+    from ui.controls import (
+        note,
+    )  # here, since controls are drawn with figures and not the other way round
+
+    try:
+        wanted = float(asked)
+        nearest = min(range(len(tokens)), key=lambda i: abs(float(tokens[i]) - wanted))
+        found = default if wanted != wanted else nearest
+    except (ValueError, OverflowError):
+        found = default
+    note(label, asked, tokens[found])
+    return found
+
+
+def _to_address(key: str, token: str, is_default: bool) -> None:
+    if is_default:
+        if key in st.query_params:
+            del st.query_params[key]
+    elif st.query_params.get(key) != token:
+        st.query_params[key] = token

@@ -1,0 +1,229 @@
+// The scrubbable figure. Python sends every frame once (ui/sweep/packing.py); this paints frames and computes nothing.
+// Streamlit calls the default function again on every change of the data, without a clean-up in between: all state
+// lives on the root element.
+
+const once = (window.__ttPlotly ??= {});
+
+// plotly.js comes from the installed Plotly package; ui/sweep copies it into the app's static folder.
+function loadPlotly(file) {
+  return (once[file] ??= new Promise((resolve, reject) => {
+    // The app may live under a path of its own (Community Cloud does that): start from Streamlit's own script.
+    const own = [...document.scripts].map((s) => s.src).find((s) => /\/static\/js\//.test(s)) ?? document.baseURI;
+    const script = document.createElement("script");
+    script.src = new URL(`app/static/${file}`, own.split("/static/js/")[0].replace(/\/?$/, "/")).href;
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => { delete once[file]; reject(new Error(`${script.src} did not load`)); };
+    document.head.append(script);
+  }));
+}
+
+function unpack(bytes) {
+  const copy = bytes.slice(); // the view need not be aligned to 4 bytes
+  const size = new DataView(copy.buffer).getUint32(0, true);
+  const head = JSON.parse(new TextDecoder().decode(copy.subarray(4, 4 + size)));
+  const arrays = head.arrays.map(({ at, shape }) => {
+    const flat = new Float32Array(copy.buffer, 4 + size + at, shape.reduce((a, b) => a * b, 1));
+    if (shape.length < 2) return flat;
+    return Array.from({ length: shape[0] }, (_, r) => flat.subarray(r * shape[1], (r + 1) * shape[1]));
+  });
+  return { head, arrays };
+}
+
+function luminance(colour) {
+  const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
+  canvas.fillStyle = colour || "#fff";
+  canvas.fillRect(0, 0, 1, 1);
+  const [r, g, b] = canvas.getImageData(0, 0, 1, 1).data;
+  return (0.2126 * r + 0.7152 * g + 0.0722 * b) / 255;
+}
+
+function readTheme(root) {
+  const style = getComputedStyle(root);
+  const css = (name, other) => style.getPropertyValue(name).trim() || other;
+  const background = css("--st-background-color", "#fff");
+  return { background, dark: luminance(background) < 0.5, text: css("--st-text-color", "#222"),
+    grid: css("--st-border-color", "#ddd"), font: css("--st-font", "sans-serif") };
+}
+
+const hex = (c) => `rgba(${[1, 3, 5].map((i) => parseInt(c.slice(i, i + 2), 16)).join(",")}`;
+
+function recolour(text, twins, faded) {
+  if (text[0] === "#") return twins[text] ?? text;
+  if (!text.startsWith("rgba(")) return text;
+  const cut = text.lastIndexOf(",");
+  return (faded[text.slice(0, cut)] ?? text.slice(0, cut)) + text.slice(cut);
+}
+
+// The figure of one frame, out of the tree of all frames.
+function resolve(node, s, frame) {
+  if (typeof node === "string") return s.theme.dark ? recolour(node, s.head.twins, s.faded) : node;
+  if (node === null || typeof node !== "object") return node;
+  if (Array.isArray(node)) return node.map((child) => resolve(child, s, frame));
+  if ("$a" in node) return s.arrays[node.$a];
+  if ("$v" in node) return resolve(node.$v[frame], s, frame);
+  const out = {};
+  for (const name in node) out[name] = resolve(node[name], s, frame);
+  return out;
+}
+
+function dressed(figure, theme, narrow) {
+  const { layout } = figure;
+  const title = layout.title?.text ?? "";
+  delete layout.title; // shown as the figure's caption, where it wraps on a phone
+  for (const name of Object.keys(layout)) {
+    if (!/^[xy]axis\d*$/.test(name)) continue;
+    const axis = layout[name];
+    axis.gridcolor ??= theme.grid;
+    axis.linecolor = theme.grid;
+    axis.tickfont = { size: narrow ? 12 : 13 };
+    if (axis.title) axis.title = { ...axis.title, font: { size: narrow ? 13 : 14 }, standoff: 8 };
+  }
+  if (narrow && layout.legend) layout.legend.font = { size: 12 };
+  Object.assign(layout, { autosize: true, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: theme.font, color: theme.text, size: 13, ...layout.font },
+    hoverlabel: { font: { family: theme.font, size: 13 } },
+    // A drag on a phone must scroll the page, not zoom the figure.
+    dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", uirevision: "keep" });
+  return { ...figure, title };
+}
+
+function draw(s) {
+  const { root, head } = s;
+  const label = head.labels[s.index];
+  s.output.textContent = label + (head.unit ?? "");
+  s.input.setAttribute("aria-valuetext", label + (head.unit ?? ""));
+  s.reading.textContent = head.readings[s.index];
+  s.theme = readTheme(root);
+  head.panels.forEach((panel, i) => {
+    const { figure, plot, caption } = s.figures[i];
+    const view = dressed(resolve(panel, s, s.index), s.theme, plot.clientWidth < 420);
+    caption.textContent = view.title;
+    plot.setAttribute("aria-label", `${view.title}. ${head.readings[s.index]}`);
+    plot.style.height = `${view.layout.height ?? 320}px`;
+    s.Plotly.react(plot, view.data, view.layout, { displayModeBar: false, responsive: false });
+    s.views[i] = view;
+    figure.hidden = false;
+  });
+  root.dataset.drawn = s.index; // browser tests wait for this
+}
+
+function paint(s) {
+  s.frame ??= requestAnimationFrame(() => { s.frame = null; draw(s); });
+}
+
+function save(name, content, type) {
+  const link = document.createElement("a");
+  link.href = content instanceof Blob || type ? URL.createObjectURL(new Blob([content], { type })) : content;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+const field = (v) => (/[",\n]/.test(String(v)) ? `"${String(v).replaceAll('"', '""')}"` : String(v));
+
+function table(view) {
+  const rows = [["series", "x", "y", "value"]];
+  for (const trace of view.data) {
+    const name = trace.name ?? view.title;
+    if (trace.z) [...trace.z].forEach((row, y) => row.forEach((z, x) => rows.push([name, x, y, z])));
+    else [...(trace.y ?? [])].forEach((y, k) => rows.push([name, trace.x?.[k] ?? k, y, ""]));
+  }
+  return rows.map((row) => row.map(field).join(",")).join("\n") + "\n";
+}
+
+function takeAway(s) {
+  const box = s.root.querySelector(".tt-take div");
+  box.replaceChildren(...["SVG", "PNG", "CSV"].flatMap((kind) => s.head.panels.map((_, i) => {
+    const button = document.createElement("button");
+    const many = s.head.panels.length > 1;
+    button.type = "button";
+    button.textContent = many ? `${kind} ${i + 1}` : kind;
+    button.setAttribute("aria-label", `Save ${many ? `figure ${i + 1}` : "the figure"} as ${kind}`);
+    button.onclick = async () => {
+      const view = s.views[i], plot = s.figures[i].plot;
+      const name = [s.head.key, s.head.labels[s.index], many ? i + 1 : ""].filter(String).join("-").replace(/[^\w.-]+/g, "_");
+      if (kind === "CSV") return save(`${name}.csv`, table(view), "text/csv");
+      const layout = { ...view.layout, title: { text: view.title, x: 0, xanchor: "left" }, paper_bgcolor: s.theme.background,
+        margin: { ...view.layout.margin, t: 70 } };
+      const url = await s.Plotly.toImage({ data: view.data, layout }, { format: kind.toLowerCase(),
+        width: Math.max(plot.clientWidth, 520), height: view.layout.height + 40, scale: kind === "PNG" ? 2 : 1 });
+      save(`${name}.${kind.toLowerCase()}`, url);
+    };
+    return button;
+  })));
+}
+
+// The reader's value in the address, replaced and not pushed: scrubbing must not fill the history.
+function writeAddress(s) {
+  if (!s.head.parameter) return;
+  const url = new URL(location.href), label = s.head.tokens[s.index];
+  if (s.index === s.head.default) url.searchParams.delete(s.head.parameter);
+  else url.searchParams.set(s.head.parameter, label);
+  history.replaceState(history.state, "", url);
+}
+
+export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
+  const root = parentElement.querySelector(".tt");
+  const s = (root.__tt ??= { root, views: [], figures: [], index: null });
+  const bytes = data instanceof Uint8Array ? data : new Uint8Array(data);
+  const start = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+  Object.assign(s, unpack(bytes.subarray(4)));
+  s.faded = Object.fromEntries(Object.entries(s.head.twins).map(([a, b]) => [hex(a), hex(b)]));
+  s.input = root.querySelector("input");
+  s.output = root.querySelector("output");
+  s.reading = root.querySelector(".tt-reading");
+  const last = s.head.labels.length - 1;
+  s.index = Math.min(s.index ?? start, last);
+
+  const control = root.querySelector(".tt-control");
+  control.hidden = last === 0;
+  const name = root.querySelector("label");
+  name.textContent = s.head.label ?? "";
+  s.input.id = name.htmlFor = `tt-${s.head.key}`;
+  s.input.max = last;
+  s.input.value = s.index;
+  s.input.oninput = () => { s.index = +s.input.value; paint(s); };
+  s.input.onchange = () => {
+    s.index = +s.input.value;
+    paint(s);
+    clearTimeout(s.report); // a held arrow key is one move, not thirty
+    s.report = setTimeout(() => { writeAddress(s); setStateValue("value", s.index); }, 180);
+  };
+
+  const panels = root.querySelector(".tt-panels");
+  panels.style.setProperty("--tt-panel", `${s.head.panel_width ?? 270}px`);
+  if (s.figures.length !== s.head.panels.length) {
+    s.figures = s.head.panels.map(() => {
+      const figure = document.createElement("figure"), caption = document.createElement("figcaption"), plot = document.createElement("div");
+      plot.className = "tt-plot";
+      plot.setAttribute("role", "img");
+      figure.append(caption, plot);
+      return { figure, caption, plot };
+    });
+    panels.replaceChildren(...s.figures.map(({ figure }) => figure));
+  }
+  takeAway(s);
+  s.reading.textContent = s.head.readings[s.index];
+
+  loadPlotly(s.head.plotly).then((Plotly) => {
+    s.Plotly = Plotly;
+    panels.classList.remove("tt-wait");
+    draw(s);
+    if (s.head.clicks) s.figures.forEach(({ plot }, i) => {
+      plot.removeAllListeners?.("plotly_click");
+      plot.on("plotly_click", ({ points: [p] }) => setTriggerValue("cell", [i, Math.round(p.y), Math.round(p.x)]));
+    });
+  }).catch((error) => { panels.textContent = `The figure could not be drawn: ${error.message}. Reload the page.`; });
+
+  s.size ??= new ResizeObserver(() => { if (s.Plotly && panels.clientWidth !== s.width) { s.width = panels.clientWidth; paint(s); } });
+  s.size.observe(panels);
+  // Streamlit changes the theme by changing CSS variables, which fires no event.
+  s.watch ??= setInterval(() => { if (s.Plotly && readTheme(root).background !== s.theme?.background) paint(s); }, 1000);
+  return () => {
+    clearInterval(s.watch);
+    clearTimeout(s.report);
+    s.size?.disconnect();
+    s.figures.forEach(({ plot }) => s.Plotly?.purge(plot));
+    delete root.__tt;
+  };
+}

@@ -1,0 +1,102 @@
+"""Training while you watch, without freezing anybody else.
+
+A training is a generator in the session's state. While it runs, a fragment calls itself several times a second; each
+call advances the generator for a short slice and draws. So there is no thread to stop: who presses Stop, leaves the
+page or closes the browser ends the calls, and with them the computation. A server runs few at a time and says so.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import streamlit as st
+
+from ui.sweep import Frame, figure
+
+SLICE = 0.2  # seconds of computation per call; between calls the server is free for others
+EVERY = 0.25  # seconds between calls
+AT_ONCE = 2  # trainings that one server runs at the same time
+_PATIENCE = 3.0  # a training that has not called for so long has been left
+
+_lock = threading.Lock()
+_running: dict[str, float] = {}  # training → when it last called
+
+
+def _admitted(ticket: str) -> bool:
+    """Whether this training may compute now; its place is free again when it stops calling."""
+    with _lock:
+        now = time.monotonic()
+        for other in [t for t, seen in _running.items() if now - seen > _PATIENCE]:
+            del _running[other]
+        if ticket not in _running and len(_running) >= AT_ONCE:
+            return False
+        _running[ticket] = now
+        return True
+
+
+def _left(ticket: str) -> None:
+    with _lock:
+        _running.pop(ticket, None)
+
+
+def live(
+    key: str,
+    label: str,
+    train: Callable[..., Iterator[Any]],
+    draw: Callable[[Any], Frame],
+    *arguments: Any,
+    share: Callable[[Any], float],
+) -> None:
+    """A button that runs `train(*arguments)` and draws its progress; `share` says how far it is, from 0 to 1.
+
+    The result stays until other arguments are chosen. The same arguments give the same curve.
+    """
+    state = st.session_state.setdefault(f"{key}:state", {"arguments": arguments})
+    if state["arguments"] != arguments:
+        state.clear()
+        state["arguments"] = arguments
+    ticket = f"{key}:{id(state)}"
+    active = "run" in state
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button(label, key=f"{key}:start", icon=":material/play_arrow:", disabled=active):
+            if _admitted(ticket):
+                state["run"], state["progress"] = train(*arguments), None
+                st.rerun()
+            st.warning(
+                f"This server is already training for {AT_ONCE} other visitors. Try again in a few seconds."
+            )
+        if st.button("Stop", key=f"{key}:stop", icon=":material/stop:", disabled=not active):
+            state.pop("run", None)
+            _left(ticket)
+            st.rerun()
+
+    @st.fragment(run_every=EVERY if active else None)
+    def progress() -> None:
+        if "run" in state and _admitted(ticket):
+            _advance(state)
+        if state.get("progress") is not None:
+            done = min(max(share(state["progress"]), 0.0), 1.0)
+            if "run" in state:
+                st.progress(done, f"{done:.0%}")
+            figure(f"{key}:figure", _shown, draw, state["progress"])
+        if "run" not in state and active:
+            _left(ticket)
+            st.rerun()
+
+    progress()
+
+
+def _advance(state: dict[str, Any]) -> None:
+    """Compute for one slice of time."""
+    end = time.monotonic() + SLICE
+    while time.monotonic() < end:
+        try:
+            state["progress"] = next(state["run"])
+        except StopIteration:
+            del state["run"]
+            return
+
+
+def _shown(draw: Callable[[Any], Frame], progress: Any) -> list[Frame]:
+    return [draw(progress)]
