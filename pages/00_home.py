@@ -55,31 +55,24 @@ for theme in Theme:
 with figure_place:
     from core.concepts import scaling
     from ui import figures
-    from ui.figures import Series
-    from ui.palette import WITH, WITHOUT
     from ui.sweep import Frame, sweep
 
-    def frames() -> list[Frame]:
-        without, scaled = scaling.attend("none"), scaling.attend("sqrt")
-        row = 3
-        out = []
-        for i, d_k in enumerate(scaling.WIDTHS):
-            out.append(
-                Frame(
-                    (
-                        figures.bars(
-                            [
-                                Series("softmax(q·k)", without.weights[i, row, :24], WITHOUT),
-                                Series("softmax(q·k / √d_k)", scaled.weights[i, row, :24], WITH),
-                            ],
-                            labels=[str(k) for k in range(24)], title="One query looks at 64 keys: how much weight the first 24 get",
-                            x_title="key: who is asked", y_title="attention weight", y_range=(0, 1), height=300,
-                        ),
-                    ),
-                    f"At width {d_k} the average row gives {without.largest[i]:.0%} of its weight to one key, and "
-                    f"{scaled.largest[i]:.0%} with the factor of question 2. The difference is one division.",
-                )
-            )  # fmt: skip
-        return out
+    SIZE = 24
 
-    sweep("home_d_k", "Drag the width d_k", scaling.WIDTHS, frames, default=64)
+    def frames() -> list[Frame]:
+        without, scaled = scaling.attend("none", SIZE), scaling.attend("sqrt", SIZE)
+        labels = [str(i) for i in range(SIZE)]
+        return [
+            Frame(
+                tuple(
+                    figures.heatmap(rows.weights[i, :SIZE], title=title, rows=labels, columns=labels, limits=(0, 1))
+                    for rows, title in ((without, "softmax(q·k)"), (scaled, "softmax(q·k / √d_k)"))
+                ),
+                f"{SIZE} random queries look at {SIZE} random keys of width {d_k}. Without the factor of question 2 the "
+                f"favourite key takes {without.largest[i]:.0%} of a row's weight on average, with it {scaled.largest[i]:.0%}. "
+                "The difference is one division.",
+            )
+            for i, d_k in enumerate(scaling.WIDTHS)
+        ]
+
+    sweep("home_d_k", "Drag the width d_k", scaling.WIDTHS, frames, default=256)

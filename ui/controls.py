@@ -38,10 +38,8 @@ def choice(label: str, key: str, options: Mapping[T, str], *, help: str | None =
     """One of a few; the first is the default. The options' words are also what the URL carries."""
     asked = _asked(key)
     words = list(options.values())
-    if len(words) <= 3 and sum(map(len, words)) < 30:
-        chosen = st.segmented_control(
-            label, words, default=words[0], key=key, bind="query-params", required=True, help=help
-        )
+    if len(words) <= 4:
+        chosen = st.radio(label, words, key=key, bind="query-params", help=help)
     else:
         chosen = st.selectbox(label, words, key=key, bind="query-params", help=help)
     chosen = chosen if chosen in words else words[0]

@@ -342,7 +342,6 @@ concept.reads(
 
 @concept.writes(
     """
-import itertools
 import math
 import torch
 

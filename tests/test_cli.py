@@ -1,0 +1,34 @@
+"""`python -m core`: a textbook that measures itself."""
+
+import pytest
+
+from core import __main__ as cli
+from core.course import Evidence, Sentence, concept
+
+
+def test_without_a_number_it_lists_the_twenty(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) >= 20 and lines[1].startswith("  2  Why are the attention logits")
+
+
+def test_an_answer_with_its_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["2"]) == 0
+    out = capsys.readouterr().out
+    assert "promised" in out and "Push-back" in out and "8 of 8 claims hold" in out
+
+
+@pytest.mark.parametrize("nonsense", ["0", "99", "abc", "-1", ""])
+def test_a_question_that_does_not_exist(nonsense: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code = cli.main([nonsense])
+    except SystemExit as stop:  # argparse takes “-1” for an option
+        code = int(str(stop.code))
+    assert code == 2
+    assert capsys.readouterr().err
+
+
+@pytest.mark.parametrize("broken", [lambda: Evidence.exactly("one", 1, 2), lambda: 1 / 0])
+def test_a_failing_proof_fails_the_command(broken: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concept("scaling"), "sentences", [Sentence("False.", broken, {"x": 1})])  # type: ignore[arg-type]
+    assert cli.main(["2"]) == 1

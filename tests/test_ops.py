@@ -1,0 +1,127 @@
+"""The equations against torch's own functions in float64, and the properties that shape types do not catch."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from core.ops import attention as ops
+from core.ops import masks, positions
+
+SIZES = st.integers(1, 7)
+quick = settings(deadline=None, derandomize=True, max_examples=25)
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@quick
+@given(b=SIZES, q=SIZES, k=SIZES, d_k=SIZES, v=SIZES, seed=st.integers(0, 99), data=st.data())
+def test_attention_is_torchs(b: int, q: int, k: int, d_k: int, v: int, seed: int, data: st.DataObject) -> None:
+    query, key, value = normal(b, q, d_k, seed=seed), normal(b, k, d_k, seed=seed + 1), normal(b, k, v, seed=seed + 2)
+    visible = torch.rand(q, k, generator=torch.Generator().manual_seed(seed)) < 0.6
+    visible[:, data.draw(st.integers(0, k - 1))] = True  # no empty row: there libraries disagree
+    expected = F.scaled_dot_product_attention(query, key, value, attn_mask=visible)
+    torch.testing.assert_close(ops.attention(query, key, value, visible), expected, atol=1e-12, rtol=1e-12)
+
+
+@quick
+@given(q=SIZES, k=SIZES, shift=st.floats(-700, 700))
+def test_softmax(q: int, k: int, shift: float) -> None:
+    x = normal(q, k) * 5
+    p = ops.softmax(x)
+    torch.testing.assert_close(p, F.softmax(x, -1), atol=1e-15, rtol=1e-13)
+    torch.testing.assert_close(p.sum(-1), torch.ones(q, dtype=torch.float64))
+    torch.testing.assert_close(ops.softmax(x + shift), p, atol=1e-12, rtol=1e-9)
+
+
+def test_softmax_of_an_empty_row_is_nan() -> None:
+    assert ops.softmax(torch.full((3,), -torch.inf)).isnan().all()
+
+
+@quick
+@given(n=st.integers(2, 8), scale=st.floats(0, 20), seed=st.integers(0, 99))
+def test_jacobian_norm_is_that_of_the_jacobian(n: int, scale: float, seed: int) -> None:
+    x = normal(n, seed=seed) * scale
+    jacobian = torch.autograd.functional.jacobian(lambda s: F.softmax(s, -1), x)
+    measured = ops.softmax_jacobian_norm(ops.softmax(x))
+    torch.testing.assert_close(measured, torch.linalg.norm(jacobian), atol=1e-8, rtol=1e-6)
+
+
+@quick
+@given(n=st.integers(2, 9))
+def test_uniform_and_one_hot_rows(n: int) -> None:
+    uniform, one_hot = torch.full((n,), 1 / n, dtype=torch.float64), F.one_hot(torch.tensor(0), n).double()
+    assert ops.softmax_jacobian_norm(uniform) == pytest.approx(math.sqrt(n - 1) / n)
+    assert ops.softmax_jacobian_norm(one_hot) == 0
+    assert ops.entropy(uniform) == pytest.approx(math.log(n)) and ops.entropy(one_hot) == 0
+    p = ops.softmax(normal(n))
+    torch.testing.assert_close(ops.entropy(p), torch.distributions.Categorical(probs=p).entropy())
+
+
+@quick
+@given(n=st.integers(2, 8), d=SIZES, place=st.data())
+def test_causality(n: int, d: int, place: st.DataObject) -> None:
+    """Change a later token: what comes before it changes by exactly 0, and itself does change."""
+    x = normal(n, d)
+    changed = place.draw(st.integers(1, n - 1))
+    y = x.clone()
+    y[changed:] += 1
+    before, after = (ops.attention(z, z, z, masks.causal(n)) for z in (x, y))
+    assert torch.equal(before[:changed], after[:changed])
+    assert not torch.equal(before[changed:], after[changed:])
+
+
+def test_masks() -> None:
+    assert masks.causal(4, 1).sum() == 13 and masks.causal(4, -1)[0].sum() == 0
+    assert masks.full(3).all()
+    assert torch.equal(masks.prefix_lm(4, 0), masks.causal(4))
+    assert torch.equal(masks.prefix_lm(4, 4), masks.full(4))
+    assert masks.causal(3).tolist()[0] == [True, False, False], "row = query, column = key"
+
+
+@quick
+@given(n=SIZES, d=SIZES, seed=st.integers(0, 99))
+def test_attention_without_positions_is_equivariant(n: int, d: int, seed: int) -> None:
+    x = normal(n, d, seed=seed)
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    torch.testing.assert_close(ops.attention(x[order], x[order], x[order]), ops.attention(x, x, x)[order])
+
+
+@quick
+@given(d=st.integers(1, 8), offset=st.integers(0, 9), start=st.integers(0, 40))
+def test_sinusoid_dot_products_depend_on_the_offset_only(d: int, offset: int, start: int) -> None:
+    table = positions.sinusoidal(60, 2 * d)
+    expected = torch.cos(offset * 10_000.0 ** (-torch.arange(d, dtype=torch.float64) / d)).sum()
+    torch.testing.assert_close(table[start] @ table[start + offset], expected, atol=1e-10, rtol=1e-10)
+
+
+@quick
+@given(d=st.integers(1, 6), m=st.integers(0, 20), n=st.integers(0, 20), shift=st.integers(0, 1000))
+def test_rope_scores_depend_on_the_offset_only(d: int, m: int, n: int, shift: int) -> None:
+    q, k = normal(1, 2 * d), normal(1, 2 * d, seed=1)
+
+    def score(a: int, b: int) -> Tensor:
+        places = (torch.tensor([float(a)]), torch.tensor([float(b)]))
+        return (positions.rotate(q, places[0]) * positions.rotate(k, places[1])).sum()
+
+    torch.testing.assert_close(score(m, n), score(m + shift, n + shift), atol=1e-8, rtol=1e-8)
+
+
+def test_rope_keeps_lengths_and_alibi_is_linear() -> None:
+    x = normal(9, 8)
+    torch.testing.assert_close(positions.rotate(x).norm(dim=-1), x.norm(dim=-1))
+    bias = positions.alibi(5, 0.5)
+    assert bias[4].tolist() == [-2.0, -1.5, -1.0, -0.5, 0.0]
+    assert positions.alibi_slopes(8)[0] == 0.5
+
+
+@pytest.mark.parametrize("call", [lambda: positions.sinusoidal(3, 3), lambda: positions.rotate(normal(2, 3)), lambda: positions.alibi_slopes(6)])  # fmt: skip
+def test_wrong_sizes_are_refused_in_words(call: object) -> None:
+    with pytest.raises(ValueError, match=r"even|power of two"):
+        call()  # type: ignore[operator]
