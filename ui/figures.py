@@ -22,6 +22,7 @@ COLUMNS_ARE_ASKED = "key: who is asked"
 
 def numbers(values: Array) -> np.ndarray:
     """float32, since the browser draws nothing finer and lists are forty times slower in Plotly."""
+    values = values.detach().numpy() if hasattr(values, "detach") else values
     return np.array(values, dtype=np.float32)
 
 

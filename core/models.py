@@ -1,0 +1,212 @@
+"""A Transformer of PyTorch's own modules, built from an `Architecture`: the count that needs no formula.
+
+On PyTorch's meta device a tensor has a shape and no storage, so that a model of 70 billion parameters costs nothing.
+"""
+
+import re
+from collections import Counter
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from core.ops.attention import attention
+from core.ops.counting import Architecture
+
+
+def make_norm(a: Architecture, width: int | None = None) -> nn.Module:
+    width = a.d_model if width is None else width
+    if a.norm == "rms":
+        return nn.RMSNorm(width)
+    if a.norm == "no parameters":
+        return nn.LayerNorm(width, elementwise_affine=False)
+    return nn.LayerNorm(width, bias=a.norm == "layer")
+
+
+class Attention(nn.Module):
+    """h query heads of width d_h that share g key/value heads; self-attention, or cross-attention to a `memory`."""
+
+    def __init__(self, a: Architecture) -> None:
+        super().__init__()
+        wide, narrow = a.n_heads * a.d_head, a.kv_heads * a.d_head
+        self.group, self.d_head = a.n_heads // a.kv_heads, a.d_head
+        self.query = nn.Linear(a.d_model, wide, bias=a.qkv_bias)
+        self.key = nn.Linear(a.d_model, narrow, bias=a.qkv_bias)
+        self.value = nn.Linear(a.d_model, narrow, bias=a.qkv_bias)
+        self.output = nn.Linear(wide, a.d_model, bias=a.out_bias)
+        self.per_head = a.qk_norm == "head"
+        full = a.qk_norm == "full"
+        if a.qk_norm != "none":
+            self.query_norm = nn.RMSNorm(wide if full else a.d_head)
+            self.key_norm = nn.RMSNorm(narrow if full else a.d_head)
+
+    def heads(self, x: Tensor, norm: str = "") -> Tensor:
+        """[b, n, h·d_h] → [b, h, n, d_h], normalised on the way where the architecture wants it."""
+        if hasattr(self, norm) and not self.per_head:
+            x = getattr(self, norm)(x)
+        x = x.unflatten(-1, (-1, self.d_head)).transpose(1, 2)
+        return getattr(self, norm)(x) if hasattr(self, norm) and self.per_head else x
+
+    def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
+        memory = x if memory is None else memory
+        query = self.heads(self.query(x), "query_norm")
+        key, value = self.heads(self.key(memory), "key_norm"), self.heads(self.value(memory))
+        key, value = (t.repeat_interleave(self.group, dim=1) for t in (key, value))
+        return self.output(attention(query, key, value).transpose(1, 2).flatten(-2))
+
+
+class FeedForward(nn.Module):
+    """Two matrices, or three with a gate."""
+
+    def __init__(self, a: Architecture) -> None:
+        super().__init__()
+        self.gated = a.gated
+        if a.gated:
+            self.gate = nn.Linear(a.d_model, a.d_ff, bias=a.ffn_bias)
+        self.up = nn.Linear(a.d_model, a.d_ff, bias=a.ffn_bias)
+        self.down = nn.Linear(a.d_ff, a.d_model, bias=a.ffn_bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.gated:
+            return self.down(nn.functional.silu(self.gate(x)) * self.up(x))
+        return self.down(nn.functional.gelu(self.up(x)))
+
+
+class Experts(nn.Module):
+    """E feed-forward layers and a router that sends each token to a few of them."""
+
+    def __init__(self, a: Architecture) -> None:
+        super().__init__()
+        self.used = a.experts_used
+        self.router = nn.Linear(a.d_model, a.experts, bias=False)
+        self.expert = nn.ModuleList(FeedForward(a) for _ in range(a.experts))
+
+    def forward(self, x: Tensor) -> Tensor:
+        share, chosen = self.router(x).softmax(-1).topk(self.used, dim=-1)
+        if x.is_meta:  # no values to route by: as much work as if all tokens chose the same experts
+            return torch.stack([expert(x) for expert in list(self.expert)[: self.used]]).sum(0)
+        mixed = torch.zeros_like(x)
+        for i, expert in enumerate(self.expert):
+            rows = (chosen == i).any(-1)
+            weight = (share * (chosen == i)).sum(-1)[rows]
+            mixed[rows] += weight[..., None] * expert(x[rows])
+        return mixed
+
+
+class Block(nn.Module):
+    """Attention and feed-forward on a residual stream.
+
+    One norm serves both where they run in parallel; four normalise outputs too. Whether a norm stands before or
+    after its sublayer does not change the count, so they stand before it here (question 7 is about that choice).
+    """
+
+    def __init__(self, a: Architecture, cross: bool) -> None:
+        super().__init__()
+        self.attention = Attention(a)
+        self.feed_forward = FeedForward(a) if a.experts == 1 else Experts(a)
+        self.norm = nn.ModuleList(make_norm(a) for _ in range(a.block_norms))
+        if cross:
+            self.cross_attention = Attention(a)
+            self.cross_norm = make_norm(a)
+        self.cross = cross
+
+    def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
+        norms = [*self.norm, *(nn.Identity() for _ in range(4 - len(self.norm)))]
+        parallel = len(self.norm) == 1
+        inside = norms[0](x)
+        x = x + norms[2](self.attention(inside))
+        if self.cross:
+            x = x + self.cross_attention(self.cross_norm(x), memory)
+        return x + norms[3](self.feed_forward(inside if parallel else norms[1](x)))
+
+
+class Stack(nn.Module):
+    """The blocks of an encoder or of a decoder, with what stands before and after them."""
+
+    def __init__(self, a: Architecture, layers: int, cross: bool = False) -> None:
+        super().__init__()
+        if a.positions:
+            self.position_embedding = nn.Embedding(a.positions, a.d_model)
+        if a.relative_buckets:
+            self.relative_bias = nn.Embedding(a.relative_buckets, a.n_heads)
+        self.embedding_norm = make_norm(a) if a.embedding_norm else nn.Identity()
+        self.block = nn.ModuleList(Block(a, cross) for _ in range(layers))
+        self.final_norm = make_norm(a) if a.final_norm else nn.Identity()
+
+    def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
+        if hasattr(self, "position_embedding"):
+            x = x + self.position_embedding.weight[: x.shape[-2]]
+        x = self.embedding_norm(x)
+        for block in self.block:
+            x = block(x, memory)
+        return self.final_norm(x)
+
+
+class Transformer(nn.Module):
+    """The whole model: for counting parameters and matrix products, not for training.
+
+    `forward` runs every matrix product of the architecture. Masks, rotations and relative biases are left out: they
+    are no products of matrices (and all but T5's have no parameters).
+    """
+
+    def __init__(self, a: Architecture) -> None:
+        super().__init__()
+        self.token_embedding = nn.Embedding(a.vocab, a.d_model)
+        if a.token_types:
+            self.type_embedding = nn.Embedding(a.token_types, a.d_model)
+        self.stack = nn.ModuleList([Stack(a, a.n_layers)])
+        if a.decoder_layers:
+            self.stack.append(Stack(a, a.decoder_layers, cross=True))
+        if a.pooler:
+            self.pooler = nn.Linear(a.d_model, a.d_model)
+        if a.head != "none":
+            self.head = nn.Linear(a.d_model, a.vocab, bias=False)
+            if a.head == "tied":
+                self.head.weight = self.token_embedding.weight
+        if a.head_bias:
+            self.head_bias = nn.Parameter(torch.empty(a.vocab))
+
+    def forward(self, tokens: Tensor, target: Tensor | None = None) -> Tensor:
+        """[b, n] → [b, n, vocab], or [b, n, d_model] without a head; `target` is what a decoder has written."""
+        x = self.stack[0](self.token_embedding(tokens))
+        if target is not None:
+            x = self.stack[1](self.token_embedding(target), x)
+        if hasattr(self, "head"):
+            x = self.head(x)
+        return x + self.head_bias if hasattr(self, "head_bias") else x
+
+
+def build(a: Architecture) -> Transformer:
+    """All layers of the model, on the meta device."""
+    with torch.device("meta"):
+        return Transformer(a)
+
+
+def count_built(model: nn.Module) -> int:
+    """`sum(p.numel())` over the parameters; a tied one is counted once, for `parameters()` yields it once.
+
+    >>> count_built(build(Architecture(8192, 80, 64, 28672, 128256, n_kv_heads=8, gated=True, norm="rms", head="untied")))
+    70553706496
+    """
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def count_by_path(model: nn.Module) -> Counter[str]:
+    """The same by kind of tensor: the numbers of stacks, blocks, norms and experts are taken out of the names.
+
+    >>> a = Architecture(64, 2, 4, 256, 1000)
+    >>> count_by_path(build(a))["attention.query.weight"] == 2 * 64**2
+    True
+    """
+    sums: Counter[str] = Counter()
+    for name, parameter in model.named_parameters():
+        path = re.sub(r"\b(stack|block|expert)\.\d+\.|(?<=norm)\.\d+(?=\.)", "", name)
+        sums[path] += parameter.numel()
+    return sums
+
+
+@lru_cache(maxsize=128)
+def built_counts(a: Architecture) -> tuple[int, dict[str, int]]:
+    """Build the model of an architecture and count it: in all, and by kind of tensor. Do not change the result."""
+    model = build(a)
+    return count_built(model), dict(count_by_path(model))

@@ -1,0 +1,515 @@
+"""How many parameters a Transformer has, term by term, and what they cost in bytes and operations.
+
+The letters of the formulas, as in `Architecture`:
+
+    d   d_model                d_h   width of one head      V   vocabulary
+    h   query heads            f     d_ff                   P   learned positions
+    g   key/value heads        E     experts                L   layers
+"""
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from math import gcd
+from typing import Literal, get_args
+
+Kind = Literal["decoder", "encoder", "encoder-decoder"]
+Norm = Literal["layer", "layer, no bias", "rms", "no parameters"]
+QKNorm = Literal["none", "head", "full"]
+Head = Literal["tied", "untied", "none"]
+Part = Literal[
+    "embeddings", "attention", "cross-attention", "feed-forward", "normalisation", "head"
+]
+PARTS: tuple[Part, ...] = get_args(Part)
+
+# Far beyond anything published, and small enough that the module can really be built.
+LIMITS = {
+    "d_model": 131_072,
+    "n_layers": 256,
+    "n_heads": 4_096,
+    "n_kv_heads": 4_096,
+    "head_dim": 16_384,
+    "d_ff": 1_048_576,
+    "vocab": 10_000_000,
+    "positions": 10_000_000,
+    "token_types": 1_000,
+    "relative_buckets": 10_000,
+    "experts": 1_024,
+    "experts_used": 1_024,
+    "decoder_layers": 256,
+    "block_norms": 8,
+}
+LAYERS_TIMES_EXPERTS = 2_048
+MAY_BE_ZERO = {"positions", "token_types", "relative_buckets", "decoder_layers", "block_norms"}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The numbers that decide how many parameters a Transformer has; raises ValueError with the reason in words.
+
+    `n_kv_heads` defaults to `n_heads`, `head_dim` to d_model / n_heads. `block_norms` counts the norms of a block:
+    2 usually, 1 where attention and feed-forward run in parallel behind one norm, 4 where the outputs are
+    normalised as well; a decoder block with cross-attention has one more. `positions` are learned ones; sinusoids,
+    rotations and ALiBi have no parameters. `n_layers` are the encoder's in an encoder-decoder.
+
+    >>> Architecture(d_model=770, n_layers=12, n_heads=12, d_ff=3072, vocab=50257)
+    Traceback (most recent call last):
+    ...
+    ValueError: d_model = 770 cannot be split into n_heads = 12 equal heads: 770 = 12 · 64 + 2.
+    >>> Architecture(d_model=4096, n_layers=32, n_heads=32, n_kv_heads=5, d_ff=14336, vocab=128256)
+    Traceback (most recent call last):
+    ...
+    ValueError: n_heads = 32 cannot share n_kv_heads = 5 key/value heads evenly: 32 = 5 · 6 + 2.
+    """
+
+    d_model: int
+    n_layers: int
+    n_heads: int
+    d_ff: int
+    vocab: int
+    n_kv_heads: int | None = None
+    head_dim: int | None = None
+    gated: bool = False
+    qkv_bias: bool = False
+    out_bias: bool = False
+    ffn_bias: bool = False
+    norm: Norm = "layer"
+    block_norms: int = 2
+    final_norm: bool = True
+    embedding_norm: bool = False
+    qk_norm: QKNorm = "none"
+    positions: int = 0
+    relative_buckets: int = 0
+    token_types: int = 0
+    pooler: bool = False
+    head: Head = "tied"
+    head_bias: bool = False
+    experts: int = 1
+    experts_used: int = 1
+    kind: Kind = "decoder"
+    decoder_layers: int = 0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name not in LIMITS or value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise ValueError(f"{field.name} must be a whole number, it is {value!r}.")
+            least = 0 if field.name in MAY_BE_ZERO else 1
+            if value < least:
+                raise ValueError(f"{field.name} must be at least {least}, it is {value:,}.")
+            if value > LIMITS[field.name]:
+                raise ValueError(
+                    f"{field.name} = {value:,} is too large: this page counts up to {LIMITS[field.name]:,}."
+                )
+        if self.head_dim is None and self.d_model % self.n_heads:
+            raise ValueError(
+                f"d_model = {self.d_model:,} cannot be split into n_heads = {self.n_heads:,} equal heads: "
+                f"{self.d_model:,} = {self.n_heads:,} · {self.d_model // self.n_heads:,} + {self.d_model % self.n_heads:,}."
+            )
+        if self.kv_heads > self.n_heads:
+            raise ValueError(
+                f"n_kv_heads = {self.kv_heads:,} is more than n_heads = {self.n_heads:,}: "
+                "some key/value heads would have no query."
+            )
+        if self.n_heads % self.kv_heads:
+            raise ValueError(
+                f"n_heads = {self.n_heads:,} cannot share n_kv_heads = {self.kv_heads:,} key/value heads evenly: "
+                f"{self.n_heads:,} = {self.kv_heads:,} · {self.n_heads // self.kv_heads:,} + {self.n_heads % self.kv_heads:,}."
+            )
+        if self.experts_used > self.experts:
+            raise ValueError(
+                f"experts_used = {self.experts_used:,} is more than experts = {self.experts:,}: "
+                "a token cannot be sent to experts that do not exist."
+            )
+        if self.experts > 1 and self.blocks * self.experts > LAYERS_TIMES_EXPERTS:
+            raise ValueError(
+                f"{self.blocks:,} layers of {self.experts:,} experts are too many to build while you wait: "
+                f"this page goes up to {LAYERS_TIMES_EXPERTS:,} experts in all."
+            )
+        if (self.kind == "encoder-decoder") != (self.decoder_layers > 0):
+            raise ValueError(
+                f"decoder_layers = {self.decoder_layers:,} with kind = {self.kind!r}: "
+                "an encoder-decoder needs at least one decoder layer, and only it has them apart from n_layers."
+            )
+        if self.head == "none" and self.head_bias:
+            raise ValueError("head_bias needs an output head: choose head = tied or untied.")
+
+    @property
+    def kv_heads(self) -> int:
+        return self.n_heads if self.n_kv_heads is None else self.n_kv_heads
+
+    @property
+    def d_head(self) -> int:
+        return self.d_model // self.n_heads if self.head_dim is None else self.head_dim
+
+    @property
+    def blocks(self) -> int:
+        return self.n_layers + self.decoder_layers
+
+    @property
+    def stacks(self) -> int:
+        return 2 if self.decoder_layers else 1
+
+    @cached_property
+    def terms(self) -> "tuple[Term, ...]":
+        return count(self)
+
+    @property
+    def parameters(self) -> int:
+        """Everything, to the last parameter; a tied matrix once."""
+        return sum(term.total for term in self.terms)
+
+    @property
+    def block(self) -> int:
+        """The parameters of one block: of the encoder's, in an encoder-decoder."""
+        return sum(term.per_block for term in self.terms if term.place == "block")
+
+    @property
+    def block_matrices(self) -> int:
+        """The weight matrices of one block, without biases and norms: what 12 d² wants to be."""
+        return sum(term.per_block for term in self.terms if term.place == "block" and term.matrix)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One kind of tensor: `rows` × `columns` (1 row: a vector), `each` of them in a place, `copies` places.
+
+    `path` is where the built module keeps it, so that the two counts can be compared term by term.
+    """
+
+    path: str
+    part: Part
+    label: str
+    formula: str
+    rows: int
+    columns: int
+    each: int = 1
+    copies: int = 1
+    place: Literal["block", "cross", "model"] = "block"
+
+    @property
+    def matrix(self) -> bool:
+        return not self.path.endswith("bias") and self.part != "normalisation"
+
+    @property
+    def per_block(self) -> int:
+        return self.rows * self.columns * self.each
+
+    @property
+    def total(self) -> int:
+        return self.per_block * self.copies
+
+
+def attention_terms(a: Architecture, cross: bool = False) -> tuple[Term, ...]:
+    r"""$d \cdot d_h\,(2h + 2g)$ weights, and the biases $h d_h + 2 g d_h$ (of Q, K, V) and $d$ (of O)
+
+    With g = h and h·d_h = d this is the textbook's $4d^2$. A layer of weights maps inputs (columns) to outputs
+    (rows), as `nn.Linear` stores it. Cross-attention has the same matrices once more.
+
+    Vaswani et al. 2017, §3.2.2, arXiv 1706.03762; grouped heads: Ainslie et al. 2023, §2.2, arXiv 2305.13245
+
+    >>> sum(t.total for t in attention_terms(Architecture(512, 1, 8, 2048, 37000))) == 4 * 512**2
+    True
+    """
+    wide, narrow, d = a.n_heads * a.d_head, a.kv_heads * a.d_head, a.d_model
+    at: Literal["block", "cross"] = "cross" if cross else "block"
+    part: Part = "cross-attention" if cross else "attention"
+    where = "cross_attention" if cross else "attention"
+    copies = a.decoder_layers if cross else a.blocks
+
+    def term(name: str, label: str, formula: str, rows: int, columns: int, each: int = 1) -> Term:
+        return Term(f"{where}.{name}", part, label, formula, rows, columns, each, copies, at)
+
+    found = [
+        term("query.weight", "W_Q", "d · h·d_h", wide, d),
+        term("key.weight", "W_K", "d · g·d_h", narrow, d),
+        term("value.weight", "W_V", "d · g·d_h", narrow, d),
+        term("output.weight", "W_O", "h·d_h · d", d, wide),
+    ]
+    if a.qkv_bias:
+        found += [
+            term("query.bias", "b_Q", "h·d_h", 1, wide),
+            term("key.bias", "b_K", "g·d_h", 1, narrow),
+            term("value.bias", "b_V", "g·d_h", 1, narrow),
+        ]
+    if a.out_bias:
+        found.append(term("output.bias", "b_O", "d", 1, d))
+    if a.qk_norm != "none":
+        full = a.qk_norm == "full"
+        for name, label, width, heads in (
+            ("query_norm.weight", "norm of q", wide, "h"),
+            ("key_norm.weight", "norm of k", narrow, "g"),
+        ):
+            found.append(
+                Term(
+                    f"{where}.{name}",
+                    "normalisation",
+                    label,
+                    f"{heads}·d_h" if full else "d_h",
+                    1,
+                    width if full else a.d_head,
+                    1,
+                    copies,
+                    at,
+                )
+            )
+    return tuple(found)
+
+
+def feed_forward_terms(a: Architecture) -> tuple[Term, ...]:
+    r"""$2\,d f$, gated $3\,d f$, times E experts and their router $d E$; biases $f$ (twice if gated) and $d$
+
+    With f = 4d this is $8d^2$; gated it is $8d^2$ only for $f = \tfrac{8}{3} d$.
+
+    Vaswani et al. 2017, §3.3, arXiv 1706.03762; gated: Shazeer 2020, §2, arXiv 2002.05202
+
+    >>> gated = Architecture(3072, 1, 32, 8192, 32064, gated=True)
+    >>> sum(t.total for t in feed_forward_terms(gated)) == 8 * 3072**2
+    True
+    """
+    d, f, e = a.d_model, a.d_ff, a.experts
+
+    def term(name: str, label: str, formula: str, rows: int, columns: int, each: int = e) -> Term:
+        times = "E · " if each > 1 else ""
+        return Term(f"feed_forward.{name}", "feed-forward", label, times + formula, rows, columns, each, a.blocks)  # fmt: skip
+
+    found = [term("router.weight", "router", "d · E", e, d, 1)] if e > 1 else []
+    names = (("gate", "W_gate", "b_gate"),) if a.gated else ()
+    for name, weight, bias in (*names, ("up", "W_up", "b_up")):
+        found.append(term(f"{name}.weight", weight, "d · f", f, d))
+        if a.ffn_bias:
+            found.append(term(f"{name}.bias", bias, "f", 1, f))
+    found.append(term("down.weight", "W_down", "f · d", d, f))
+    if a.ffn_bias:
+        found.append(term("down.bias", "b_down", "d", 1, d))
+    return tuple(found)
+
+
+def norm_terms(a: Architecture) -> tuple[Term, ...]:
+    r"""$d$ per RMSNorm, $2d$ per LayerNorm with a bias, for every norm of the model
+
+    LayerNorm: Ba et al. 2016, equation 4, arXiv 1607.06450; RMSNorm: Zhang and Sennrich 2019, equation 4,
+    arXiv 1910.07467
+    """
+    if a.norm == "no parameters":
+        return ()
+    places: tuple[tuple[str, str, int, int, Literal["block", "cross", "model"]], ...] = (
+        ("norm", "norms of the block", a.block_norms, a.blocks, "block"),
+        ("cross_norm", "norm of cross-attention", 1, a.decoder_layers, "cross"),
+        ("embedding_norm", "norm of the embeddings", 1, a.stacks * a.embedding_norm, "model"),
+        ("final_norm", "final norm", 1, a.stacks * a.final_norm, "model"),
+    )
+    found = []
+    for path, label, each, copies, at in places:
+        if not each * copies:
+            continue
+        times = f"{each} · " if each > 1 else ""
+        part: Part = "normalisation"
+        found.append(Term(f"{path}.weight", part, f"{label}, γ", f"{times}d", 1, a.d_model, each, copies, at))  # fmt: skip
+        if a.norm == "layer":
+            found.append(Term(f"{path}.bias", part, f"{label}, β", f"{times}d", 1, a.d_model, each, copies, at))  # fmt: skip
+    return tuple(found)
+
+
+def embedding_terms(a: Architecture) -> tuple[Term, ...]:
+    r"""$V d$ for the tokens, $P d$ for learned positions (per stack), and the output head $V d$ unless it is tied
+
+    T5's relative positions are one bias per bucket and head, shared by the layers of a stack. BERT's pooler is
+    $d^2 + d$.
+
+    Press and Wolf 2017 (tying), arXiv 1608.05859
+    """
+    d, v = a.d_model, a.vocab
+
+    def term(path: str, part: Part, label: str, formula: str, rows: int, columns: int, copies: int = 1) -> Term:  # fmt: skip
+        return Term(path, part, label, formula, rows, columns, 1, copies, "model")
+
+    found = [term("token_embedding.weight", "embeddings", "tokens", "V · d", v, d)]
+    if a.positions:
+        found.append(term("position_embedding.weight", "embeddings", "positions", "P · d", a.positions, d, a.stacks))  # fmt: skip
+    if a.relative_buckets:
+        found.append(term("relative_bias.weight", "embeddings", "relative positions", "buckets · h", a.relative_buckets, a.n_heads, a.stacks))  # fmt: skip
+    if a.token_types:
+        found.append(term("type_embedding.weight", "embeddings", "token types", "types · d", a.token_types, d))  # fmt: skip
+    if a.pooler:
+        found += [
+            term("pooler.weight", "head", "W_pool", "d · d", d, d),
+            term("pooler.bias", "head", "b_pool", "d", 1, d),
+        ]
+    if a.head == "untied":
+        found.append(term("head.weight", "head", "output head", "V · d", v, d))
+    if a.head_bias:
+        found.append(term("head_bias", "head", "bias of the head", "V", 1, v))
+    return tuple(found)
+
+
+def count(a: Architecture) -> tuple[Term, ...]:
+    """All terms, in the order in which a token meets them; their totals add up to the model.
+
+    >>> gpt2 = Architecture(768, 12, 12, 3072, 50257, qkv_bias=True, out_bias=True, ffn_bias=True, positions=1024)
+    >>> gpt2.block == 12 * 768**2 + 13 * 768, gpt2.parameters
+    (True, 124439808)
+    """
+    embeddings = embedding_terms(a)
+    return (
+        *(t for t in embeddings if t.part == "embeddings"),
+        *attention_terms(a),
+        *(attention_terms(a, cross=True) if a.decoder_layers else ()),
+        *feed_forward_terms(a),
+        *norm_terms(a),
+        *(t for t in embeddings if t.part == "head"),
+    )
+
+
+def by_part(a: Architecture) -> dict[Part, int]:
+    """The parameters of the whole model by part; parts it does not have are left out."""
+    sums = {part: sum(t.total for t in a.terms if t.part == part) for part in PARTS}
+    return {part: total for part, total in sums.items() if total}
+
+
+def embedding_share(a: Architecture) -> float:
+    """The share of token, position and type embeddings, and of the output head, in all parameters."""
+    return (by_part(a)["embeddings"] + by_part(a).get("head", 0)) / a.parameters
+
+
+# ------------------------------------------------------------------------------------------------ the rule of thumb
+
+
+def rule_of_thumb(d_model: int) -> int:
+    r"""$12\,d^2 = 4d^2 + 8d^2$, attention plus feed-forward of one block
+
+    Kaplan et al. 2020, §2.1 (as $N = 12\, n_\mathrm{layer} d^2$), arXiv 2001.08361
+    """
+    return 12 * d_model**2
+
+
+Scope = Literal["matrices", "block", "model"]
+
+
+def rule_error(a: Architecture, scope: Scope = "matrices") -> float:
+    r"""$(12 d^2 - N) / N$: negative where the rule counts too few
+
+    `matrices`: N is one block's weight matrices. `block`: with its biases and norms. `model`: everything, against
+    $12 d^2$ times the number of blocks.
+
+    >>> round(rule_error(Architecture(4096, 32, 32, 14336, 128256, n_kv_heads=8, gated=True)), 4)
+    -0.0769
+    """
+    if scope == "model":
+        return rule_of_thumb(a.d_model) * a.blocks / a.parameters - 1
+    return rule_of_thumb(a.d_model) / (a.block if scope == "block" else a.block_matrices) - 1
+
+
+def width_unit(a: Architecture) -> int:
+    """The smallest step of d_model at which the heads stay whole when the width of a head and the group size stay.
+
+    One key/value head stays one key/value head. d_model itself is a multiple of the unit.
+
+    >>> width_unit(Architecture(768, 12, 12, 3072, 50257))
+    64
+    >>> width_unit(Architecture(4096, 32, 32, 14336, 128256, n_kv_heads=8))
+    512
+    """
+    group = 1 if a.kv_heads == 1 else a.n_heads // a.kv_heads
+    return a.d_model * group // gcd(a.n_heads, a.d_model * group)
+
+
+# ------------------------------------------------------------------------------------------------ bytes and FLOPs
+
+Precision = Literal["float32", "bfloat16", "mixed", "int8"]
+BYTES: dict[Precision, int] = {"float32": 4, "bfloat16": 2, "mixed": 2, "int8": 1}
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes; activations are not in it, for they grow with the batch and not with the parameters alone."""
+
+    weights: int
+    gradients: int
+    adam: int
+    master: int
+
+    @property
+    def training(self) -> int:
+        return self.weights + self.gradients + self.adam + self.master
+
+
+def memory(parameters: int, precision: Precision) -> Memory:
+    """Weights, gradients and Adam's two moments, all in one precision; `mixed` is bfloat16 with Adam in float32.
+
+    Bytes per parameter: float32 4 + 4 + 8 = 16, bfloat16 2 + 2 + 4 = 8, mixed 2 + 2 + 8 and a float32 copy of
+    the weights 4 = 16. `int8` is for inference: integers have no gradient, so the rest is 0.
+
+    Kingma and Ba 2015, algorithm 1, arXiv 1412.6980; mixed: Rajbhandari et al. 2020, §3.1, arXiv 1910.02054
+
+    >>> memory(1, "mixed").training, memory(1, "float32").training, memory(1, "bfloat16").training
+    (16, 16, 8)
+    """
+    each = BYTES[precision] * parameters
+    if precision == "int8":
+        return Memory(each, 0, 0, 0)
+    if precision == "mixed":
+        return Memory(each, each, 8 * parameters, 4 * parameters)
+    return Memory(each, each, 2 * each, 0)
+
+
+def kv_cache_bytes(a: Architecture, bytes_each: int = 2) -> int:
+    r"""$2\,L\,g\,d_h \cdot \mathrm{bytes}$ per token of context: a key and a value in every layer that generates
+
+    Zero for an encoder, which does not generate. In an encoder-decoder these are the decoder's own keys and values
+    per generated token; every *source* token costs the same again, once, for cross-attention.
+
+    Pope et al. 2022, §2.2, arXiv 2211.05102; grouped heads: Ainslie et al. 2023, arXiv 2305.13245
+
+    >>> kv_cache_bytes(Architecture(4096, 32, 32, 14336, 128256, n_kv_heads=8)) == 128 * 1024
+    True
+    """
+    if a.kind == "encoder":
+        return 0
+    return 2 * (a.decoder_layers or a.n_layers) * a.kv_heads * a.d_head * bytes_each
+
+
+@dataclass(frozen=True)
+class Flops:
+    """Multiplications and additions of one token's forward pass: through the weights, and between positions."""
+
+    weights: int
+    attention: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.attention
+
+
+def flops_per_token(a: Architecture, context: int) -> Flops:
+    r"""$2 \cdot (\text{matrix parameters the token meets}) + 4\,L\,n\,h\,d_h$ for n visible keys
+
+    A lookup multiplies nothing, so embeddings count only where they are the (tied) output head; of E experts the
+    token meets `experts_used`; the pooler works once per text and is left out. In an encoder-decoder it is one
+    source and one target token together, each seeing n keys per attention. Norms, biases, softmax: left out.
+    Averaged over a causal text of n tokens the attention term is about half. Training takes about three times this.
+
+    Kaplan et al. 2020, §2.1 and table 1, arXiv 2001.08361
+    """
+    met = sum(
+        t.rows
+        * t.columns
+        * t.copies
+        * (a.experts_used if t.path.startswith("feed_forward") and t.each > 1 else t.each)
+        for t in a.terms
+        if t.matrix and t.place != "model"
+    )
+    if a.head != "none":
+        met += a.vocab * a.d_model
+    attentions = a.blocks + a.decoder_layers
+    return Flops(2 * met, 4 * attentions * context * a.n_heads * a.d_head)
+
+
+def even_context(a: Architecture) -> float:
+    """How many visible keys make attention's own term as large as that of the weights.
+
+    >>> even_context(Architecture(768, 12, 12, 3072, 50257, head="none")) == 6 * 768
+    True
+    """
+    return flops_per_token(a, 0).weights / flops_per_token(a, 1).attention
