@@ -1,11 +1,11 @@
 """Published models as rows of numbers from their configurations. What they add up to is computed, never stored.
 
-A family says what its models share; a row says in which numbers they differ. "Decoder", "encoder" and
-"encoder-decoder" models are counted as they are published: GPT-like models with their output head, BERT-like models
-with their pooler and without a head for masked words.
+A family says what its models share, a row where they differ. Models are counted as they are published: those that
+write text with their output head, BERT-like encoders with their pooler and without the head for masked words.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from core.ops.counting import Architecture
 
@@ -17,5 +17,200 @@ class Preset:
     architecture: Architecture
 
 
-def family(name: str, base: Architecture, **models: dict[str, object]) -> list[Preset]:
-    raise NotImplementedError
+def _row(d_model: int, n_layers: int, n_heads: int, d_ff: int, **more: Any) -> dict[str, Any]:
+    return {"d_model": d_model, "n_layers": n_layers, "n_heads": n_heads, "d_ff": d_ff, **more}
+
+
+def _both(d_model: int, n_layers: int, n_heads: int, d_ff: int, **more: Any) -> dict[str, Any]:
+    """An encoder and a decoder of the same depth."""
+    return _row(d_model, n_layers, n_heads, d_ff, decoder_layers=n_layers, **more)
+
+
+# Biases everywhere, LayerNorm, learned positions, output head tied to the embedding.
+_GPT = Architecture(
+    768, 12, 12, 3072, 50257, qkv_bias=True, out_bias=True, ffn_bias=True, positions=1024
+)
+_BERT = replace(
+    _GPT,
+    vocab=30522,
+    positions=512,
+    token_types=2,
+    embedding_norm=True,
+    final_norm=False,
+    pooler=True,
+    head="none",
+    kind="encoder",
+)
+# No biases, RMSNorm, gated feed-forward, rotated positions, an output head of its own.
+_LLAMA = Architecture(4096, 32, 32, 11008, 32000, gated=True, norm="rms", head="untied")
+_NEOX = replace(_GPT, positions=0, vocab=50304, head="untied")
+_T5 = Architecture(
+    512, 6, 8, 2048, 32128,
+    head_dim=64, norm="rms", relative_buckets=32, kind="encoder-decoder", decoder_layers=6,
+)  # fmt: skip
+_BART = replace(
+    _BERT,
+    vocab=50265,
+    positions=1026,  # 1024, and 2 that are never used
+    token_types=0,
+    pooler=False,
+    head="tied",
+    kind="encoder-decoder",
+    decoder_layers=6,
+)
+_GEMMA = replace(_LLAMA, vocab=256000, head="tied", head_dim=256)
+_FALCON = replace(_GPT, positions=0, vocab=65024, qkv_bias=False, out_bias=False, ffn_bias=False)
+
+_FAMILIES: tuple[tuple[str, Architecture, dict[str, dict[str, Any]]], ...] = (
+    ("GPT", _GPT, {
+        "GPT (2018)": _row(768, 12, 12, 3072, vocab=40478, positions=512, final_norm=False),
+        "GPT-2 small": _row(768, 12, 12, 3072),
+        "GPT-2 medium": _row(1024, 24, 16, 4096),
+        "GPT-2 large": _row(1280, 36, 20, 5120),
+        "GPT-2 XL": _row(1600, 48, 25, 6400),
+        "DistilGPT-2": _row(768, 6, 12, 3072),
+        # Attention and feed-forward in parallel behind one norm, attention without biases.
+        "GPT-J 6B": _row(
+            4096, 28, 16, 16384, vocab=50400, positions=0, qkv_bias=False, out_bias=False, block_norms=1,
+            head="untied", head_bias=True,
+        ),
+    }),
+    ("BERT", _BERT, {
+        "BERT base": _row(768, 12, 12, 3072),
+        "BERT large": _row(1024, 24, 16, 4096),
+        "BERT base multilingual": _row(768, 12, 12, 3072, vocab=119547),
+        "DistilBERT": _row(768, 6, 12, 3072, token_types=0, pooler=False),
+        "RoBERTa base": _row(768, 12, 12, 3072, vocab=50265, positions=514, token_types=1),
+        "RoBERTa large": _row(1024, 24, 16, 4096, vocab=50265, positions=514, token_types=1),
+        "XLM-R base": _row(768, 12, 12, 3072, vocab=250002, positions=514, token_types=1),
+        "XLM-R large": _row(1024, 24, 16, 4096, vocab=250002, positions=514, token_types=1),
+    }),
+    ("T5", _T5, {
+        "T5 small": _both(512, 6, 8, 2048),
+        "T5 base": _both(768, 12, 12, 3072),
+        "T5 large": _both(1024, 24, 16, 4096),
+        "T5 3B": _both(1024, 24, 32, 16384, head_dim=128),
+        "T5 11B": _both(1024, 24, 128, 65536, head_dim=128),
+    }),
+    ("BART", _BART, {
+        "BART base": _both(768, 6, 12, 3072),
+        "BART large": _both(1024, 12, 16, 4096),
+    }),
+    ("Llama", _LLAMA, {
+        "Llama 7B": _row(4096, 32, 32, 11008),
+        "Llama 13B": _row(5120, 40, 40, 13824),
+        "Llama 33B": _row(6656, 60, 52, 17920),
+        "Llama 65B": _row(8192, 80, 64, 22016),
+        "Llama 2 7B": _row(4096, 32, 32, 11008),
+        "Llama 2 13B": _row(5120, 40, 40, 13824),
+        "Llama 2 70B": _row(8192, 80, 64, 28672, n_kv_heads=8),
+        "Llama 3 8B": _row(4096, 32, 32, 14336, n_kv_heads=8, vocab=128256),
+        "Llama 3 70B": _row(8192, 80, 64, 28672, n_kv_heads=8, vocab=128256),
+        "Llama 3.1 405B": _row(16384, 126, 128, 53248, n_kv_heads=8, vocab=128256),
+        "Llama 3.2 1B": _row(2048, 16, 32, 8192, n_kv_heads=8, vocab=128256, head="tied"),
+        "Llama 3.2 3B": _row(3072, 28, 24, 8192, n_kv_heads=8, vocab=128256, head="tied"),
+        "TinyLlama 1.1B": _row(2048, 22, 32, 5632, n_kv_heads=4),
+        "SmolLM2 135M": _row(576, 30, 9, 1536, n_kv_heads=3, vocab=49152, head="tied"),
+    }),
+    ("Mistral", replace(_LLAMA, n_kv_heads=8), {
+        "Mistral 7B": _row(4096, 32, 32, 14336),
+        "Mistral Nemo 12B": _row(5120, 40, 32, 14336, vocab=131072, head_dim=128),
+        "Mixtral 8x7B": _row(4096, 32, 32, 14336, experts=8, experts_used=2),
+        "Mixtral 8x22B": _row(6144, 56, 48, 16384, vocab=32768, experts=8, experts_used=2),
+    }),
+    ("Qwen", replace(_LLAMA, vocab=151936, qkv_bias=True), {
+        "Qwen2.5 0.5B": _row(896, 24, 14, 4864, n_kv_heads=2, head="tied"),
+        "Qwen2.5 1.5B": _row(1536, 28, 12, 8960, n_kv_heads=2, head="tied"),
+        "Qwen2.5 3B": _row(2048, 36, 16, 11008, n_kv_heads=2, head="tied"),
+        "Qwen2.5 7B": _row(3584, 28, 28, 18944, n_kv_heads=4, vocab=152064),
+        "Qwen2.5 14B": _row(5120, 48, 40, 13824, n_kv_heads=8, vocab=152064),
+        "Qwen2.5 32B": _row(5120, 64, 40, 27648, n_kv_heads=8, vocab=152064),
+        "Qwen2.5 72B": _row(8192, 80, 64, 29568, n_kv_heads=8, vocab=152064),
+        # Qwen3 drops the biases and normalises queries and keys per head.
+        "Qwen3 0.6B": _row(1024, 28, 16, 3072, n_kv_heads=8, head_dim=128, qkv_bias=False, qk_norm="head", head="tied"),
+        "Qwen3 8B": _row(4096, 36, 32, 12288, n_kv_heads=8, head_dim=128, qkv_bias=False, qk_norm="head"),
+        "Qwen3 32B": _row(5120, 64, 64, 25600, n_kv_heads=8, head_dim=128, qkv_bias=False, qk_norm="head"),
+    }),
+    ("Gemma", _GEMMA, {
+        "Gemma 2B": _row(2048, 18, 8, 16384, n_kv_heads=1),
+        "Gemma 7B": _row(3072, 28, 16, 24576),
+        "Gemma 2 2B": _row(2304, 26, 8, 9216, n_kv_heads=4, block_norms=4),
+        "Gemma 2 9B": _row(3584, 42, 16, 14336, n_kv_heads=8, block_norms=4),
+        "Gemma 2 27B": _row(4608, 46, 32, 36864, n_kv_heads=16, head_dim=128, block_norms=4),
+        "Gemma 3 1B": _row(1152, 26, 4, 6912, n_kv_heads=1, vocab=262144, block_norms=4, qk_norm="head"),
+    }),
+    ("Phi", replace(_LLAMA, vocab=32064), {
+        # Phi-1.5 and Phi-2 are built like GPT-J, with biases in attention too.
+        "Phi-1.5": _row(
+            2048, 24, 32, 8192, vocab=51200, gated=False, norm="layer", block_norms=1,
+            qkv_bias=True, out_bias=True, ffn_bias=True, head_bias=True,
+        ),
+        "Phi-2": _row(
+            2560, 32, 32, 10240, vocab=51200, gated=False, norm="layer", block_norms=1,
+            qkv_bias=True, out_bias=True, ffn_bias=True, head_bias=True,
+        ),
+        "Phi-3 mini": _row(3072, 32, 32, 8192),
+        "Phi-3 medium": _row(5120, 40, 40, 17920, n_kv_heads=10),
+        "Phi-4": _row(5120, 40, 40, 17920, n_kv_heads=10, vocab=100352),
+    }),
+    ("OPT", replace(_GPT, vocab=50272, positions=2050), {  # 2048, and 2 that are never used
+        "OPT 125M": _row(768, 12, 12, 3072),
+        "OPT 1.3B": _row(2048, 24, 32, 8192),
+        "OPT 2.7B": _row(2560, 32, 32, 10240),
+        "OPT 6.7B": _row(4096, 32, 32, 16384),
+        "OPT 13B": _row(5120, 40, 40, 20480),
+        "OPT 30B": _row(7168, 48, 56, 28672),
+        "OPT 66B": _row(9216, 64, 72, 36864),
+        "OPT 175B": _row(12288, 96, 96, 49152),
+    }),
+    ("Pythia", _NEOX, {
+        "Pythia 70M": _row(512, 6, 8, 2048),
+        "Pythia 160M": _row(768, 12, 12, 3072),
+        "Pythia 410M": _row(1024, 24, 16, 4096),
+        "Pythia 1B": _row(2048, 16, 8, 8192),
+        "Pythia 1.4B": _row(2048, 24, 16, 8192),
+        "Pythia 2.8B": _row(2560, 32, 32, 10240),
+        "Pythia 6.9B": _row(4096, 32, 32, 16384, vocab=50432),
+        "Pythia 12B": _row(5120, 36, 40, 20480, vocab=50688),
+        "GPT-NeoX 20B": _row(6144, 44, 64, 24576, vocab=50432),
+    }),
+    ("Falcon", _FALCON, {
+        "Falcon RW 1B": _row(2048, 24, 32, 8192, vocab=50304, qkv_bias=True, out_bias=True, ffn_bias=True),
+        "Falcon 7B": _row(4544, 32, 71, 18176, n_kv_heads=1, block_norms=1),
+        "Falcon 40B": _row(8192, 60, 128, 32768, n_kv_heads=8),
+    }),
+    ("BLOOM", replace(_GPT, positions=0, vocab=250880, embedding_norm=True), {
+        "BLOOM 560M": _row(1024, 24, 16, 4096),
+        "BLOOM 1.1B": _row(1536, 24, 16, 6144),
+        "BLOOM 1.7B": _row(2048, 24, 16, 8192),
+        "BLOOM 3B": _row(2560, 30, 32, 10240),
+        "BLOOM 7.1B": _row(4096, 30, 32, 16384),
+        "BLOOM 176B": _row(14336, 70, 112, 57344),
+    }),
+    ("Others", _LLAMA, {
+        "MPT 7B": _row(4096, 32, 32, 16384, vocab=50432, gated=False, norm="layer, no bias", head="tied"),
+        "StarCoder2 3B": _row(
+            3072, 30, 24, 12288, n_kv_heads=2, vocab=49152, gated=False, norm="layer",
+            qkv_bias=True, out_bias=True, ffn_bias=True, head="tied",
+        ),
+        "Command R 35B": _row(8192, 40, 64, 22528, vocab=256000, norm="layer, no bias", block_norms=1, head="tied"),
+        "OLMo 7B": _row(4096, 32, 32, 11008, vocab=50304, norm="no parameters"),
+        "OLMo 2 7B": _row(4096, 32, 32, 11008, vocab=100352, qk_norm="full"),
+        "OLMoE 7B": _row(2048, 16, 16, 1024, vocab=50304, qk_norm="full", experts=64, experts_used=8),
+    }),
+)  # fmt: skip
+
+PRESETS: dict[str, Preset] = {
+    name: Preset(name, family, replace(base, **row))
+    for family, base, rows in _FAMILIES
+    for name, row in rows.items()
+}
+
+
+def preset(name: str) -> Architecture:
+    """The configuration of a published model.
+
+    >>> preset("GPT-2 small").parameters
+    124439808
+    """
+    return PRESETS[name].architecture

@@ -207,7 +207,7 @@ def attention_terms(a: Architecture, cross: bool = False) -> tuple[Term, ...]:
     With g = h and h·d_h = d this is the textbook's $4d^2$. A layer of weights maps inputs (columns) to outputs
     (rows), as `nn.Linear` stores it. Cross-attention has the same matrices once more.
 
-    Vaswani et al. 2017, §3.2.2, arXiv 1706.03762; grouped heads: Ainslie et al. 2023, §2.2, arXiv 2305.13245
+    Vaswani et al. 2017, §3.2.2, arXiv 1706.03762; grouped heads: Ainslie et al. 2023, arXiv 2305.13245
 
     >>> sum(t.total for t in attention_terms(Architecture(512, 1, 8, 2048, 37000))) == 4 * 512**2
     True
@@ -262,7 +262,7 @@ def feed_forward_terms(a: Architecture) -> tuple[Term, ...]:
 
     With f = 4d this is $8d^2$; gated it is $8d^2$ only for $f = \tfrac{8}{3} d$.
 
-    Vaswani et al. 2017, §3.3, arXiv 1706.03762; gated: Shazeer 2020, §2, arXiv 2002.05202
+    Vaswani et al. 2017, §3.3, arXiv 1706.03762; gated: Shazeer 2020, arXiv 2002.05202
 
     >>> gated = Architecture(3072, 1, 32, 8192, 32064, gated=True)
     >>> sum(t.total for t in feed_forward_terms(gated)) == 8 * 3072**2
@@ -289,8 +289,7 @@ def feed_forward_terms(a: Architecture) -> tuple[Term, ...]:
 def norm_terms(a: Architecture) -> tuple[Term, ...]:
     r"""$d$ per RMSNorm, $2d$ per LayerNorm with a bias, for every norm of the model
 
-    LayerNorm: Ba et al. 2016, equation 4, arXiv 1607.06450; RMSNorm: Zhang and Sennrich 2019, equation 4,
-    arXiv 1910.07467
+    LayerNorm: Ba et al. 2016, arXiv 1607.06450; RMSNorm: Zhang and Sennrich 2019, arXiv 1910.07467
     """
     if a.norm == "no parameters":
         return ()
@@ -379,7 +378,7 @@ def embedding_share(a: Architecture) -> float:
 def rule_of_thumb(d_model: int) -> int:
     r"""$12\,d^2 = 4d^2 + 8d^2$, attention plus feed-forward of one block
 
-    Kaplan et al. 2020, §2.1 (as $N = 12\, n_\mathrm{layer} d^2$), arXiv 2001.08361
+    Kaplan et al. 2020 (as $N = 12\, n_\mathrm{layer} d^2$), arXiv 2001.08361
     """
     return 12 * d_model**2
 
@@ -441,7 +440,7 @@ def memory(parameters: int, precision: Precision) -> Memory:
     Bytes per parameter: float32 4 + 4 + 8 = 16, bfloat16 2 + 2 + 4 = 8, mixed 2 + 2 + 8 and a float32 copy of
     the weights 4 = 16. `int8` is for inference: integers have no gradient, so the rest is 0.
 
-    Kingma and Ba 2015, algorithm 1, arXiv 1412.6980; mixed: Rajbhandari et al. 2020, §3.1, arXiv 1910.02054
+    Kingma and Ba 2015, arXiv 1412.6980; mixed: Rajbhandari et al. 2020 (ZeRO), arXiv 1910.02054
 
     >>> memory(1, "mixed").training, memory(1, "float32").training, memory(1, "bfloat16").training
     (16, 16, 8)
@@ -460,7 +459,7 @@ def kv_cache_bytes(a: Architecture, bytes_each: int = 2) -> int:
     Zero for an encoder, which does not generate. In an encoder-decoder these are the decoder's own keys and values
     per generated token; every *source* token costs the same again, once, for cross-attention.
 
-    Pope et al. 2022, §2.2, arXiv 2211.05102; grouped heads: Ainslie et al. 2023, arXiv 2305.13245
+    Pope et al. 2022, arXiv 2211.05102; grouped heads: Ainslie et al. 2023, arXiv 2305.13245
 
     >>> kv_cache_bytes(Architecture(4096, 32, 32, 14336, 128256, n_kv_heads=8)) == 128 * 1024
     True
@@ -490,7 +489,7 @@ def flops_per_token(a: Architecture, context: int) -> Flops:
     source and one target token together, each seeing n keys per attention. Norms, biases, softmax: left out.
     Averaged over a causal text of n tokens the attention term is about half. Training takes about three times this.
 
-    Kaplan et al. 2020, §2.1 and table 1, arXiv 2001.08361
+    Kaplan et al. 2020, arXiv 2001.08361
     """
     met = sum(
         t.rows
