@@ -65,7 +65,13 @@ with figure_place:
         return [
             Frame(
                 tuple(
-                    figures.heatmap(rows.weights[i, :SIZE], title=title, rows=labels, columns=labels, limits=(0, 1))
+                    figures.heatmap(
+                        rows.weights[i, :SIZE],
+                        title=title,
+                        rows=labels,
+                        columns=labels,
+                        limits=(0, 1),
+                    )
                     for rows, title in ((without, "softmax(q·k)"), (scaled, "softmax(q·k / √d_k)"))
                 ),
                 f"{SIZE} random queries look at {SIZE} random keys of width {d_k}. Without the factor of question 2 the "

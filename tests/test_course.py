@@ -1,6 +1,7 @@
 """The laws of the course, over every sentence that exists: proved or cited; true; able to be false."""
 
 import inspect
+import itertools
 import unicodedata
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def test_the_experiment_decides_the_prediction(concept: Concept) -> None:
     prediction.right(measured)  # raises unless exactly one option covers the number
     assert "{0" not in prediction.outcome(measured)
     ordered = sorted(prediction.options, key=lambda o: o.low)
-    assert all(a.high <= b.low for a, b in zip(ordered, ordered[1:], strict=False)), "two options overlap"
+    assert all(a.high <= b.low for a, b in itertools.pairwise(ordered)), "two options overlap"
     assert all(option.why for option in prediction.options)
 
 
@@ -83,7 +84,10 @@ def test_no_latex_backslash_was_eaten(concept: Concept) -> None:
     shown = [s.text for s in concept.sentences] + [c.said + c.better for c in concept.corrections]
     shown += [p.question + p.answer for p in concept.push_backs] + [concept.topic.question]
     if concept.prediction:
-        shown += [concept.prediction.question, *(o.text + o.why for o in concept.prediction.options)]
+        shown += [
+            concept.prediction.question,
+            *(o.text + o.why for o in concept.prediction.options),
+        ]
     for text in shown:
         assert not [c for c in text if unicodedata.category(c) == "Cc"], text
 
@@ -93,4 +97,6 @@ def test_equations_keep_their_backslashes() -> None:
         module = __import__(f"core.ops.{path.stem}", fromlist=["_"])
         for name, function in inspect.getmembers(module, inspect.isfunction):
             text = function.__doc__ or ""
-            assert not [c for c in text if unicodedata.category(c) == "Cc" and c != "\n"], f"{path.stem}.{name}"
+            assert not [c for c in text if unicodedata.category(c) == "Cc" and c != "\n"], (
+                f"{path.stem}.{name}"
+            )

@@ -16,7 +16,17 @@ LESSONS = [p for p in PAGES if not p.name.startswith("00")]
 every_page = pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
 every_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
 
-HOSTILE = ("<script>alert(1)</script>", "1e99", "-1", "abc", "nan", "", "\u202e\x00x", "y" * 5000, "1/0/1")
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "1e99",
+    "-1",
+    "abc",
+    "nan",
+    "",
+    "\u202e\x00x",
+    "y" * 5000,
+    "1/0/1",
+)
 
 
 def opened(path: Path, **query: str) -> AppTest:
@@ -35,11 +45,20 @@ def checked(app: AppTest) -> AppTest:
 
 
 def controls(app: AppTest) -> list:
-    kinds = ("slider", "select_slider", "number_input", "selectbox", "radio", "toggle", "text_input", "checkbox")
+    kinds = (
+        "slider",
+        "select_slider",
+        "number_input",
+        "selectbox",
+        "radio",
+        "toggle",
+        "text_input",
+        "checkbox",
+    )
     return [w for kind in kinds for w in app.get(kind) if w.key and ":" not in w.key]
 
 
-def ends(widget) -> Iterator[object]:  # noqa: ANN001 - AppTest's widgets share no type
+def ends(widget) -> Iterator[object]:
     match widget.type:
         case "slider" | "number_input":
             yield from (widget.min, widget.max)

@@ -134,7 +134,7 @@ def _proof(slug: str, kind: str, index: int, claim: Sentence | Correction) -> No
             f"The same check with the usual mistake ({how}) gives {number(wrong.value)}, and fails as it should."
         )
         assert claim.proof is not None
-        st.code(inspect.getsource(claim.proof), language="python")
+        st.code(inspect.getsource(claim.proof), language="python", wrap_lines=True)
 
 
 def _answer(concept: Concept) -> None:
@@ -196,14 +196,16 @@ def _code(page: Lesson) -> None:
             "A program of its own, with the values that the controls have now. It needs only PyTorch."
         )
         filled = snippet.filled(**page.controls)
-        st.code(filled, language="python")
+        st.code(filled, language="python", wrap_lines=True)
         st.download_button(
             "Save the program", filled, f"{slug}.py", "text/x-python", icon=":material/download:"
         )
     if page.functions:
         with st.expander("The functions that made the figures above"):
             for function in page.functions:
-                st.code(inspect.getsource(inspect.unwrap(function)), language="python")
+                st.code(
+                    inspect.getsource(inspect.unwrap(function)), language="python", wrap_lines=True
+                )
 
 
 # ------------------------------------------------------------------------------------------------ 8 sources

@@ -61,9 +61,22 @@ def _navigation() -> Page:
     return st.navigation(sections, expanded=True)
 
 
+# Streamlit fades captions to 60 %, which is 3.7:1 on white; the print rules keep the navigation off the paper.
+STYLE = """<style>
+[data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { opacity: 1; color: var(--tt-quiet, inherit); }
+[data-testid="stMainBlockContainer"] { padding-top: 3.2rem; max-width: 1240px; }
+@media print { [data-testid="stSidebar"], [data-testid="stHeader"] { display: none; } }
+</style>"""
+
+
+def _configure() -> None:
+    st.set_page_config(page_title=NAME, page_icon=":material/school:", layout="wide")
+    st.html(STYLE)
+
+
 def router() -> Page:
     """What app.py runs."""
-    st.set_page_config(page_title=NAME, page_icon=":material/school:", layout="wide")
+    _configure()
     st.session_state["routed"] = True
     return _navigation()
 
@@ -71,7 +84,7 @@ def router() -> Page:
 def ensure() -> None:
     """Build the navigation on a cold deep link, where Streamlit skipped app.py."""
     if not st.session_state.get("routed"):
-        st.set_page_config(page_title=NAME, page_icon=":material/school:", layout="wide")
+        _configure()
         _navigation()
 
 

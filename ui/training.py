@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui.sweep import Frame, figure
+from ui.sweep import Frame, show
 
 SLICE = 0.2  # seconds of computation per call; between calls the server is free for others
 EVERY = 0.25  # seconds between calls
@@ -47,10 +47,12 @@ def live(
     draw: Callable[[Any], Frame],
     *arguments: Any,
     share: Callable[[Any], float],
+    shipped: Any = None,
 ) -> None:
     """A button that runs `train(*arguments)` and draws its progress; `share` says how far it is, from 0 to 1.
 
-    The result stays until other arguments are chosen. The same arguments give the same curve.
+    The result stays until other arguments are chosen. The same arguments give the same curve. Before the first run
+    the figure shows `shipped`, the end of a training that was run beforehand, if there is one.
     """
     state = st.session_state.setdefault(f"{key}:state", {"arguments": arguments})
     if state["arguments"] != arguments:
@@ -75,11 +77,16 @@ def live(
     def progress() -> None:
         if "run" in state and _admitted(ticket):
             _advance(state)
-        if state.get("progress") is not None:
-            done = min(max(share(state["progress"]), 0.0), 1.0)
-            if "run" in state:
-                st.progress(done, f"{done:.0%}")
-            figure(f"{key}:figure", _shown, draw, state["progress"])
+        latest = state.get("progress")
+        if "run" in state:
+            done = min(max(share(latest), 0.0), 1.0) if latest is not None else 0.0
+            st.progress(done, f"Training: {done:.0%}")
+        elif latest is None and shipped is not None:
+            st.caption(
+                "Trained beforehand with the same program; press the button to train it again, now."
+            )
+        if latest is not None or shipped is not None:
+            show(f"{key}:figure", draw(shipped if latest is None else latest))
         if "run" not in state and active:
             _left(ticket)
             st.rerun()
@@ -96,7 +103,3 @@ def _advance(state: dict[str, Any]) -> None:
         except StopIteration:
             del state["run"]
             return
-
-
-def _shown(draw: Callable[[Any], Frame], progress: Any) -> list[Frame]:
-    return [draw(progress)]

@@ -17,7 +17,7 @@ import streamlit as st
 
 from ui.sweep.packing import Frame, pack
 
-__all__ = ["LIMIT", "Frame", "figure", "sweep"]
+__all__ = ["LIMIT", "Frame", "figure", "show", "sweep"]
 
 T = TypeVar("T")
 Draw = Callable[..., Sequence[Frame]]
@@ -66,6 +66,12 @@ def figure(key: str, draw: Draw, *arguments: Any, panel_width: int = 270) -> Non
     _component(
         key=key, data=struct.pack("<I", 0) + _packed(draw, _identity(draw), arguments, header)
     )
+
+
+def show(key: str, frame: Frame) -> None:
+    """Show one frame that was just made, uncached: the progress of a training."""
+    header = {"key": key, "labels": [""], "plotly": _PLOTLY, "panel_width": 270}
+    _component(key=key, data=struct.pack("<I", 0) + pack([frame], **header))
 
 
 def sweep(
@@ -143,8 +149,11 @@ def _from_address(key: str, label: str, tokens: Sequence[str], default: int) -> 
 
     try:
         wanted = float(asked)
-        nearest = min(range(len(tokens)), key=lambda i: abs(float(tokens[i]) - wanted))
-        found = default if wanted != wanted else nearest
+        if wanted != wanted:
+            raise ValueError("not a number")
+        # Clamped first: seen from 1e99 all values are equally near.
+        wanted = min(max(wanted, min(map(float, tokens))), max(map(float, tokens)))
+        found = min(range(len(tokens)), key=lambda i: abs(float(tokens[i]) - wanted))
     except (ValueError, OverflowError):
         found = default
     note(label, asked, tokens[found])

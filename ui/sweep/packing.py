@@ -59,6 +59,8 @@ def _encode(node: Any, table: _Table) -> Any:
         return {name: _encode(child, table) for name, child in node.items()}
     if isinstance(node, (list, tuple)):
         return [_encode(child, table) for child in node]
+    if isinstance(node, np.ndarray):  # Plotly leaves empty arrays as they are
+        return {"$a": table.add(node)}
     return node.item() if isinstance(node, np.generic) else node
 
 

@@ -78,6 +78,7 @@ function dressed(figure, theme, narrow) {
     axis.tickfont = { size: narrow ? 12 : 13 };
     if (axis.title) axis.title = { ...axis.title, font: { size: narrow ? 13 : 14 }, standoff: 8 };
   }
+  if (layout.showlegend === false && layout.margin) layout.margin.t = 10;
   if (narrow && layout.legend) layout.legend.font = { size: 12 };
   Object.assign(layout, { autosize: true, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: theme.font, color: theme.text, size: 13, ...layout.font },

@@ -1,0 +1,253 @@
+"""Question 4: masked self-attention."""
+
+import streamlit as st
+import torch
+
+from ui.lesson import lesson, opening
+
+opening(__file__)
+
+from core.concepts import masking
+from core.course import number
+from core.ops.words import MOST, tokens
+from core.training import leak
+from ui import controls, figures
+from ui.figures import Series
+from ui.palette import INK, KEY, MASKED, WITH, WITHOUT
+from ui.sweep import Frame, figure, sweep
+from ui.training import live
+
+KINDS = {
+    "causal": "causal: itself and before",
+    "none": "none: everybody sees everybody",
+    "ahead": "one step too far",
+    "strict": "strict: only before",
+    "prefix": "prefix: first half open",
+    "own": "my own",
+}
+WHERE = {
+    "before": "−∞ before the softmax",
+    "after": "trap: 0 after the softmax",
+    "multiply": "trap: logits times 0",
+}
+
+
+def attention_frames(sentence: str, kind: str, where: str, own: str, seed: int) -> list[Frame]:
+    """One frame for each query row: logits, what the mask makes of them, weights, and the row as bars."""
+    head = masking.head(sentence, kind, where, own, seed)
+    hidden = ~head.visible
+    masked = head.logits * head.visible if where == "multiply" else head.logits
+    crossed = {
+        "before": hidden,
+        "after": torch.zeros_like(hidden),
+        "multiply": torch.zeros_like(hidden),
+    }[where]
+    no_weight = {"before": hidden, "after": hidden, "multiply": torch.zeros_like(hidden)}[where]
+    peak = float(head.logits.abs().max())
+    frames = []
+    for i in range(len(head.words)):
+        look = {"rows": head.words, "columns": head.words, "chosen_row": i}
+        row = head.weights[i].nan_to_num()
+        frames.append(
+            Frame(
+                (
+                    figures.heatmap(head.logits, title="1 · Logits q·k / √d_k", colours=figures.SIGNED, limits=(-peak, peak), **look),
+                    figures.heatmap(
+                        masked, title=f"2 · {WHERE[where]}" if where != "after" else "2 · Nothing masked yet",
+                        colours=figures.SIGNED, limits=(-peak, peak), hatched=crossed, hatch_name="−∞", **look,
+                    ),
+                    figures.heatmap(
+                        head.weights, title="3 · Weights after the softmax", limits=(0, 1), hatched=no_weight, hatch_name="weight 0", **look
+                    ),
+                    figures.bars(
+                        [Series("weight", row, WITH)], labels=[f"{j} {w}" for j, w in enumerate(head.words)],
+                        title=f"Row {i}: where “{head.words[i]}” looks", x_title="key: who is asked", y_title="weight", y_range=(0, 1),
+                        height=340,
+                    ),
+                ),
+                row_reading(head, i, where),
+            )
+        )  # fmt: skip
+    return frames
+
+
+def row_reading(head: masking.Head, i: int, where: str) -> str:
+    seen, word, row = int(head.visible[i].sum()), head.words[i], head.weights[i]
+    if seen == 0 and where == "before":
+        return f"Row {i} (“{word}”) may look at nobody: the softmax over nothing is not a number."
+    best = int(row.argmax())
+    said = (
+        f"Row {i} (“{word}”) may look at {seen} of {len(head.words)} words. Most of its weight, {row[best]:.0%}, goes to "
+        f"“{head.words[best]}” (position {best}); its weights sum to {number(round(float(row.sum()), 6))}"
+    )
+    leaked = float(row[~head.visible[i]].sum())
+    return said + (f", and {leaked:.0%} goes to words that it must not see." if leaked else ".")
+
+
+def influence_frames(sentence: str, kind: str, where: str, own: str, seed: int) -> list[Frame]:
+    head = masking.head(sentence, kind, where, own, seed)
+    n = len(head.words)
+    none = head.influence == 0
+    leaks = int((~none & ~head.visible).sum())
+    found = (
+        f"{head.pairs} of {n * n} pairs can influence; {n * n - head.pairs} are exactly 0. "
+        f"The mask allows {int(head.visible.sum())}. "
+        + (f"{leaks} forbidden pairs leak." if leaks else "No forbidden pair leaks.")
+    )
+    return [
+        Frame(
+            (
+                figures.heatmap(
+                    head.influence, title="Influence |∂output / ∂input|, by automatic differentiation",
+                    rows=head.words, columns=head.words, row_title="output of this word", column_title="input of this word",
+                    hatched=none, hatch_name="exactly 0", limits=(0, max(float(head.influence.max()), 1e-9)), height=400,
+                ),
+            ),
+            found,
+        )
+    ]  # fmt: skip
+
+
+def append_frames(sentence: str, word: str, seed: int) -> list[Frame]:
+    causal, full = (masking.append(sentence, word, c, seed) for c in (True, False))
+    words = tokens(sentence)[:11]
+    return [
+        Frame(
+            (
+                figures.bars(
+                    [Series("no mask", full.change, WITHOUT), Series("causal mask", causal.change, WITH)],
+                    labels=[f"{i} {w}" for i, w in enumerate(words)], title=f"Change of each earlier output when “{word}” is appended",
+                    x_title="earlier word", y_title="largest change of its output",
+                ),
+            ),
+            f"With the causal mask the largest change is {number(float(causal.change.max()))}; without a mask it is "
+            f"{number(float(full.change.max()))}. So the earlier keys and values can be kept: one step with the cache "
+            f"differs from the full pass by {number(causal.cache)} (rounding in float64 is about 1e-15).",
+        )
+    ]  # fmt: skip
+
+
+def leak_frame(progress: leak.Progress) -> Frame:
+    t = progress.losses.shape[-1]
+    steps = torch.arange(1, t + 1)
+    series = [
+        Series(f"{name}, seed {r}", progress.losses[m, r], colour, width=1.8)
+        for m, (name, colour) in enumerate((("honest mask", WITH), ("one step too far", KEY)))
+        for r in range(progress.losses.shape[1])
+    ]
+    series += [
+        Series(
+            "ln V: nothing honest can be below",
+            torch.full((t,), leak.HONEST),
+            INK,
+            "dash",
+            width=1.5,
+        ),
+        Series(
+            "ln V / N: floor of the leak", torch.full((t,), leak.LEAK), MASKED, "dot", width=1.5
+        ),
+    ]
+    last = progress.losses[..., -20:].mean(-1)
+    return Frame(
+        (
+            figures.lines(
+                series, x=steps, title="Training loss on random tokens", x_title="training step",
+                y_title="cross-entropy, nats", x_range=(0, progress.steps), y_range=(0, 3.6), height=400,
+            ),
+        ),
+        f"After {t} steps the honest models stand at {number(float(last[0].mean()))} nats and those that see one step too far "
+        f"at {number(float(last[1].mean()))}. The entropy of the data is ln {leak.VOCABULARY} = {number(leak.HONEST)}: a training "
+        "loss below it is proof of a leak.",
+    )  # fmt: skip
+
+
+def mine() -> str:
+    """The reader's sentence, or the default with the reason in words."""
+    text = controls.words(
+        f"Your sentence (2 to {MOST} words)", "sentence", masking.SENTENCE, max_chars=100
+    )
+    try:
+        tokens(text)
+    except ValueError as reason:
+        st.warning(f"{reason} Until then, the figures show “{masking.SENTENCE}”.")
+        return masking.SENTENCE
+    return text
+
+
+def own_mask(n: int) -> tuple[str, str]:
+    """The reader's own mask, or the causal one with the reason in words; and the kind that is to be shown."""
+    start = "/".join("1" * (i + 1) + "0" * (n - i - 1) for i in range(n))
+    rows = controls.words(
+        "Your mask, row by row (1 = may look)", "own_mask", start, max_chars=MOST * (MOST + 1)
+    )
+    try:
+        masking.parse(rows, n)
+    except ValueError as reason:
+        st.warning(f"{reason} Until then, the figures show the causal mask.")
+        return "causal", ""
+    return "own", rows
+
+
+with lesson(masking.concept) as page:
+    st.markdown(
+        "A head with random weights reads your words. Follow one row from left to right: its logits, what the mask leaves "
+        "of them, and the weights. Then change where the mask acts."
+    )
+    side, stage = st.columns([1, 3.4], gap="large")
+    with side:
+        sentence = mine()
+        kind, own = controls.choice("Mask", "mask", KINDS), ""
+        n = len(tokens(sentence))
+        if kind == "own":
+            kind, own = own_mask(n)
+        where = controls.choice("How it acts", "acts", WHERE)
+        seed = controls.seed("mask_seed")
+    with stage:
+        rows = range(n)
+        labels = [f"{i} {w}" for i, w in enumerate(tokens(sentence))]
+        sweep(
+            "row",
+            "Query row",
+            rows,
+            attention_frames,
+            sentence,
+            kind,
+            where,
+            own,
+            seed,
+            default=min(2, n - 1),
+            labels=labels,
+        )
+
+    st.subheader("Who can influence whom", anchor=False)
+    st.markdown(
+        "The derivative of every output with respect to every input. Crossed out is exactly 0: not small, but no path at all."
+    )
+    figure("influence", influence_frames, sentence, kind, where, own, seed)
+
+    st.subheader("The cheating detector", anchor=False)
+    st.markdown(
+        "Tokens drawn independently at random cannot be predicted. Train one attention layer on them, under the causal mask "
+        "and under a mask that is one step too far: three seeds each, same data, same start."
+    )
+    live(
+        "leak",
+        "Train both",
+        leak.train,
+        leak_frame,
+        share=lambda p: p.losses.shape[-1] / p.steps,
+        shipped=leak.trained(),
+    )
+
+    st.subheader("Append a word", anchor=False)
+    word = controls.words("One more word", "append", "today", max_chars=20).split()[0]
+    figure("appended", append_frames, sentence, word, seed)
+
+    page.ran(masking.mask, masking.weigh, masking.head, masking.append, leak.train)
+    visible = masking.mask(kind, n, own)
+    page.takes(
+        sentence=sentence,
+        rows="/".join("".join(str(int(v)) for v in row) for row in visible),
+        where=where,
+        seed=seed,
+    )
