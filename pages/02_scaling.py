@@ -6,12 +6,16 @@ from ui.lesson import lesson, opening
 
 opening(__file__)
 
+import torch
+
 from core.concepts import scaling
 from core.course import number
+from core.training import retrieval
 from ui import controls, figures
 from ui.figures import Series
-from ui.palette import WITH, WITHOUT
+from ui.palette import MASKED, WITH, WITHOUT
 from ui.sweep import Frame, sweep
+from ui.training import live
 
 DIVISORS = {"sqrt": "√d_k", "none": "1 (none)", "d_k": "d_k"}
 DISTRIBUTIONS = {
@@ -98,6 +102,35 @@ def response_frames(seed: int) -> list[Frame]:
     return frames
 
 
+def training_frame(progress: retrieval.Progress) -> Frame:
+    steps = progress.losses.shape[-1]
+    series = [
+        Series(f"{name}, seed {r}", progress.losses[v, r], colour, width=1.8)
+        for v, (name, colour) in enumerate((("with 1/√d_k", WITH), ("without", WITHOUT)))
+        for r in range(progress.losses.shape[1])
+    ]
+    series.append(
+        Series(
+            "learned: below this", torch.full((steps,), retrieval.LEARNED), MASKED, "dot", width=1.5
+        )
+    )
+    said = [
+        ", ".join(str(int(step)) if step >= 0 else f"not within {steps}" for step in row)
+        for row in progress.learned
+    ]
+    return Frame(
+        (
+            figures.lines(
+                series, x=torch.arange(1, steps + 1), title="Soft retrieval: the loss while learning to look up a value",
+                x_title="training step", y_title="mean squared error", x_range=(0, max(steps, 40)), y_range=(0, 2.1), height=380,
+            ),
+        ),
+        f"Steps until the mean of five losses is below {retrieval.LEARNED}, seed by seed: with the factor {said[0]}; without "
+        f"{said[1]}. At the first step the loss is {number(float(progress.losses[0, :, 0].mean()))} with and "
+        f"{number(float(progress.losses[1, :, 0].mean()))} without: above 1 is worse than answering with the average of all values.",
+    )  # fmt: skip
+
+
 with lesson(scaling.concept) as page:
     st.markdown(
         "Random queries meet random keys. Grey is the dot product as it is, purple is what the divisor makes of it: "
@@ -129,5 +162,19 @@ with lesson(scaling.concept) as page:
     )
     sweep("jacobian_keys", "Number of keys", KEYS, response_frames, seed, default=64)
 
-    page.ran(scaling.draw, scaling.dot_products, scaling.attend, scaling.response)
+    st.subheader("Train both", anchor=False)
+    st.markdown(
+        "Two models learn to find a key among 16 and return its value: same data, same start, with and without the factor. "
+        "At width 16 the factor slows learning, at 64 and 256 it speeds it up. It also acts like a smaller learning rate on "
+        "the logits, which is why the comparison uses Adam."
+    )
+    width = controls.choice(
+        "Width of the trained models", "train_d_k", {64: "64", 16: "16", 256: "256"}
+    )
+    live(
+        "retrieval", "Train both now", retrieval.train, training_frame, width,
+        share=lambda p: p.losses.shape[-1] / p.cap, shipped=retrieval.trained(width),
+    )  # fmt: skip
+
+    page.ran(scaling.draw, scaling.dot_products, scaling.attend, scaling.response, retrieval.train)
     page.takes(d_k=d_k, n_keys=n_keys, divisor=divisor, seed=seed)

@@ -1,0 +1,109 @@
+"""Soft retrieval with and without the factor 1/√d_k: the same data, the same start, one division of difference."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from core.ops.attention import softmax
+from core.training.shipped import shipped
+
+KEYS, BATCH, CAP, LEARNED, WINDOW = 16, 64, 400, 0.1, 5
+VARIANTS = ("with", "without")
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """Losses so far: with and without the factor, each seed, each step; NaN once a run has learned.
+
+    `learned` is the step at which the mean of the last five losses fell below 0.1, or −1.
+    """
+
+    cap: int
+    losses: Float[Tensor, "2 r t"]
+    learned: Int[Tensor, "2 r"]
+
+    @property
+    def done(self) -> bool:
+        return bool((self.learned >= 0).all()) or self.losses.shape[-1] >= self.cap
+
+
+def retrieve(
+    w_q: Float[Tensor, "*m d d"],
+    w_k: Float[Tensor, "*m d d"],
+    x: Float[Tensor, "*#m b n d"],
+    scale: Tensor,
+) -> Float[Tensor, "*m b n"]:
+    r"""Weights $\mathrm{softmax}_i(x_0 W_Q W_K^\top x_i^\top / s)$: the query is a copy of the first key.
+
+    Multiplied from the left, so that the keys' projections are never formed: the same numbers, n times cheaper.
+    """
+    asked = x[..., 0, :] @ w_q @ w_k.mT
+    return softmax((x @ asked[..., None])[..., 0] / scale)
+
+
+def train(
+    d_k: int, seeds: tuple[int, ...] = (0, 1, 2), cap: int = CAP, every: int = 5
+) -> Iterator[Progress]:
+    r"""Learn to return the value that belongs to the query's key, for every seed with and without the factor.
+
+    16 random keys $x_i \sim N(0, I)$ with values $v_i \sim N(0, I)$; loss = mean squared error against $v_0$;
+    $W_Q, W_K \sim N(0, 1/d)$; Adam with learning rate 0.001. The loss is about 1 for a uniform average and up to 2
+    for confidently returning the wrong value. Yields every few steps, and at the end.
+    """
+    generators = [torch.Generator().manual_seed(7919 * (s + 1)) for s in seeds]
+    weights = [
+        (torch.stack([torch.randn(d_k, d_k, generator=g) for g in generators]) / math.sqrt(d_k))
+        .expand(2, -1, -1, -1)
+        .clone()
+        .requires_grad_()
+        for _ in range(2)
+    ]
+    scale = torch.tensor([math.sqrt(d_k), 1.0])[:, None, None, None]
+    optimiser = torch.optim.Adam(weights, lr=1e-3)
+    losses = torch.full((2, len(seeds), cap), torch.nan)
+    learned = torch.full((2, len(seeds)), -1)
+    for step in range(cap):
+        x = torch.stack([torch.randn(BATCH, KEYS, d_k, generator=g) for g in generators])
+        value = torch.stack([torch.randn(BATCH, KEYS, 16, generator=g) for g in generators])
+        returned = (retrieve(*weights, x[None], scale)[..., None, :] @ value)[..., 0, :]
+        each = (returned - value[..., 0, :]).square().mean((-1, -2))
+        optimiser.zero_grad()
+        each.sum().backward()  # the runs share no weight, so the gradient of the sum is each one's own
+        optimiser.step()
+        losses[..., step] = torch.where(learned < 0, each.detach(), torch.nan)
+        if step + 1 >= WINDOW:
+            recent = losses[..., step + 1 - WINDOW : step + 1].mean(-1)
+            learned = torch.where((learned < 0) & (recent < LEARNED), step + 1, learned)
+        progress = Progress(cap, losses[..., : step + 1].clone(), learned.clone())
+        if (step + 1) % every == 0 or progress.done:
+            yield progress
+        if progress.done:
+            return
+
+
+WIDTHS = (16, 64, 256)
+
+
+def result() -> dict[str, list]:
+    """What `python -m core.training retrieval` ships: every curve up to the step at which the run had learned."""
+    shipped_curves = {}
+    for d_k in WIDTHS:
+        *_, last = train(d_k)
+        shipped_curves[str(d_k)] = [
+            [[round(x, 4) for x in run if not math.isnan(x)] for run in variant]
+            for variant in last.losses.tolist()
+        ]
+    return shipped_curves
+
+
+def trained(d_k: int) -> Progress:
+    """The shipped curves of one width, as `train` would end with them."""
+    curves = shipped("retrieval")["result"][str(d_k)]
+    steps = max(len(run) for variant in curves for run in variant)
+    padded = [[run + [math.nan] * (steps - len(run)) for run in variant] for variant in curves]
+    learned = [[len(run) if len(run) < CAP else -1 for run in variant] for variant in curves]
+    return Progress(CAP, torch.tensor(padded), torch.tensor(learned))

@@ -1,0 +1,75 @@
+"""The small trainings: the batched programs are the plain ones, the same seed gives the same curve, all seeds are kept."""
+
+import itertools
+import json
+import math
+
+import pytest
+import torch
+
+from core.training import leak, retrieval
+from core.training.shipped import FOLDER, shipped
+
+
+def last(progress, steps: int):
+    return list(itertools.islice(progress, steps))[-1]
+
+
+def test_same_seed_same_curve() -> None:
+    for train in (
+        lambda: leak.train((0, 1), steps=10),
+        lambda: retrieval.train(16, (0, 1), cap=10),
+    ):
+        first, second = (last(train(), 9).losses for _ in range(2))
+        assert torch.equal(first, second)
+        assert not torch.equal(first[:, 0], first[:, 1]), "two seeds, one curve"
+
+
+def test_retrieval_is_the_textbook_program() -> None:
+    """Projected from the left or from the right: the same weights, and the same gradients."""
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(5, 7, 6, generator=g, dtype=torch.float64)
+    w = [torch.randn(6, 6, generator=g, dtype=torch.float64).requires_grad_() for _ in range(2)]
+    plain = ((x[:, :1] @ w[0]) @ (x @ w[1]).mT / math.sqrt(6)).softmax(-1)[:, 0]
+    ours = retrieval.retrieve(w[0], w[1], x, torch.tensor(math.sqrt(6), dtype=torch.float64))
+    torch.testing.assert_close(ours, plain)
+    for a, b in zip(
+        *(torch.autograd.grad(p.square().sum(), w) for p in (ours, plain)), strict=True
+    ):
+        torch.testing.assert_close(a, b)
+
+
+def test_retrieval_starts_where_theory_says() -> None:
+    """A uniform average over 16 costs 15/16 of the variance; a wrong certain answer twice the variance."""
+    progress = last(retrieval.train(64, (0, 1, 2, 3), cap=1), 1)
+    with_factor, without = progress.losses[:, :, 0].mean(-1)
+    assert 15 / 16 - 0.1 < with_factor < 1.2
+    assert 1.3 < without < 2
+
+
+@pytest.mark.parametrize("slug", ["leak", "retrieval"])
+def test_what_is_shipped_says_where_it_comes_from(slug: str) -> None:
+    content = shipped(slug)
+    assert content["command"] == f"python -m core.training {slug}"
+    assert content["torch"] and content["seconds"] > 0 and len(content["seeds"]) == 3
+    assert (FOLDER / f"{slug}.json").stat().st_size < 1_000_000
+    assert "NaN" not in json.dumps(content)
+
+
+def test_the_shipped_leak_lies_between_its_floors() -> None:
+    assert leak.final_losses("causal").min() > leak.HONEST - 0.02
+    assert leak.LEAK < leak.final_losses("ahead").max() < 0.25
+
+
+def test_the_factor_helps_at_64_and_256_and_hurts_at_16() -> None:
+    """What the page says in words."""
+    for d_k in (64, 256):
+        with_factor, without = retrieval.trained(d_k).learned
+        assert 0 < with_factor.max() < without.min()
+    with_factor, without = retrieval.trained(16).learned
+    assert (without > 0).all() and ((with_factor < 0) | (with_factor > without.max())).all()
+
+
+def test_the_shipped_curve_is_what_the_program_gives() -> None:
+    again = last(retrieval.train(64, cap=20), 9).losses[..., :20]
+    torch.testing.assert_close(retrieval.trained(64).losses[..., :20], again, atol=2e-3, rtol=2e-3)
