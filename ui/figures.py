@@ -31,10 +31,11 @@ def _figure(title: str, x: str, y: str, height: int = 320, **layout: Any) -> go.
         layout={
             "template": "none",
             "title": {"text": title},
-            "xaxis": {"title": {"text": x}, "automargin": True, "zeroline": False},
-            "yaxis": {"title": {"text": y}, "automargin": True, "zeroline": False},
+            "xaxis": {"title": {"text": x}, "zeroline": False},
+            "yaxis": {"title": {"text": y}, "zeroline": False},
             "height": height,
-            "margin": {"l": 10, "r": 12, "t": 34, "b": 10},
+            # Fixed: letting Plotly fit the margins lays every figure out twice, on every step of a sweep.
+            "margin": {"l": 64, "r": 14, "t": 34, "b": 50},
             "legend": {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"},
             "hovermode": "closest",
             "bargap": 0.08,
@@ -260,6 +261,7 @@ def _ticks(figure: go.Figure, axis: str, labels: Sequence[str], n: int) -> None:
     figure.update_layout(
         {
             axis: {
+                "automargin": True,  # a reader's words have any length
                 "tickvals": list(range(0, n, every)),
                 "ticktext": [escape(labels[i]) for i in range(0, n, every)],
                 "showgrid": False,

@@ -37,10 +37,11 @@ function luminance(colour) {
   return (0.2126 * r + 0.7152 * g + 0.0722 * b) / 255;
 }
 
-function readTheme(root) {
+function readTheme(root, known) {
   const style = getComputedStyle(root);
   const css = (name, other) => style.getPropertyValue(name).trim() || other;
   const background = css("--st-background-color", "#fff");
+  if (known?.background === background) return known;
   return { background, dark: luminance(background) < 0.5, text: css("--st-text-color", "#222"),
     grid: css("--st-border-color", "#ddd"), font: css("--st-font", "sans-serif") };
 }
@@ -94,7 +95,7 @@ function draw(s) {
   s.output.textContent = label + (head.unit ?? "");
   s.input.setAttribute("aria-valuetext", label + (head.unit ?? ""));
   s.reading.textContent = head.readings[s.index];
-  s.theme = readTheme(root);
+  s.theme = readTheme(root, s.theme);
   head.panels.forEach((panel, i) => {
     const { figure, plot, caption } = s.figures[i];
     const view = dressed(resolve(panel, s, s.index), s.theme, plot.clientWidth < 420);
