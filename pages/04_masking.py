@@ -18,13 +18,17 @@ from ui.sweep import Frame, figure, sweep
 from ui.training import live
 
 KINDS = {
-    "causal": "causal: itself and before",
-    "none": "none: everybody sees everybody",
+    "causal": "causal",
+    "none": "no mask",
     "ahead": "one step too far",
-    "strict": "strict: only before",
-    "prefix": "prefix: first half open",
+    "strict": "strict",
+    "prefix": "prefix open",
     "own": "my own",
 }
+MASK_HELP = (
+    "Causal: a word sees itself and what came before. One step too far: also the next word. Strict: only what came before, "
+    "so that row 0 is empty. Prefix open: the first half sees itself completely, the rest is causal. My own: write it."
+)
 WHERE = {
     "before": "−∞ before the softmax",
     "after": "trap: 0 after the softmax",
@@ -42,7 +46,8 @@ def attention_frames(sentence: str, kind: str, where: str, own: str, seed: int) 
         "after": torch.zeros_like(hidden),
         "multiply": torch.zeros_like(hidden),
     }[where]
-    no_weight = {"before": hidden, "after": hidden, "multiply": torch.zeros_like(hidden)}[where]
+    no_weight = torch.zeros_like(hidden) if where == "multiply" else hidden
+    shown = [figures.escape(w) for w in head.words]
     peak = float(head.logits.abs().max())
     frames = []
     for i in range(len(head.words)):
@@ -57,11 +62,11 @@ def attention_frames(sentence: str, kind: str, where: str, own: str, seed: int) 
                         colours=figures.SIGNED, limits=(-peak, peak), hatched=crossed, hatch_name="−∞", **look,
                     ),
                     figures.heatmap(
-                        head.weights, title="3 · Weights after the softmax", limits=(0, 1), hatched=no_weight, hatch_name="weight 0", **look
+                        head.weights, title="3 · Weights after the softmax", limits=(0, 1), hatched=no_weight, hatch_name="no weight", **look
                     ),
                     figures.bars(
-                        [Series("weight", row, WITH)], labels=[f"{j} {w}" for j, w in enumerate(head.words)],
-                        title=f"Row {i}: where “{head.words[i]}” looks", x_title="key: who is asked", y_title="weight", y_range=(0, 1),
+                        [Series("weight", row, WITH)], labels=[f"{j} {w}" for j, w in enumerate(shown)],
+                        title=f"Row {i}: where “{shown[i]}” looks", x_title="key: who is asked", y_title="weight", y_range=(0, 1),
                         height=340,
                     ),
                 ),
@@ -75,10 +80,12 @@ def row_reading(head: masking.Head, i: int, where: str) -> str:
     seen, word, row = int(head.visible[i].sum()), head.words[i], head.weights[i]
     if seen == 0 and where == "before":
         return f"Row {i} (“{word}”) may look at nobody: the softmax over nothing is not a number."
+    if not float(row.sum()):
+        return f"Row {i} (“{word}”) may look at nobody: all its weights were set to 0 after the softmax."
     best = int(row.argmax())
     said = (
-        f"Row {i} (“{word}”) may look at {seen} of {len(head.words)} words. Most of its weight, {row[best]:.0%}, goes to "
-        f"“{head.words[best]}” (position {best}); its weights sum to {number(round(float(row.sum()), 6))}"
+        f"Row {i} (“{word}”) may look at {seen} of {len(head.words)} words. The largest weight, {row[best]:.0%}, goes to "
+        f"“{head.words[best]}” (position {best}); its weights sum to {float(row.sum()):.4g}"
     )
     leaked = float(row[~head.visible[i]].sum())
     return said + (f", and {leaked:.0%} goes to words that it must not see." if leaked else ".")
@@ -88,12 +95,20 @@ def influence_frames(sentence: str, kind: str, where: str, own: str, seed: int) 
     head = masking.head(sentence, kind, where, own, seed)
     n = len(head.words)
     none = head.influence == 0
-    leaks = int((~none & ~head.visible).sum())
+    acts = ~none & ~head.visible
+    # A mask hides keys. Its own query acts on an output even where the word is hidden from itself as a key.
+    asking = int(acts.diagonal().sum()) if where == "before" else 0
+    leaks = int(acts.sum()) - asking
     found = (
         f"{head.pairs} of {n * n} pairs can influence; {n * n - head.pairs} are exactly 0. "
         f"The mask allows {int(head.visible.sum())}. "
-        + (f"{leaks} forbidden pairs leak." if leaks else "No forbidden pair leaks.")
-    )
+        + ("No hidden key leaks." if not leaks else f"{leaks} hidden pair{'s leak' if leaks > 1 else ' leaks'}.")
+    )  # fmt: skip
+    if asking:
+        found += (
+            f" {asking} word{'s' if asking > 1 else ''} hidden from {'themselves' if asking > 1 else 'itself'} as a key "
+            "still steer their own row as its query: a mask hides keys, not queries."
+        )
     return [
         Frame(
             (
@@ -110,19 +125,20 @@ def influence_frames(sentence: str, kind: str, where: str, own: str, seed: int) 
 
 def append_frames(sentence: str, word: str, seed: int) -> list[Frame]:
     causal, full = (masking.append(sentence, word, c, seed) for c in (True, False))
-    words = tokens(sentence)[:11]
     return [
         Frame(
             (
                 figures.bars(
                     [Series("no mask", full.change, WITHOUT), Series("causal mask", causal.change, WITH)],
-                    labels=[f"{i} {w}" for i, w in enumerate(words)], title=f"Change of each earlier output when “{word}” is appended",
+                    labels=[f"{i} {figures.escape(w)}" for i, w in enumerate(causal.words)],
+                    title=f"Change of each earlier output when “{figures.escape(word)}” is appended",
                     x_title="earlier word", y_title="largest change of its output",
                 ),
             ),
             f"With the causal mask the largest change is {number(float(causal.change.max()))}; without a mask it is "
-            f"{number(float(full.change.max()))}. So the earlier keys and values can be kept: one step with the cache "
-            f"differs from the full pass by {number(causal.cache)} (rounding in float64 is about 1e-15).",
+            f"{number(float(full.change.max()))}. So the earlier keys and values can be kept: one query on the cache gives the "
+            f"new word's output within {number(causal.cache)} of the full pass, in float64."
+            + (f" (The figures hold {MOST} words, so “{word}” takes the place of the last.)" if len(tokens(sentence)) == MOST else ""),
         )
     ]  # fmt: skip
 
@@ -137,7 +153,7 @@ def leak_frame(progress: leak.Progress) -> Frame:
     ]
     series += [
         Series(
-            "ln V: nothing honest can be below",
+            "ln V: entropy of the data",
             torch.full((t,), leak.HONEST),
             INK,
             "dash",
@@ -156,8 +172,9 @@ def leak_frame(progress: leak.Progress) -> Frame:
             ),
         ),
         f"After {t} steps the honest models stand at {number(float(last[0].mean()))} nats and those that see one step too far "
-        f"at {number(float(last[1].mean()))}. The entropy of the data is ln {leak.VOCABULARY} = {number(leak.HONEST)}: a training "
-        "loss below it is proof of a leak.",
+        f"at {number(float(last[1].mean()))}. The entropy of the data is ln {leak.VOCABULARY} = {number(leak.HONEST)}. Every "
+        "batch is drawn afresh, so an honest loss can dip below it by the luck of a batch, but cannot stay there: a mean loss "
+        "clearly below it is proof of a leak.",
     )  # fmt: skip
 
 
@@ -196,7 +213,7 @@ with lesson(masking.concept) as page:
     side, stage = st.columns([1, 3.4], gap="large")
     with side:
         sentence = mine()
-        kind, own = controls.choice("Mask", "mask", KINDS), ""
+        kind, own = controls.choice("Mask", "mask", KINDS, help=MASK_HELP), ""
         n = len(tokens(sentence))
         if kind == "own":
             kind, own = own_mask(n)
@@ -221,7 +238,7 @@ with lesson(masking.concept) as page:
 
     st.subheader("Who can influence whom", anchor=False)
     st.markdown(
-        "The derivative of every output with respect to every input. Crossed out is exactly 0: not small, but no path at all."
+        "The derivative of every output with respect to every input. Crossed out is exactly 0, not merely small."
     )
     figure("influence", influence_frames, sentence, kind, where, own, seed)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from core.course import Concept, Evidence, Option, Source
 from core.ops import masks, positions
 from core.ops.attention import attention, logits, masked, softmax
-from core.ops.words import embed, tokens
+from core.ops.words import MOST, embed, tokens
 from core.sources import VASWANI_2017
 from core.training import leak
 
@@ -113,6 +113,7 @@ def head(
 ) -> Head:
     r"""Logits, weights, and $\lVert \partial o_i / \partial x_j \rVert_F$ by automatic differentiation.
 
+    A mask hides keys and never the query: where word i is hidden from itself, x_i still acts on output i.
     Raises ValueError, in words, for a sentence or a mask of one's own that cannot be used.
     """
     words = tokens(sentence)
@@ -121,17 +122,14 @@ def head(
     scores = logits(x @ w_q, x @ w_k)
 
     def output(x: Tensor) -> Tensor:
-        # The query row of a strict mask is empty: its softmax is NaN, so the row is taken as 0, as torch's does.
         weights = weigh(logits(x @ w_q, x @ w_k), visible, where)
-        empty = (
-            ~visible.any(-1, keepdim=True)
-            if where == "before"
-            else torch.zeros(len(words), 1, dtype=torch.bool)
-        )
-        return torch.where(empty, 0.0, weights) @ (x @ w_v)
+        if where == "before":
+            # A row that sees nothing is NaN; it is taken as 0, as scaled_dot_product_attention does.
+            weights = torch.where(visible.any(-1, keepdim=True), weights, 0.0)
+        return weights @ (x @ w_v)
 
     jacobian = torch.autograd.functional.jacobian(output, x)  # [n, v, n, d]
-    norm = jacobian.nan_to_num().square().sum((1, 3)).sqrt()
+    norm = jacobian.square().sum((1, 3)).sqrt()
     return Head(tuple(words), visible, scores, weigh(scores, visible, where), norm)
 
 
@@ -139,38 +137,49 @@ def head(
 class Appended:
     """What one more word changes in the outputs of the words before it."""
 
+    words: tuple[str, ...]
     change: Float[Tensor, " n"]
     cache: float
 
 
 @lru_cache(maxsize=32)
 def append(sentence: str, word: str, causal: bool, seed: int = 0) -> Appended:
-    """The change of each earlier output, and the largest difference of the last one to a step with a KV cache."""
-    words = tokens(sentence)[:11]
+    """The change of each earlier output, and the largest difference of the last one to a step with a KV cache.
+
+    Both passes run in the same 12 slots, as with a preallocated cache: unused slots hold zeros and nobody sees
+    them. So both add the same numbers in the same order, and a difference is the word's doing, not rounding.
+    Of 12 words the last gives up its slot.
+    """
+    words = tokens(sentence)[: MOST - 1]
+    n = len(words)
     w_q, w_k, w_v = _projections(seed, D_MODEL)
     outs = []
     for row in (words, [*words, word]):
-        x = inputs(row)
-        visible = masks.causal(len(row)) if causal else None
+        x = torch.zeros(MOST, D_MODEL, dtype=torch.float64)
+        x[: len(row)] = inputs(row)
+        visible = masks.causal(MOST) if causal else masks.full(MOST)
+        visible[:, len(row) :] = False
         outs.append(attention(x @ w_q, x @ w_k, x @ w_v, visible))
-    cached = attention(
-        x[-1:] @ w_q, x @ w_k, x @ w_v
-    )  # one query, all cached keys and values: no mask needed
+    x = x[: n + 1]
+    cached = attention(x[-1:] @ w_q, x @ w_k, x @ w_v)  # one query, all keys so far: no mask needed
     return Appended(
-        (outs[1][:-1] - outs[0]).abs().amax(-1), float((outs[1][-1] - cached[0]).abs().max())
+        tuple(words),
+        (outs[1][:n] - outs[0][:n]).abs().amax(-1),
+        float((outs[1][n] - cached[0]).abs().max()),
     )
 
 
 def empty_row(library: Literal["textbook", "sdpa", "additive"]) -> Float[Tensor, " v"]:
     """The output of a query that may see no key, by three conventions; its values are 0, 1, 2, 3."""
     value = torch.arange(4.0)[:, None]
-    scores, visible = torch.zeros(1, 4), torch.zeros(1, 4, dtype=torch.bool)
+    scores, visible = torch.tensor([[0.0, 1.0, -2.0, 3.0]]), torch.zeros(1, 4, dtype=torch.bool)
     if library == "textbook":
         return (softmax(masked(scores, visible)) @ value)[0]
     if library == "sdpa":
         return F.scaled_dot_product_attention(
-            torch.zeros(1, 1), torch.zeros(4, 1), value, attn_mask=visible
+            torch.ones(1, 1), scores.mT, value, attn_mask=visible
         )[0]
+    # Beside −3.4e38 the logits are lost to rounding, so all keys tie.
     return (softmax(scores + torch.finfo(scores.dtype).min) @ value)[0]
 
 
@@ -246,17 +255,15 @@ def one_pass_trains_every_position(shift: int = 1) -> Evidence:
 
 
 @concept.says(
-    "And appending a token leaves every earlier output as it was, exactly: keys and values can be cached while a "
+    "And appending a token leaves every earlier output exactly as it was: keys and values can be cached while a "
     "text is generated.",
     fails_if={"causal": False},
 )
 def appending_changes_nothing_before(causal: bool = True) -> Evidence:
-    # The sums over the visible keys are the same numbers in a longer row; only their blocking may differ.
-    return Evidence.near(
-        "largest change of an earlier output",
+    return Evidence.exactly(
+        "largest change of an earlier output, both passes in the same 12 slots",
         float(append(SENTENCE, "today", causal).change.max()),
         0,
-        within=1e-14,
     )
 
 
@@ -294,7 +301,7 @@ def a_zero_logit_is_not_a_zero_weight(where: Where = "multiply") -> Evidence:
 @concept.corrects(
     "A row in which everything is masked gives 0.",
     better="It depends on the library: the textbook softmax gives NaN, torch's scaled_dot_product_attention 0, and an "
-    "additive mask with the smallest finite number the plain mean of all values, as if nothing were masked.",
+    "additive mask with the most negative finite number the plain mean of all values, hidden or not.",
     fails_if={"library": "sdpa"},
 )
 def three_libraries_three_answers(
@@ -311,16 +318,17 @@ def three_libraries_three_answers(
 
 concept.pushes_back(
     "Why not simply cut the sentence and train on each prefix?",
-    "It gives the same losses, one position per pass. The mask gives all N predictions in one pass.",
+    "Each prefix would train one prediction, and its tokens would be computed again for every longer prefix. The mask "
+    "gives the same N predictions in one pass.",
 )
 concept.pushes_back(
     "Minus infinity or −1e9?",
-    "In half precision −1e9 is already −∞. Two added masks of the smallest finite number overflow to −∞ as well. A "
-    "boolean mask, or a fused kernel, avoids the question.",
+    "In float16 −1e9 already is −∞. Two added masks of the most negative finite number overflow to −∞ as well. A "
+    "boolean mask avoids the question.",
 )
 concept.pushes_back(
     "Is the mask needed while generating?",
-    "With a cache there is one query and only earlier keys: no mask. Careful with is_causal=True and one query against "
+    "With a cache there is one query, and every key is its own or an earlier one: no mask. Careful with is_causal=True and one query against "
     "four keys: torch aligns its triangle top-left, so that query sees the first key only.",
     Source("PyTorch", "scaled_dot_product_attention", "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html"),
 )  # fmt: skip
@@ -370,7 +378,7 @@ def output(x):
         weights = (logits * visible).softmax(-1)
     return weights @ (x @ w_v)
 
-jacobian = torch.autograd.functional.jacobian(output, x).nan_to_num()
+jacobian = torch.autograd.functional.jacobian(output, x)
 influence = jacobian.square().sum((1, 3)).sqrt()
 print("pairs with any influence:", int((influence != 0).sum()))
 """,

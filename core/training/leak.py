@@ -1,8 +1,8 @@
 """The cheating detector: one attention layer learns random tokens, honestly and with a mask one step too far.
 
-Tokens are independent and uniform over V, so no honest model can have a mean loss below ln V nats. A training loss
-below the entropy of the data proves a leak. Positions that see their answer lose nothing; the last position of N
-never sees its own, so the leak's floor is ln V / N.
+Tokens are independent and uniform over V and drawn afresh for every step, so no honest model can have an expected
+loss below ln V nats: a mean loss below the entropy of the data proves a leak. Positions that see their answer can
+lose nothing; the last position of N never sees its own, so the leak's floor is ln V / N.
 """
 
 import math
@@ -73,13 +73,13 @@ def train(
         tokens = torch.randint(0, VOCABULARY, (BATCH, LENGTH + 1), generator=data)
         inputs, targets = tokens[:, :-1], tokens[:, 1:]
         x = weights["embed"][:, :, inputs]  # [mask, seed, batch, n, d]
-        x = torch.cat([x, places.expand_as(x)], -1)
-        q, k, v = (x @ weights[name][:, :, None] for name in "qkv")
-        scores = attention(q, k, v, visible) @ weights["out"][:, :, None]
-        loss = F.cross_entropy(
-            scores.flatten(0, -2), targets.expand(*scores.shape[:-1]).flatten(), reduction="none"
-        )
-        each = loss.unflatten(0, (*scores.shape[:2], -1)).mean(-1)
+        # The texts of a batch are laid end to end: one product per run, not one per text.
+        x = torch.cat([x, places.expand_as(x)], -1).flatten(2, 3)
+        q, k, v = ((x @ weights[name]).unflatten(2, inputs.shape) for name in "qkv")
+        scores = attention(q, k, v, visible).flatten(2, 3) @ weights["out"]
+        answers = targets.flatten().expand(scores.shape[:-1])
+        loss = F.cross_entropy(scores.flatten(0, 2), answers.flatten(), reduction="none")
+        each = loss.unflatten(0, scores.shape[:-1]).mean(-1)
         optimiser.zero_grad()
         each.sum().backward()  # the runs share no weight, so the gradient of the sum is each one's own
         nn.utils.clip_grad_value_(weights.values(), 1.0)
