@@ -100,7 +100,7 @@ def sweep(
     }  # fmt: skip
     packed = _packed(draw, _identity(draw), arguments, header)
     if len(packed) > LIMIT:
-        return _ordinary(key, label, values, draw, arguments, start, panel_width)
+        return _ordinary(key, label, values, draw, arguments, start, default, panel_width)
     result = _component(
         key=key,
         data=struct.pack("<I", start) + packed,
@@ -123,7 +123,7 @@ def _ordinary(
     panel_width: int,
 ) -> T:
     value = st.select_slider(label, values, values[start], key=f"{key}:slider")
-    _to_address(key, str(value), value == values[start])
+    _to_address(key, str(value), value == default)
     header = {"key": key, "labels": [""], "plotly": _PLOTLY, "panel_width": panel_width}
 
     def one(*arguments: Any) -> Sequence[Frame]:

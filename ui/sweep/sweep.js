@@ -109,6 +109,13 @@ function draw(s) {
   root.dataset.drawn = s.index; // browser tests wait for this
 }
 
+// A last figure that would stand alone in its row takes the whole row.
+function arrange(s, panels) {
+  const columns = getComputedStyle(panels).gridTemplateColumns.split(" ").length;
+  const alone = columns > 1 && s.figures.length % columns === 1;
+  s.figures.at(-1).figure.style.gridColumn = alone ? "1 / -1" : "";
+}
+
 function paint(s) {
   s.frame ??= requestAnimationFrame(() => { s.frame = null; draw(s); });
 }
@@ -210,6 +217,7 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
   loadPlotly(s.head.plotly).then((Plotly) => {
     s.Plotly = Plotly;
     panels.classList.remove("tt-wait");
+    arrange(s, panels);
     draw(s);
     if (s.head.clicks) s.figures.forEach(({ plot }, i) => {
       plot.removeAllListeners?.("plotly_click");
@@ -217,7 +225,7 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
     });
   }).catch((error) => { panels.textContent = `The figure could not be drawn: ${error.message}. Reload the page.`; });
 
-  s.size ??= new ResizeObserver(() => { if (s.Plotly && panels.clientWidth !== s.width) { s.width = panels.clientWidth; paint(s); } });
+  s.size ??= new ResizeObserver(() => { if (s.Plotly && panels.clientWidth !== s.width) { s.width = panels.clientWidth; arrange(s, panels); paint(s); } });
   s.size.observe(panels);
   // Streamlit changes the theme by changing CSS variables, which fires no event.
   s.watch ??= setInterval(() => { if (s.Plotly && readTheme(root).background !== s.theme?.background) paint(s); }, 1000);

@@ -1,0 +1,111 @@
+"""The vocabulary of charts: pure, labelled, in the palette's colours, readable in both themes."""
+
+import itertools
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+import torch
+
+from ui import figures, palette
+from ui.figures import Rectangle, Series
+
+DATA = torch.linspace(0.1, 1, 12)
+Z = torch.linspace(-1, 1, 12).reshape(3, 4)
+COMMON = {"title": "What is shown", "x_title": "this", "y_title": "that, in units"}
+
+
+def charts() -> list[go.Figure]:
+    two = [Series("one", DATA), Series("two", DATA * 2, palette.QUERY, "dash")]
+    marks = {"here": (0.5, palette.WITH)}
+    heat = {"title": "What is shown", "rows": ["a", "b", "<i>"], "columns": list("abcd")}
+    return [
+        figures.lines(two, x=DATA, marks=marks, **COMMON),
+        figures.lines(two, x=DATA, log_x=True, log_y=True, x_range=(0.1, 1), y_range=(0.1, 10), marks=marks, **COMMON),
+        figures.bars(two, labels=[str(i) for i in range(12)], **COMMON),
+        figures.bars(two, labels=[str(i) for i in range(12)], stacked=True, log_y=True, **COMMON),
+        figures.histogram(two, limits=(0, 2), marks=marks, **COMMON),
+        figures.heatmap(Z, **heat),
+        figures.heatmap(Z, colours=palette.SIGNED, hatched=Z > 0, chosen_row=1, text=True, **heat),
+        figures.rectangles([Rectangle("W", 3, 2, palette.QUERY), Rectangle("V", 1, 2, palette.VALUE)], gap=0.2, **COMMON),
+    ]  # fmt: skip
+
+
+def leaves(node: object) -> list[object]:
+    if isinstance(node, dict):
+        return [leaf for child in node.values() for leaf in leaves(child)]
+    if isinstance(node, list | tuple):
+        return [leaf for child in node for leaf in leaves(child)]
+    return [node]
+
+
+@pytest.mark.parametrize("i", range(8))
+def test_titles_and_colours(i: int) -> None:
+    figure = charts()[i]
+    assert (
+        figure.layout.title.text
+        and figure.layout.xaxis.title.text
+        and figure.layout.yaxis.title.text
+    )
+    known = set(palette.twins())
+    rgb = {palette.faded(c, 0.5).rpartition(",")[0] for c in known if c.startswith("#")}
+    for leaf in leaves(figure.to_plotly_json()):
+        if isinstance(leaf, str) and leaf.startswith("#"):
+            assert leaf in known, f"{leaf} has no dark twin"
+        if isinstance(leaf, str) and leaf.startswith("rgba"):
+            assert leaf.rpartition(",")[0] in rgb
+
+
+def test_inputs_stay_as_they_are() -> None:
+    before = [DATA.clone(), Z.clone()]
+    charts()
+    assert torch.equal(DATA, before[0]) and torch.equal(Z, before[1])
+
+
+def test_a_hidden_cell_has_no_value_and_a_cross() -> None:
+    hatched = torch.zeros(3, 4, dtype=torch.bool)
+    hatched[0, 3] = True
+    heat, crosses = figures.heatmap(
+        Z, title="t", rows=list("abc"), columns=list("abcd"), hatched=hatched
+    ).data
+    assert np.isnan(heat.z[0][3]) and not np.isnan(heat.z[0][2])
+    assert list(crosses.x) == [3] and list(crosses.y) == [0], "column = key, row = query"
+
+
+def test_signed_colours_are_centred_at_zero() -> None:
+    heat = figures.heatmap(
+        Z.abs(), title="t", rows=list("abc"), columns=list("abcd"), colours=palette.SIGNED
+    ).data[0]
+    assert heat.zmin == -heat.zmax == -1
+
+
+def test_a_histogram_counts_what_it_does_not_draw() -> None:
+    inside_and_out = torch.tensor([0.5, 0.5, 5.0, -5.0])
+    steps = figures.histogram(
+        [Series("s", inside_and_out)], limits=(0, 1), bins=2, title="t", x_title="x"
+    ).data[0]
+    assert list(steps.y) == [0, 0.5, 0.5]
+
+
+def test_words_reach_plotly_escaped() -> None:
+    figure = figures.heatmap(Z, title="t", rows=["<b>", "&", "c"], columns=list("abcd"))
+    assert figure.layout.yaxis.ticktext == ("&lt;b&gt;", "&amp;", "c")
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("role", palette.ROLES)
+def test_contrast_in_both_themes(role: str) -> None:
+    for colour, paper in zip(palette.ROLES[role], ("#FFFFFF", "#14161A"), strict=True):
+        light, dark = sorted((luminance(colour), luminance(paper)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 3, f"{role} {colour} on {paper}"
+
+
+def test_every_light_colour_has_one_twin() -> None:
+    lights = [light for light, _ in palette.ROLES.values()]
+    assert len(set(lights)) == len(lights)
+    assert all(a != b for a, b in itertools.combinations(lights, 2))
