@@ -36,6 +36,11 @@ WHERE = {
 }
 
 
+def short(word: str) -> str:
+    """A word as a label: a long one would push the figure aside. Readings give it in full."""
+    return word if len(word) <= 9 else word[:8] + "…"
+
+
 def attention_frames(sentence: str, kind: str, where: str, own: str, seed: int) -> list[Frame]:
     """One frame for each query row: logits, what the mask makes of them, weights, and the row as bars."""
     head = masking.head(sentence, kind, where, own, seed)
@@ -47,11 +52,11 @@ def attention_frames(sentence: str, kind: str, where: str, own: str, seed: int) 
         "multiply": torch.zeros_like(hidden),
     }[where]
     no_weight = torch.zeros_like(hidden) if where == "multiply" else hidden
-    shown = [figures.escape(w) for w in head.words]
+    shown = [short(w) for w in head.words]
     peak = float(head.logits.abs().max())
     frames = []
     for i in range(len(head.words)):
-        look = {"rows": head.words, "columns": head.words, "chosen_row": i}
+        look = {"rows": shown, "columns": shown, "chosen_row": i}
         row = head.weights[i].nan_to_num()
         frames.append(
             Frame(
@@ -65,7 +70,7 @@ def attention_frames(sentence: str, kind: str, where: str, own: str, seed: int) 
                         head.weights, title="3 · Weights after the softmax", limits=(0, 1), hatched=no_weight, hatch_name="no weight", **look
                     ),
                     figures.bars(
-                        [Series("weight", row, WITH)], labels=[f"{j} {w}" for j, w in enumerate(shown)],
+                        [Series("weight", row, WITH)], labels=[f"{j} {figures.escape(w)}" for j, w in enumerate(shown)],
                         title=f"Row {i}: where “{shown[i]}” looks", x_title="key: who is asked", y_title="weight", y_range=(0, 1),
                         height=340,
                     ),
@@ -93,7 +98,7 @@ def row_reading(head: masking.Head, i: int, where: str) -> str:
 
 def influence_frames(sentence: str, kind: str, where: str, own: str, seed: int) -> list[Frame]:
     head = masking.head(sentence, kind, where, own, seed)
-    n = len(head.words)
+    n, shown = len(head.words), [short(w) for w in head.words]
     none = head.influence == 0
     acts = ~none & ~head.visible
     # A mask hides keys. Its own query acts on an output even where the word is hidden from itself as a key.
@@ -114,7 +119,7 @@ def influence_frames(sentence: str, kind: str, where: str, own: str, seed: int) 
             (
                 figures.heatmap(
                     head.influence, title="Influence |∂output / ∂input|, by automatic differentiation",
-                    rows=head.words, columns=head.words, row_title="output of this word", column_title="input of this word",
+                    rows=shown, columns=shown, row_title="output of this word", column_title="input of this word",
                     hatched=none, hatch_name="exactly 0", limits=(0, max(float(head.influence.max()), 1e-9)), height=400,
                 ),
             ),
@@ -130,8 +135,8 @@ def append_frames(sentence: str, word: str, seed: int) -> list[Frame]:
             (
                 figures.bars(
                     [Series("no mask", full.change, WITHOUT), Series("causal mask", causal.change, WITH)],
-                    labels=[f"{i} {figures.escape(w)}" for i, w in enumerate(causal.words)],
-                    title=f"Change of each earlier output when “{figures.escape(word)}” is appended",
+                    labels=[f"{i} {figures.escape(short(w))}" for i, w in enumerate(causal.words)],
+                    title=f"Change of each earlier output when “{short(word)}” is appended",
                     x_title="earlier word", y_title="largest change of its output",
                 ),
             ),
@@ -221,7 +226,7 @@ with lesson(masking.concept) as page:
         seed = controls.seed("mask_seed")
     with stage:
         rows = range(n)
-        labels = [f"{i} {w}" for i, w in enumerate(tokens(sentence))]
+        labels = [f"{i} {short(w)}" for i, w in enumerate(tokens(sentence))]
         sweep(
             "row",
             "Query row",
