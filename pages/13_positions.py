@@ -161,7 +161,7 @@ def prefix_frames(story: str, order_seed: int, seed: int) -> list[Frame]:
                 (
                     figures.bars(
                         [Series("as written", seen.before[i], WITHOUT), Series("shuffled before it", seen.after[i], WITH)],
-                        labels=FEATURES, title=f"Output at “{figures.escape(short(seen.words[-1]))}”, {deep}",
+                        labels=FEATURES, title=f"Output at the last word, {deep}",
                         x_title="feature", y_title="output", y_range=(-4, 4),
                     ),
                     figures.bars(
