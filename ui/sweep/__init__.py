@@ -120,6 +120,7 @@ def _ordinary(
     draw: Draw,
     arguments: tuple,
     start: int,
+    default: T,
     panel_width: int,
 ) -> T:
     value = st.select_slider(label, values, values[start], key=f"{key}:slider")
