@@ -55,7 +55,7 @@ def train(
     for confidently returning the wrong value. Yields every few steps, and at the end.
     """
     generators = [torch.Generator().manual_seed(7919 * (s + 1)) for s in seeds]
-    weights = [
+    w_q, w_k = weights = [
         (torch.stack([torch.randn(d_k, d_k, generator=g) for g in generators]) / math.sqrt(d_k))
         .expand(2, -1, -1, -1)
         .clone()
@@ -69,7 +69,7 @@ def train(
     for step in range(cap):
         x = torch.stack([torch.randn(BATCH, KEYS, d_k, generator=g) for g in generators])
         value = torch.stack([torch.randn(BATCH, KEYS, 16, generator=g) for g in generators])
-        returned = (retrieve(*weights, x[None], scale)[..., None, :] @ value)[..., 0, :]
+        returned = (retrieve(w_q, w_k, x[None], scale)[..., None, :] @ value)[..., 0, :]
         each = (returned - value[..., 0, :]).square().mean((-1, -2))
         optimiser.zero_grad()
         each.sum().backward()  # the runs share no weight, so the gradient of the sum is each one's own
