@@ -41,6 +41,13 @@ def short(word: str) -> str:
     return word if len(word) <= 9 else word[:8] + "…"
 
 
+def places(words: tuple[str, ...]) -> list[str]:
+    """Positions under bars, with the words where they fit beside each other; they may repeat, positions do not."""
+    labels = [f"{i} {short(w)}" for i, w in enumerate(words)]
+    fit = len(words) * max(map(len, labels)) <= 44
+    return [figures.escape(label) if fit else str(i) for i, label in enumerate(labels)]
+
+
 def attention_frames(sentence: str, kind: str, where: str, own: str, seed: int) -> list[Frame]:
     """One frame for each query row: logits, what the mask makes of them, weights, and the row as bars."""
     head = masking.head(sentence, kind, where, own, seed)
@@ -70,8 +77,8 @@ def attention_frames(sentence: str, kind: str, where: str, own: str, seed: int) 
                         head.weights, title="3 · Weights after the softmax", limits=(0, 1), hatched=no_weight, hatch_name="no weight", **look
                     ),
                     figures.bars(
-                        [Series("weight", row, WITH)], labels=[f"{j} {figures.escape(w)}" for j, w in enumerate(shown)],
-                        title=f"Row {i}: where “{shown[i]}” looks", x_title="key: who is asked", y_title="weight", y_range=(0, 1),
+                        [Series("weight", row, WITH)], labels=places(head.words),
+                        title=f"Row {i}: where “{shown[i]}” looks", x_title="key: who is asked, by position", y_title="weight", y_range=(0, 1),
                         height=340,
                     ),
                 ),
@@ -88,9 +95,11 @@ def row_reading(head: masking.Head, i: int, where: str) -> str:
     if not float(row.sum()):
         return f"Row {i} (“{word}”) may look at nobody: all its weights were set to 0 after the softmax."
     best = int(row.argmax())
+    equal = int((row == row[best]).sum())
+    whom = f"“{head.words[best]}” (position {best})" if equal == 1 else f"each of {equal} words"
     said = (
         f"Row {i} (“{word}”) may look at {seen} of {len(head.words)} words. The largest weight, {row[best]:.0%}, goes to "
-        f"“{head.words[best]}” (position {best}); its weights sum to {float(row.sum()):.4g}"
+        f"{whom}; its weights sum to {float(row.sum()):.4g}"
     )
     leaked = float(row[~head.visible[i]].sum())
     return said + (f", and {leaked:.0%} goes to words that it must not see." if leaked else ".")
@@ -135,9 +144,9 @@ def append_frames(sentence: str, word: str, seed: int) -> list[Frame]:
             (
                 figures.bars(
                     [Series("no mask", full.change, WITHOUT), Series("causal mask", causal.change, WITH)],
-                    labels=[f"{i} {figures.escape(short(w))}" for i, w in enumerate(causal.words)],
+                    labels=places(causal.words),
                     title=f"Change of each earlier output when “{short(word)}” is appended",
-                    x_title="earlier word", y_title="largest change of its output",
+                    x_title="earlier word, by position", y_title="largest change of its output",
                 ),
             ),
             f"With the causal mask the largest change is {number(float(causal.change.max()))}; without a mask it is "
@@ -177,7 +186,7 @@ def leak_frame(progress: leak.Progress) -> Frame:
             ),
         ),
         f"After {t} steps the honest models stand at {number(float(last[0].mean()))} nats and those that see one step too far "
-        f"at {number(float(last[1].mean()))}. The entropy of the data is ln {leak.VOCABULARY} = {number(leak.HONEST)}. Every "
+        f"at {number(float(last[1].mean()))} (the mean of three seeds over the last {min(t, 20)} steps). The entropy of the data is ln {leak.VOCABULARY} = {number(leak.HONEST)}. Every "
         "batch is drawn afresh, so an honest loss can dip below it by the luck of a batch, but cannot stay there: a mean loss "
         "clearly below it is proof of a leak.",
     )  # fmt: skip
