@@ -5,13 +5,30 @@ On PyTorch's meta device a tensor has a shape and no storage, so that a model of
 
 import re
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from core.ops.attention import attention
 from core.ops.counting import Architecture
+
+
+class Linear(nn.Linear):
+    """nn.Linear without drawing its weights: on the meta device there is nothing to draw, and it takes most of the time."""
+
+    def reset_parameters(self) -> None:
+        pass
+
+
+class Embedding(nn.Embedding):
+    """nn.Embedding, likewise."""
+
+    def reset_parameters(self) -> None:
+        pass
 
 
 def make_norm(a: Architecture, width: int | None = None) -> nn.Module:
@@ -30,10 +47,10 @@ class Attention(nn.Module):
         super().__init__()
         wide, narrow = a.n_heads * a.d_head, a.kv_heads * a.d_head
         self.group, self.d_head = a.n_heads // a.kv_heads, a.d_head
-        self.query = nn.Linear(a.d_model, wide, bias=a.qkv_bias)
-        self.key = nn.Linear(a.d_model, narrow, bias=a.qkv_bias)
-        self.value = nn.Linear(a.d_model, narrow, bias=a.qkv_bias)
-        self.output = nn.Linear(wide, a.d_model, bias=a.out_bias)
+        self.query = Linear(a.d_model, wide, bias=a.qkv_bias)
+        self.key = Linear(a.d_model, narrow, bias=a.qkv_bias)
+        self.value = Linear(a.d_model, narrow, bias=a.qkv_bias)
+        self.output = Linear(wide, a.d_model, bias=a.out_bias)
         self.per_head = a.qk_norm == "head"
         full = a.qk_norm == "full"
         if a.qk_norm != "none":
@@ -62,9 +79,9 @@ class FeedForward(nn.Module):
         super().__init__()
         self.gated = a.gated
         if a.gated:
-            self.gate = nn.Linear(a.d_model, a.d_ff, bias=a.ffn_bias)
-        self.up = nn.Linear(a.d_model, a.d_ff, bias=a.ffn_bias)
-        self.down = nn.Linear(a.d_ff, a.d_model, bias=a.ffn_bias)
+            self.gate = Linear(a.d_model, a.d_ff, bias=a.ffn_bias)
+        self.up = Linear(a.d_model, a.d_ff, bias=a.ffn_bias)
+        self.down = Linear(a.d_ff, a.d_model, bias=a.ffn_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.gated:
@@ -78,13 +95,11 @@ class Experts(nn.Module):
     def __init__(self, a: Architecture) -> None:
         super().__init__()
         self.used = a.experts_used
-        self.router = nn.Linear(a.d_model, a.experts, bias=False)
+        self.router = Linear(a.d_model, a.experts, bias=False)
         self.expert = nn.ModuleList(FeedForward(a) for _ in range(a.experts))
 
     def forward(self, x: Tensor) -> Tensor:
         share, chosen = self.router(x).softmax(-1).topk(self.used, dim=-1)
-        if x.is_meta:  # no values to route by: as much work as if all tokens chose the same experts
-            return torch.stack([expert(x) for expert in list(self.expert)[: self.used]]).sum(0)
         mixed = torch.zeros_like(x)
         for i, expert in enumerate(self.expert):
             rows = (chosen == i).any(-1)
@@ -126,9 +141,9 @@ class Stack(nn.Module):
     def __init__(self, a: Architecture, layers: int, cross: bool = False) -> None:
         super().__init__()
         if a.positions:
-            self.position_embedding = nn.Embedding(a.positions, a.d_model)
+            self.position_embedding = Embedding(a.positions, a.d_model)
         if a.relative_buckets:
-            self.relative_bias = nn.Embedding(a.relative_buckets, a.n_heads)
+            self.relative_bias = Embedding(a.relative_buckets, a.n_heads)
         self.embedding_norm = make_norm(a) if a.embedding_norm else nn.Identity()
         self.block = nn.ModuleList(Block(a, cross) for _ in range(layers))
         self.final_norm = make_norm(a) if a.final_norm else nn.Identity()
@@ -151,16 +166,16 @@ class Transformer(nn.Module):
 
     def __init__(self, a: Architecture) -> None:
         super().__init__()
-        self.token_embedding = nn.Embedding(a.vocab, a.d_model)
+        self.token_embedding = Embedding(a.vocab, a.d_model)
         if a.token_types:
-            self.type_embedding = nn.Embedding(a.token_types, a.d_model)
+            self.type_embedding = Embedding(a.token_types, a.d_model)
         self.stack = nn.ModuleList([Stack(a, a.n_layers)])
         if a.decoder_layers:
             self.stack.append(Stack(a, a.decoder_layers, cross=True))
         if a.pooler:
-            self.pooler = nn.Linear(a.d_model, a.d_model)
+            self.pooler = Linear(a.d_model, a.d_model)
         if a.head != "none":
-            self.head = nn.Linear(a.d_model, a.vocab, bias=False)
+            self.head = Linear(a.d_model, a.vocab, bias=False)
             if a.head == "tied":
                 self.head.weight = self.token_embedding.weight
         if a.head_bias:
@@ -210,3 +225,44 @@ def built_counts(a: Architecture) -> tuple[int, dict[str, int]]:
     """Build the model of an architecture and count it: in all, and by kind of tensor. Do not change the result."""
     model = build(a)
     return count_built(model), dict(count_by_path(model))
+
+
+class MatrixProducts(TorchFunctionMode):
+    """Counts the FLOPs of every matrix product made under it: 2 for each number of the result and each summand.
+
+    torch.utils.flop_counter counts the same (tests/test_parameters.py compares them), but importing it for the first
+    time takes two seconds that a page does not have.
+
+    >>> with MatrixProducts() as made:
+    ...     _ = torch.ones(3, 4) @ torch.ones(4, 5)
+    >>> made.flops == 2 * 3 * 4 * 5
+    True
+    """
+
+    flops = 0
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if getattr(func, "__name__", "") in ("linear", "matmul", "__matmul__"):
+            self.flops += 2 * result.numel() * args[0].shape[-1]
+        return result
+
+
+def counted_flops(a: Architecture, n: int) -> int:
+    """FLOPs of the matrix products of a forward pass over n tokens (n source and n target tokens), really made.
+
+    The model is really built and run, so it should be small.
+    """
+    model, tokens = Transformer(a), torch.zeros(1, n, dtype=torch.long)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(0.01)  # any values: only shapes are counted
+        with MatrixProducts() as made:
+            model(tokens, *([tokens] if a.decoder_layers else []))
+    return made.flops
