@@ -65,6 +65,17 @@ def whole(
     return value
 
 
+def blank_whole(label: str, key: str, instead: int, *, help: str | None = None) -> int | None:
+    """A whole number that may be left blank: then `instead` holds, which the box shows in grey. Any number is let in;
+    what is wrong with it, the page says in words."""
+    asked = _asked(key)
+    value = st.number_input(
+        label, value=None, step=1, key=key, bind="query-params", placeholder=f"{instead:,}", help=help
+    )  # fmt: skip
+    _note_if_refused(key, label, asked, "" if value is None else str(int(value)), f"{instead:,}")
+    return None if value is None else int(value)
+
+
 def seed(key: str) -> int:
     """The seed of every random draw of a lab."""
     asked = _asked(key)

@@ -281,13 +281,22 @@ def escape(text: str) -> str:
 
 @dataclass(frozen=True)
 class Rectangle:
-    """A matrix drawn to scale: `wide` × `high` in the units of the figure's axes."""
+    """A matrix drawn to scale: `wide` × `high` in the units of the figure's axes.
+
+    `at` is its lower left corner; without it, it stands to the right of the one before. An `outline` is what the
+    others are compared with: a dotted frame that hides nothing.
+    """
 
     name: str
     wide: float
     high: float
     colour: str
     note: str = ""
+    at: tuple[float, float] | None = None
+    outline: bool = False
+
+
+_PHONE = 330  # the width in pixels that a name inside a rectangle must fit
 
 
 def rectangles(
@@ -296,19 +305,39 @@ def rectangles(
     title: str,
     x_title: str,
     y_title: str,
-    gap: float,
+    gap: float = 0.0,
+    named: bool = False,
     height: int = 340,
 ) -> go.Figure:
-    """Rectangles side by side on a common ground, area = count: both axes have the same scale."""
+    """Rectangles, area = count: both axes have the same scale.
+
+    With `named`, names stand inside where a phone has room for them; the legend names what did not fit, by colour.
+    """
     figure = _figure(title, x_title, y_title, height)
-    left = 0.0
+    corners, left = [], 0.0
     for one in shapes:
-        x = numbers([left, left + one.wide, left + one.wide, left, left])
+        corners.append((left, 0.0) if one.at is None else one.at)
+        left += 0.0 if one.at else one.wide + gap
+    pixels = _PHONE / max(x + one.wide for (x, _), one in zip(corners, shapes, strict=True))
+    listed: set[str] = set()
+    for (x, y), one in zip(corners, shapes, strict=True):
+        room = 7 * len(one.name) + 4, 16
+        across, up = one.wide * pixels, one.high * pixels
+        level, upright = across >= room[0] and up >= room[1], across >= room[1] and up >= room[0]
+        inside = named and not one.outline and (level or upright)
         figure.add_scatter(
-            x=x, y=numbers([0, 0, one.high, one.high, 0]), mode="lines", name=one.name, fill="toself",
-            fillcolor=faded(one.colour, 0.35), line={"color": one.colour, "width": 1.5},
-            hoveron="fills", text=f"{one.name}: {one.note}", hoverinfo="text",
+            x=numbers([x, x + one.wide, x + one.wide, x, x]), y=numbers([y, y, y + one.high, y + one.high, y]),
+            mode="lines", name=one.name, fill=None if one.outline else "toself",
+            fillcolor=None if one.outline else faded(one.colour, 0.35),
+            line={"color": one.colour, "width": 2 if one.outline else 1.5, "dash": "dot" if one.outline else "solid"},
+            hoveron="fills", text=f"{one.name}: {one.note}" if one.note else one.name, hoverinfo="text",
+            showlegend=not inside and one.name not in listed,
         )  # fmt: skip
-        left += one.wide + gap
-    figure.update_layout(yaxis={"scaleanchor": "x"}, showlegend=len(shapes) > 1)
+        if inside:
+            figure.add_annotation(
+                x=x + one.wide / 2, y=y + one.high / 2, text=one.name, showarrow=False, textangle=0 if level else -90,
+            )  # fmt: skip
+        else:
+            listed.add(one.name)
+    figure.update_layout(yaxis={"scaleanchor": "x"}, showlegend=bool(listed) and len(shapes) > 1)
     return figure

@@ -82,10 +82,18 @@ def router() -> Page:
 
 
 def ensure() -> None:
-    """Build the navigation on a cold deep link, where Streamlit skipped app.py."""
-    if not st.session_state.get("routed"):
-        _configure()
-        _navigation()
+    """Build the navigation on a cold deep link, where Streamlit skipped app.py, and begin again through app.py.
+
+    Without beginning again, the next run would be the first one through app.py; Streamlit would then take every
+    widget for another one, and a reader's first move would be lost.
+    """
+    if st.session_state.get("routed"):
+        return
+    _configure()
+    _navigation()
+    if not st.session_state.get("ensured"):
+        st.session_state["ensured"] = True
+        st.rerun()
 
 
 def neighbours(topic: Topic) -> tuple[Topic | None, Topic | None]:

@@ -43,6 +43,18 @@ def test_a_cold_deep_link_shows_the_full_frame(fresh: Callable[..., str], visit:
         ).to_be_visible()
 
 
+def test_the_first_move_on_a_cold_server_counts(fresh: Callable[..., str], visit: Visit) -> None:
+    """The first visitor's first run skipped app.py; what she moves right away must survive the second."""
+    page = visit(f"{fresh()}/scaling")
+    page.locator(SWEEP).press("Home")
+    expect(
+        page.locator("pre").filter(has_text="d_k, n_keys, divisor, seed = 1, 64, 'sqrt', 0")
+    ).to_be_visible(timeout=20_000)
+    settled(page)
+    expect(page.locator(SWEEP)).to_have_attribute("aria-valuetext", "1")
+    expect(page).to_have_url(re.compile(r"\?d_k=1$"))
+
+
 def test_without_ensure_the_frame_is_missing(
     fresh: Callable[..., str], visit: Visit, tmp_path: Path
 ) -> None:
@@ -54,7 +66,9 @@ def test_without_ensure_the_frame_is_missing(
         ignore=shutil.ignore_patterns(".*venv*", ".git", "tests", "*cache*", "screenshots"),
     )
     nav = broken / "ui" / "nav.py"
-    nav.write_text(nav.read_text().replace('if not st.session_state.get("routed"):', "if False:"))
+    source = nav.read_text()
+    nav.write_text(source.replace('if st.session_state.get("routed"):', "if True:"))
+    assert nav.read_text() != source
     page = visit(f"{fresh(broken)}/scaling", drawn=False)
     page.wait_for_selector("h1")
     assert not framed(page)

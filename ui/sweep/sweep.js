@@ -171,6 +171,14 @@ function writeAddress(s) {
   history.replaceState(history.state, "", url);
 }
 
+// Where to stand when Streamlit mounts the figure, or mounts it again: what the address says is what the reader left.
+function fromAddress({ parameter, tokens, default: other }, start) {
+  if (!parameter) return start;
+  const asked = new URLSearchParams(location.search).get(parameter);
+  if (asked === null) return other;
+  return tokens.includes(asked) ? tokens.indexOf(asked) : start; // Python has found the nearest legal value
+}
+
 export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
   const root = parentElement.querySelector(".tt");
   const s = (root.__tt ??= { root, views: [], figures: [], index: null });
@@ -182,7 +190,7 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
   s.output = root.querySelector("output");
   s.reading = root.querySelector(".tt-reading");
   const last = s.head.labels.length - 1;
-  s.index = Math.min(s.index ?? start, last);
+  s.index = Math.min(s.index ?? fromAddress(s.head, start), last);
 
   const control = root.querySelector(".tt-control");
   control.hidden = last === 0;
@@ -196,7 +204,12 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
     s.index = +s.input.value;
     paint(s);
     clearTimeout(s.report); // a held arrow key is one move, not thirty
-    s.report = setTimeout(() => { writeAddress(s); setStateValue("value", s.index); }, 180);
+    s.report = setTimeout(s.send, 180);
+  };
+  s.send = () => {
+    s.report = null;
+    writeAddress(s);
+    setStateValue("value", s.index);
   };
 
   const panels = root.querySelector(".tt-panels");
@@ -232,6 +245,7 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
   return () => {
     clearInterval(s.watch);
     clearTimeout(s.report);
+    if (s.report) s.send(); // a move made just before must not be lost
     s.size?.disconnect();
     s.figures.forEach(({ plot }) => s.Plotly?.purge(plot));
     delete root.__tt;
