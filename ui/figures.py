@@ -46,7 +46,10 @@ def _figure(title: str, x: str, y: str, height: int = 320, **layout: Any) -> go.
 
 @dataclass(frozen=True)
 class Series:
-    """One line, set of bars or histogram: a name, its numbers and the role of its colour."""
+    """One line, set of bars or histogram: a name, its numbers and the role of its colour.
+
+    With `legend=False` it is drawn without an entry of its own: one of several runs that share a name.
+    """
 
     name: str
     y: Array
@@ -55,6 +58,7 @@ class Series:
     x: Array | None = None
     markers: bool = False
     width: float = 2.5
+    legend: bool = True
 
 
 def _colour(series: Series, index: int) -> str:
@@ -73,9 +77,12 @@ def lines(
     x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
     marks: Mapping[str, tuple[float, str]] | None = None,
+    levels: Mapping[str, tuple[float, str]] | None = None,
     height: int = 340,
 ) -> go.Figure:
     """Lines over a common axis. `marks` are labelled vertical rules: name → (position, colour role).
+
+    `levels` are the same, horizontally, with the name at the right end above the rule.
 
     Ranges are in the axis' own units, also for logarithmic axes.
     """
@@ -86,6 +93,7 @@ def lines(
             x=numbers(x if one.x is None else one.x),
             y=numbers(one.y),
             name=one.name,
+            showlegend=one.legend,
             mode="lines+markers" if one.markers else "lines",
             line={"color": colour, "width": one.width, "dash": one.dash},
             marker={"color": colour, "size": 7},
@@ -95,6 +103,12 @@ def lines(
     _axis(figure, "yaxis", log_y, y_range)
     for i, (name, (position, colour)) in enumerate((marks or {}).items()):
         _mark(figure, name, position, colour, log_x, row=i)
+    for name, (position, colour) in (levels or {}).items():
+        figure.add_hline(position, line={"color": colour, "width": 1.5, "dash": "dash"})
+        figure.add_annotation(
+            x=1, xref="paper", xanchor="right", y=float(np.log10(position)) if log_y else position,
+            yanchor="bottom", yshift=2, showarrow=False, text=name, font={"color": colour},
+        )  # fmt: skip
     return figure
 
 
@@ -202,10 +216,14 @@ def heatmap(
     chosen_row: int | None = None,
     text: bool = False,
     unit: str = "",
+    colour_bar: bool = True,
+    clickable: bool = False,
     height: int = 340,
 ) -> go.Figure:
     """A matrix, row 0 on top. Hatched cells are crossed out in grey: they have no value, not a small one.
 
+    `clickable` cells report a click (see `ui.sweep.figure`); hatched ones then keep a colour, since Plotly hears no
+    click on a cell without a value.
     `chosen_row` is framed. With `text`, the numbers stand in the cells. Labels may repeat: cells are placed by index.
     """
     values = numbers(z)
@@ -214,7 +232,7 @@ def heatmap(
         high = max(abs(low), abs(high)) or 1.0
         low = -high
     crossed = np.zeros(values.shape, bool) if hatched is None else numbers(hatched, bool)
-    shown = np.where(crossed, np.nan, values)
+    shown = values if clickable else np.where(crossed, np.nan, values)
     figure = _figure(title, column_title, row_title, height)
     figure.add_heatmap(
         z=shown,
@@ -226,6 +244,7 @@ def heatmap(
         hoverongaps=False,
         customdata=numbers(values),
         hovertemplate=f"row %{{y}}, column %{{x}}: %{{z:.4g}}{unit}<extra></extra>",
+        showscale=colour_bar,
         colorbar={"thickness": 10, "outlinewidth": 0, "len": 0.9, "x": 1.02},
         texttemplate="%{z:.2f}" if text else None,
         textfont={"size": 12},
@@ -248,6 +267,8 @@ def heatmap(
     _ticks(figure, "xaxis", columns, values.shape[1])
     _ticks(figure, "yaxis", rows, values.shape[0])
     figure.update_layout(yaxis={"autorange": "reversed"}, showlegend=False)
+    if clickable:
+        figure.update_layout(meta={"clickable": True})
     if chosen_row is not None:
         figure.add_shape(
             type="rect", x0=-0.5, x1=values.shape[1] - 0.5, y0=chosen_row - 0.5, y1=chosen_row + 0.5,

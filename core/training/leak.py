@@ -6,104 +6,157 @@ lose nothing; the last position of N never sees its own, so the leak's floor is 
 """
 
 import math
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor, nn
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from core.ops import masks, positions
 from core.ops.attention import attention
 from core.training.shipped import shipped
 
-VOCABULARY, LENGTH, WIDTH, BATCH, STEPS = 16, 16, 32, 32, 400
+VOCABULARY, LENGTH, WIDTH, STEPS = 16, 16, 32, 400
 HONEST, LEAK = math.log(VOCABULARY), math.log(VOCABULARY) / LENGTH
+TOKENS = 512  # in a batch, whatever the length of its sequences
+RATE = 0.015  # of Adam, falling to a tenth of it along half a cosine
+LAST = 20  # steps over which a loss is averaged where one number is wanted
 Mask = Literal["causal", "ahead"]
 MASKS: tuple[Mask, ...] = ("causal", "ahead")
+OFFSETS = {"causal": 0, "ahead": 1}
 
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """Losses so far, in nats: one row for each mask, one for each seed, one number per step."""
+    """Losses so far in nats. The axes: mask (as in MASKS), run (one for each seed), and time or position."""
 
+    vocabulary: int
+    length: int
     steps: int
-    losses: Float[Tensor, "2 r t"]
+    at: Int[Tensor, " t"]
+    losses: Float[Tensor, "m r t"]
+    by_position: Float[Tensor, "m r n"]
+
+    @property
+    def done(self) -> float:
+        """The share of the training that is over."""
+        return int(self.at[-1]) / self.steps
+
+    @property
+    def now(self) -> Float[Tensor, "m r"]:
+        """Each run's mean loss over the last 20 steps and all positions."""
+        return self.by_position.mean(-1)
+
+    @property
+    def entropy(self) -> float:
+        r"""$\ln V$: the floor of an honest model."""
+        return math.log(self.vocabulary)
+
+    @property
+    def floor(self) -> float:
+        r"""$\ln V / N$: what remains when all positions but the last copy their answer."""
+        return math.log(self.vocabulary) / self.length
 
 
-def _parameters(seeds: tuple[int, ...]) -> dict[str, Tensor]:
-    """Every seed's weights, the same for both masks; the leading axes are mask and seed."""
+def _parameters(vocabulary: int, seeds: tuple[int, ...]) -> dict[str, Tensor]:
+    """Each seed's first weights, the same under both masks: `[runs, rows, columns]`, masks outermost."""
 
     def draw(rows: int, columns: int, salt: int) -> Tensor:
         each = [
-            torch.randn(rows, columns, generator=torch.Generator().manual_seed(100 * s + salt))
-            for s in seeds
+            torch.randn(rows, columns, generator=torch.Generator().manual_seed(100 * seed + salt))
+            for seed in seeds
         ]
-        return (
-            (torch.stack(each) / math.sqrt(rows))
-            .expand(len(MASKS), -1, -1, -1)
-            .clone()
-            .requires_grad_()
-        )
+        return (torch.stack(each) / math.sqrt(rows)).repeat(len(MASKS), 1, 1).requires_grad_()
 
-    shapes = {
-        "embed": (VOCABULARY, WIDTH), "q": (2 * WIDTH, WIDTH), "k": (2 * WIDTH, WIDTH), "v": (2 * WIDTH, WIDTH),
-        "out": (WIDTH, VOCABULARY),
-    }  # fmt: skip
-    return {name: draw(*shape, salt) for salt, (name, shape) in enumerate(shapes.items())}
+    return {
+        "embed": draw(vocabulary, WIDTH, 0),
+        "qkv": draw(2 * WIDTH, 3 * WIDTH, 1),
+        "out": draw(WIDTH, vocabulary, 2),
+    }
 
 
 def train(
-    seeds: tuple[int, ...] = (0, 1, 2), steps: int = STEPS, every: int = 5
+    seeds: tuple[int, ...] = (0, 1, 2),
+    vocabulary: int = VOCABULARY,
+    length: int = LENGTH,
+    steps: int = STEPS,
+    every: int = 5,
 ) -> Iterator[Progress]:
-    """Train all seeds under both masks on the same tokens; yields every few steps, and at the end.
+    """Train all seeds under both masks, on the same tokens; yields every few steps, and at the end.
 
-    One attention layer on [token, position], read out linearly; Adam with learning rate 0.02. All runs are one
-    tensor program, so that two masks and three seeds cost little more than one run.
+    One attention layer on [token, position], read out linearly. The runs share no weight and are one tensor program:
+    two masks times three seeds cost little more than one run.
     """
-    weights = _parameters(seeds)
-    optimiser = torch.optim.Adam(weights.values(), lr=0.02)
-    places = positions.sinusoidal(LENGTH, WIDTH, dtype=torch.float32)
-    visible = torch.stack([masks.causal(LENGTH), masks.causal(LENGTH, 1)])[:, None, None]
-    data = torch.Generator().manual_seed(1000 + seeds[0])
-    losses = torch.empty(len(MASKS), len(seeds), steps)
-    for step in range(steps):
-        tokens = torch.randint(0, VOCABULARY, (BATCH, LENGTH + 1), generator=data)
+    weights = _parameters(vocabulary, seeds)
+    optimiser = torch.optim.Adam(weights.values(), lr=RATE, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, RATE / 10)
+    runs = len(seeds)
+    batch, programs = TOKENS // length, len(MASKS) * runs
+    places = positions.sinusoidal(length, WIDTH, dtype=torch.float32)
+    places = places.expand(programs, batch, length, WIDTH)
+    visible = torch.stack([masks.causal(length, OFFSETS[name]) for name in MASKS])
+    visible = visible.repeat_interleave(runs, 0)[:, None]
+    data = torch.Generator().manual_seed(10_000 + seeds[0])
+    at: list[int] = []
+    curve: list[Tensor] = []
+    recent: deque[Tensor] = deque(maxlen=LAST)
+    for step in range(1, steps + 1):
+        tokens = torch.randint(0, vocabulary, (batch, length + 1), generator=data)
         inputs, targets = tokens[:, :-1], tokens[:, 1:]
-        x = weights["embed"][:, :, inputs]  # [mask, seed, batch, n, d]
-        # The texts of a batch are laid end to end: one product per run, not one per text.
-        x = torch.cat([x, places.expand_as(x)], -1).flatten(2, 3)
-        q, k, v = ((x @ weights[name]).unflatten(2, inputs.shape) for name in "qkv")
-        scores = attention(q, k, v, visible).flatten(2, 3) @ weights["out"]
-        answers = targets.flatten().expand(scores.shape[:-1])
-        loss = F.cross_entropy(scores.flatten(0, 2), answers.flatten(), reduction="none")
-        each = loss.unflatten(0, scores.shape[:-1]).mean(-1)
+        x = torch.cat([weights["embed"][:, inputs], places], -1)
+        # One matrix product for all tokens of a run, not one for each sequence.
+        qkv = (x.flatten(1, 2) @ weights["qkv"]).unflatten(1, (batch, length))
+        query, key, value = qkv.chunk(3, -1)
+        mixed = attention(query, key, value, visible)
+        scores = mixed.flatten(1, 2) @ weights["out"]
+        loss = F.cross_entropy(
+            scores.flatten(0, 1), targets.flatten().repeat(programs), reduction="none"
+        )
+        by_position = loss.unflatten(0, (programs, batch, length)).mean(1)
         optimiser.zero_grad()
-        each.sum().backward()  # the runs share no weight, so the gradient of the sum is each one's own
-        nn.utils.clip_grad_value_(weights.values(), 1.0)
+        by_position.mean(-1).sum().backward()  # no shared weight: each run gets its own gradient
         optimiser.step()
-        losses[..., step] = each.detach()
-        if (step + 1) % every == 0 or step + 1 == steps:
-            yield Progress(steps, losses[..., : step + 1].clone())
+        schedule.step()
+        recent.append(by_position.detach())
+        if step % every == 0 or step == steps:
+            latest = torch.stack(list(recent))
+            at.append(step)
+            curve.append(latest[-every:].mean((0, 2)))
+            yield Progress(
+                vocabulary,
+                length,
+                steps,
+                torch.tensor(at),
+                torch.stack(curve, -1).unflatten(0, (len(MASKS), runs)),
+                latest.mean(0).unflatten(0, (len(MASKS), runs)),
+            )
 
 
-def result() -> dict[str, list[list[float]]]:
-    """What `python -m core.training leak` ships: the whole curve of every seed under each mask."""
+def result() -> dict[str, Any]:
+    """What `python -m core.training leak` ships: the whole curve of every seed, and its loss by position."""
     *_, last = train()
+
+    def rounded(numbers: Tensor) -> list[list[float]]:
+        return [[round(value, 4) for value in run] for run in numbers.tolist()]
+
     return {
-        name: [[round(x, 4) for x in run] for run in last.losses[i].tolist()]
-        for i, name in enumerate(MASKS)
+        "at": last.at.tolist(),
+        "losses": [rounded(runs) for runs in last.losses],
+        "by_position": [rounded(runs) for runs in last.by_position],
     }
 
 
 def trained() -> Progress:
-    """The shipped curves, as `train` would end with them."""
-    curves = shipped("leak")["result"]
-    return Progress(STEPS, torch.tensor([curves[name] for name in MASKS]))
+    """The shipped training, as `train()` would end with it."""
+    kept = shipped("leak")["result"]
+    losses, by_position = torch.tensor(kept["losses"]), torch.tensor(kept["by_position"])
+    return Progress(VOCABULARY, LENGTH, STEPS, torch.tensor(kept["at"]), losses, by_position)
 
 
 def final_losses(mask: Mask) -> Float[Tensor, " r"]:
     """The loss of every seed under one mask in nats, the mean of the last 20 steps of the shipped training."""
-    return trained().losses[MASKS.index(mask), :, -20:].mean(-1)
+    return trained().now[MASKS.index(mask)]

@@ -60,12 +60,30 @@ def _identity(draw: Draw) -> tuple:
     return draw.__module__, draw.__qualname__, draw.__code__.co_code, repr(draw.__code__.co_consts)
 
 
-def figure(key: str, draw: Draw, *arguments: Any, panel_width: int = 270) -> None:
-    """Show the one frame that `draw(*arguments)` returns; the arguments are scalars, the frame is cached."""
+def figure(
+    key: str,
+    draw: Draw,
+    *arguments: Any,
+    panel_width: int = 270,
+    clicked: Callable[[int, int, int], None] | None = None,
+) -> None:
+    """Show the one frame that `draw(*arguments)` returns; the arguments are scalars, the frame is cached.
+
+    `clicked(panel, row, column)` is called, before the page runs again, when the reader clicks on a cell of a heatmap that
+    is `clickable`.
+    """
     header = {"key": key, "labels": [""], "plotly": _PLOTLY, "panel_width": panel_width}
-    _component(
-        key=key, data=struct.pack("<I", 0) + _packed(draw, _identity(draw), arguments, header)
-    )
+    data = struct.pack("<I", 0) + _packed(draw, _identity(draw), arguments, header)
+    if clicked is None:
+        _component(key=key, data=data)
+        return
+
+    def forward() -> None:
+        cell = st.session_state[key].get("cell")
+        if isinstance(cell, list) and len(cell) == 3 and all(isinstance(i, int) for i in cell):
+            clicked(*cell)
+
+    _component(key=key, data=data, on_cell_change=forward)
 
 
 def show(key: str, frame: Frame) -> None:

@@ -232,8 +232,11 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
     panels.classList.remove("tt-wait");
     arrange(s, panels);
     draw(s);
-    if (s.head.clicks) s.figures.forEach(({ plot }, i) => {
+    s.figures.forEach(({ plot }, i) => {
+      const clickable = Boolean(s.views[i].layout.meta?.clickable);
+      plot.classList.toggle("tt-click", clickable);
       plot.removeAllListeners?.("plotly_click");
+      if (!clickable) return;
       plot.on("plotly_click", ({ points: [p] }) => setTriggerValue("cell", [i, Math.round(p.y), Math.round(p.x)]));
     });
   }).catch((error) => { panels.textContent = `The figure could not be drawn: ${error.message}. Reload the page.`; });
