@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from core.ops.adam import adam_step
 from core.ops.attention import softmax
 from core.training.shipped import shipped
 
-KEYS, BATCH, CAP, LEARNED, WINDOW = 16, 64, 400, 0.1, 5
+KEYS, VALUE, BATCH, CAP, LEARNED, WINDOW = 16, 16, 64, 400, 0.1, 5
 VARIANTS = ("with", "without")
 
 
@@ -39,10 +40,25 @@ def retrieve(
 ) -> Float[Tensor, "*m b n"]:
     r"""Weights $\mathrm{softmax}_i(x_0 W_Q W_K^\top x_i^\top / s)$: the query is a copy of the first key.
 
-    Multiplied from the left, so that the keys' projections are never formed: the same numbers, n times cheaper.
+    Shapes: W `[..., d, d]`, x `[..., b, n, d]` → `[..., b, n]`. Multiplied from the left, so that the keys'
+    projections are never formed: equal up to rounding, n times cheaper. `einsum` rather than `@`, which would
+    copy x for every variant that shares it.
+
+    Vaswani et al. 2017, equation 1, arXiv 1706.03762
     """
     asked = x[..., 0, :] @ w_q @ w_k.mT
-    return softmax((x @ asked[..., None])[..., 0] / scale)
+    return softmax(torch.einsum("...bnd,...bd->...bn", x, asked) / scale)
+
+
+def losses_of(
+    w: Float[Tensor, "2 *m d d"],
+    x: Float[Tensor, "*#m b n d"],
+    value: Float[Tensor, "*#m b n v"],
+    scale: Tensor,
+) -> Float[Tensor, "*m"]:
+    r"""$\frac{1}{bv} \sum \lVert \sum_i p_i v_i - v_0 \rVert^2$ for every run; w holds $W_Q$, then $W_K$."""
+    returned = torch.einsum("...bn,...bnv->...bv", retrieve(w[0], w[1], x, scale), value)
+    return (returned - value[..., 0, :]).square().mean((-1, -2))
 
 
 def train(
@@ -52,29 +68,29 @@ def train(
 
     16 random keys $x_i \sim N(0, I)$ with values $v_i \sim N(0, I)$; loss = mean squared error against $v_0$;
     $W_Q, W_K \sim N(0, 1/d)$; Adam with learning rate 0.001. The loss is about 1 for a uniform average and up to 2
-    for confidently returning the wrong value. Yields every few steps, and at the end.
+    for confidently returning the wrong value. Yields every few steps, and at the end. A variant whose seeds have
+    all learned is trained no further.
     """
     generators = [torch.Generator().manual_seed(7919 * (s + 1)) for s in seeds]
-    w_q, w_k = weights = [
-        (torch.stack([torch.randn(d_k, d_k, generator=g) for g in generators]) / math.sqrt(d_k))
-        .expand(2, -1, -1, -1)
-        .clone()
-        .requires_grad_()
-        for _ in range(2)
-    ]
+    start = [torch.stack([torch.randn(d_k, d_k, generator=g) for g in generators]) for _ in "qk"]
+    w = (torch.stack(start) / math.sqrt(d_k))[:, None].repeat(
+        1, 2, 1, 1, 1
+    )  # [q or k, variant, seed, d, d]
+    first, second = torch.zeros_like(w), torch.zeros_like(w)
     scale = torch.tensor([math.sqrt(d_k), 1.0])[:, None, None, None]
-    optimiser = torch.optim.Adam(weights, lr=1e-3)
     losses = torch.full((2, len(seeds), cap), torch.nan)
     learned = torch.full((2, len(seeds)), -1)
+    training = torch.tensor([True, True])  # the variants with a seed that has not learned yet
     for step in range(cap):
         x = torch.stack([torch.randn(BATCH, KEYS, d_k, generator=g) for g in generators])
-        value = torch.stack([torch.randn(BATCH, KEYS, 16, generator=g) for g in generators])
-        returned = (retrieve(w_q, w_k, x[None], scale)[..., None, :] @ value)[..., 0, :]
-        each = (returned - value[..., 0, :]).square().mean((-1, -2))
-        optimiser.zero_grad()
-        each.sum().backward()  # the runs share no weight, so the gradient of the sum is each one's own
-        optimiser.step()
-        losses[..., step] = torch.where(learned < 0, each.detach(), torch.nan)
+        value = torch.stack([torch.randn(BATCH, KEYS, VALUE, generator=g) for g in generators])
+        w.requires_grad_()
+        each = losses_of(w, x[None], value[None], scale[training])
+        # The runs share no weight, so the gradient of the sum is each one's own.
+        (gradient,) = torch.autograd.grad(each.sum(), w)
+        w, first, second = adam_step(w.detach(), gradient, first, second, step + 1, lr=1e-3)
+        losses[training, :, step] = each.detach()
+        losses[..., step].masked_fill_(learned >= 0, torch.nan)
         if step + 1 >= WINDOW:
             recent = losses[..., step + 1 - WINDOW : step + 1].mean(-1)
             learned = torch.where((learned < 0) & (recent < LEARNED), step + 1, learned)
@@ -83,6 +99,10 @@ def train(
             yield progress
         if progress.done:
             return
+        still = (learned < 0).any(-1)
+        if not torch.equal(still, training):
+            w, first, second = (t[:, still[training]] for t in (w, first, second))
+            training = still
 
 
 WIDTHS = (16, 64, 256)
@@ -100,10 +120,15 @@ def result() -> dict[str, list]:
     return shipped_curves
 
 
+def _learned(run: list[float]) -> int:
+    """A run shorter than the cap has learned; one as long may have learned in its last step."""
+    return len(run) if len(run) < CAP or sum(run[-WINDOW:]) / WINDOW < LEARNED else -1
+
+
 def trained(d_k: int) -> Progress:
     """The shipped curves of one width, as `train` would end with them."""
     curves = shipped("retrieval")["result"][str(d_k)]
     steps = max(len(run) for variant in curves for run in variant)
     padded = [[run + [math.nan] * (steps - len(run)) for run in variant] for variant in curves]
-    learned = [[len(run) if len(run) < CAP else -1 for run in variant] for variant in curves]
+    learned = [[_learned(run) for run in variant] for variant in curves]
     return Progress(CAP, torch.tensor(padded), torch.tensor(learned))
