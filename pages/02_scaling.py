@@ -165,8 +165,7 @@ with lesson(scaling.concept) as page:
     st.subheader("Train both", anchor=False)
     st.markdown(
         "Two models learn to find a key among 16 and return its value: same data, same start, with and without the factor. "
-        "At width 16 the factor slows learning, at 64 and 256 it speeds it up. It also acts like a smaller learning rate on "
-        "the logits, which is why the comparison uses Adam."
+        "At width 16 the factor slows learning, at 64 and 256 it speeds it up."
     )
     width = controls.choice(
         "Width of the trained models", "train_d_k", {64: "64", 16: "16", 256: "256"}
