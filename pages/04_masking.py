@@ -47,6 +47,11 @@ def labelled(words: Words) -> list[str]:
     return [f"{i} {w if len(w) <= 9 else w[:8] + '…'}" for i, w in enumerate(words)]
 
 
+def columns(words: Words) -> list[str]:
+    """The same under a heatmap, or only the positions where there is no room: its rows have the words."""
+    return labelled(words) if len(words) <= ROOMY else [str(i) for i in range(len(words))]
+
+
 def places(words: Words) -> list[str]:
     """The same under bars, or only the positions where the words do not fit beside each other."""
     labels = labelled(words)
@@ -66,9 +71,16 @@ def attention_frames(sentence: str, rows: str, where: str, seed: int) -> list[Fr
     second = {"before": "−∞ where crossed out", "after": "unchanged", "multiply": "0 where hidden"}
     peak = float(head.logits.abs().max())
     signed = {"colours": figures.SIGNED, "limits": (-peak, peak)}
+    height = 340 if n <= ROOMY else 420
     frames = []
     for i in range(n):
-        look = {"rows": labels, "columns": labels, "chosen_row": i, "text": n <= ROOMY}
+        look = {
+            "rows": labels,
+            "columns": columns(head.words),
+            "chosen_row": i,
+            "text": n <= ROOMY,
+            "height": height,
+        }
         frames.append(
             Frame(
                 (
@@ -84,7 +96,7 @@ def attention_frames(sentence: str, rows: str, where: str, seed: int) -> list[Fr
                     ),
                     figures.bars(
                         [Series("without a mask", plain[i], WITHOUT), Series("with it", head.weights[i], WITH)],
-                        labels=places(head.words), title=f"4 · The weights of row {i}", x_title="key: who is asked, by position", y_title="weight", y_range=(0, 1), height=340,
+                        labels=places(head.words), title=f"4 · The weights of row {i}", x_title="key: who is asked, by position", y_title="weight", y_range=(0, 1), height=height,
                     ),
                 ),
                 row_reading(head, plain, i, where),
@@ -125,7 +137,12 @@ def influence_frames(sentence: str, rows: str, seed: int) -> list[Frame]:
     one = heads["before"]
     n, labels = len(one.words), labelled(one.words)
     high = max(float(head.influence.max()) for head in heads.values())
-    look = {"rows": labels, "columns": labels, "colour_bar": False, "height": 300}
+    look = {
+        "rows": labels,
+        "columns": columns(one.words),
+        "colour_bar": False,
+        "height": 300 if n <= ROOMY else 400,
+    }
     panels = [
         figures.heatmap(
             one.visible.float(), title=f"The mask allows {int(one.visible.sum())} of {n * n}: click to change it", limits=(0, 2),
@@ -147,7 +164,8 @@ def influence_reading(heads: dict[str, masking.Head], n: int) -> str:
     one, all_pairs = heads["before"], n * n
     said = (
         f"With −∞ before the softmax {one.pairs} of {all_pairs} pairs can influence; {all_pairs - one.pairs} are exactly 0. "
-        f"With 0 after the softmax {heads['after'].pairs} can, with logits times 0 {heads['multiply'].pairs}."
+        f"Set the weights to 0 after the softmax instead, and {heads['after'].pairs} pairs can; multiply the logits by 0, and "
+        f"{heads['multiply'].pairs} can."
     )
     asking = int(((one.influence != 0) & ~one.visible).sum())
     if asking:
@@ -231,7 +249,7 @@ def nobody_frames(sentence: str, seed: int) -> list[Frame]:
             (
                 figures.heatmap(
                     found.row, title="Weights of row 0 under the strict mask: it may look at nobody", rows=list(masking.LIBRARIES),
-                    columns=labelled(tokens(sentence)), row_title="computed by", limits=(0, 1), text=n <= ROOMY,
+                    columns=columns(tokens(sentence)), row_title="computed by", limits=(0, 1), text=n <= ROOMY,
                     hatched=found.row.isnan(), hatch_name="not a number", colour_bar=False, height=230,
                 ),
             ),

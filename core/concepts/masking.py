@@ -47,8 +47,9 @@ def parse(rows: str, n: int) -> Bool[Tensor, "n n"]:
     ValueError: Each row needs 2 digits, one for each word; row 1 has 1.
     """
     lines = rows.replace(" ", "").split("/")
-    for strange in set("".join(lines)) - {"0", "1"}:
-        raise ValueError(f"A mask is written in 0, 1 and /, and here is “{strange}”.")
+    strange = [digit for digit in "".join(lines) if digit not in "01"]
+    if strange:
+        raise ValueError(f"A mask is written in 0, 1 and /, and here is “{strange[0]}”.")
     if len(lines) != n:
         raise ValueError(
             f"For {n} words the mask needs {n} rows with / between them, such as {written(masks.causal(n))}; "
