@@ -50,9 +50,18 @@ def outputs(z: Any, words: list[str], title: str, limit: float, zeros: bool = Fa
     )  # fmt: skip
 
 
+def picked(values: list[float], i: int, this: str, others: str) -> list[Series]:
+    """Bars of which one stands out; they are drawn stacked, so that each keeps its place."""
+    return [
+        Series(this, [v if j == i else 0.0 for j, v in enumerate(values)], WITH),
+        Series(others, [0.0 if j == i else v for j, v in enumerate(values)], WITHOUT),
+    ]
+
+
 def order_frames(words: str, order: str, layers: int, seed: int) -> list[Frame]:
     all_orders = [positions.two_orders(words, order, scheme, layers, seed) for scheme in SCHEMES]
-    widest = max(both.largest for both in all_orders) or 1.0
+    largest = [both.largest for both in all_orders]
+    widest = max(largest) or 1.0
     means = [(positions.pool(both.first), positions.pool(both.second)) for both in all_orders]
     reach = 1.1 * max(float(mean.abs().max()) for pair in means for mean in pair)
     return [
@@ -68,14 +77,21 @@ def order_frames(words: str, order: str, layers: int, seed: int) -> list[Frame]:
                     labels=FEATURES, title="The mean over the words", x_title="feature", y_title="mean output",
                     y_range=(-reach, reach), height=340,
                 ),
+                figures.bars(
+                    picked(largest, i, "chosen", "the others"), labels=list(SCHEMES.values()),
+                    title="Largest difference that is left after un-shuffling", x_title="how positions are put in",
+                    y_title="largest difference", y_range=(0, 1.1 * widest), stacked=True, height=280,
+                ),
             ),
-            order_reading(scheme, both, positions.two_orders(words, order, scheme, layers, seed, "plain").largest),
+            order_reading(
+                scheme, both, positions.two_orders(words, order, scheme, layers, seed, "plain").largest, largest[1]
+            ),
         )
-        for scheme, both, mean in zip(SCHEMES, all_orders, means, strict=True)
+        for i, (scheme, both, mean) in enumerate(zip(SCHEMES, all_orders, means, strict=True))
     ]  # fmt: skip
 
 
-def order_reading(scheme: str, both: positions.Orders, plain: float) -> str:
+def order_reading(scheme: str, both: positions.Orders, plain: float, sinusoidal: float) -> str:
     name = "Without positions" if scheme == "none" else f"With {SCHEMES[scheme]}"
     if both.order == both.words:
         return f"{name}: both boxes hold the same order, so nothing differs. Write the words in another order."
@@ -90,7 +106,10 @@ def order_reading(scheme: str, both: positions.Orders, plain: float) -> str:
             if plain
             else "Sums over keys are added in sorted order here, so rounding cannot disturb it."
         )
-        return f"{name} {measured}: each output followed its word. {rounding}"
+        return (
+            f"{name} {measured}: each output followed its word. Sinusoids added to the same words leave "
+            f"{number(sinusoidal)}. {rounding}"
+        )
     if both.largest == 0 and scheme == "alibi" and both.reversed:
         return (
             f"{name} {measured}, as if there were no positions: the second order is the first read backwards, which "
@@ -149,12 +168,11 @@ def pattern_frames(width: int, seed: int) -> list[Frame]:
 
 def prefix_frames(story: str, order_seed: int, seed: int) -> list[Frame]:
     seen = positions.shuffled_prefix(story, order_seed, seed)
+    unmasked = float(positions.shuffled_prefix(story, order_seed, seed, False).change.max())
     top = 1.1 * float(seen.change.max())
     frames = []
     for i, layers in enumerate(positions.DEPTHS):
         change = float(seen.change[i])
-        only = [float(c) if j == i else 0.0 for j, c in enumerate(seen.change)]
-        rest = [0.0 if j == i else float(c) for j, c in enumerate(seen.change)]
         deep = f"{layers} layer{'s' if layers > 1 else ''}"
         frames.append(
             Frame(
@@ -165,7 +183,7 @@ def prefix_frames(story: str, order_seed: int, seed: int) -> list[Frame]:
                         x_title="feature", y_title="output", y_range=(-4, 4),
                     ),
                     figures.bars(
-                        [Series("this depth", only, WITH), Series("other depths", rest, WITHOUT)],
+                        picked(seen.change.tolist(), i, "this depth", "other depths"),
                         labels=[str(d) for d in positions.DEPTHS], title="Largest change of that output",
                         x_title="layers", y_title="largest change", y_range=(0, top or 1.0), stacked=True,
                     ),
@@ -175,7 +193,9 @@ def prefix_frames(story: str, order_seed: int, seed: int) -> list[Frame]:
                     "exactly 0: the last word sees the same keys, and one layer adds them up without regard to order."
                     if change == 0
                     else f"{number(change)}: the words before it have seen different prefixes, and it reads what they saw."
-                ),
+                )
+                + f" Without the mask, 1 to {positions.DEPTHS[-1]} layers change it by "
+                + ("exactly 0." if unmasked == 0 else f"up to {number(unmasked)}."),
             )
         )  # fmt: skip
     return frames
@@ -225,8 +245,8 @@ def own_story() -> str:
 
 with lesson(positions.concept) as page:
     st.markdown(
-        "The same words in two orders go through the same encoder: random weights, nothing trained, width 16, two heads. "
-        "The second order's outputs are then brought back into the order of the first and compared. Change how positions "
+        "The same words in two orders go through the same encoder: attention with two heads and a feed-forward layer, each "
+        "after a layer norm and around it a residual connection; width 16, random weights, nothing trained. The second order's outputs are then brought back into the order of the first and compared. Change how positions "
         "are put in."
     )
     side, stage = st.columns([1, 3.4], gap="large")
@@ -253,8 +273,8 @@ with lesson(positions.concept) as page:
 
     st.subheader("A causal mask alone breaks the symmetry", anchor=False)
     st.markdown(
-        "A decoder without any position encoding. All words before the last one are shuffled; look at the output of the "
-        "last word."
+        "The same random layers, no position encoding, but each word sees only itself and what came before. All words before "
+        "the last one are shuffled; look at the output of the last word."
     )
     left, right = st.columns([2, 1])
     with left:
@@ -265,7 +285,7 @@ with lesson(positions.concept) as page:
     figure("counting", counting_frame, len(tokens(story)))
 
     page.ran(
-        positions.encode, positions.attend, positions.matching, positions.two_orders, positions.pattern,
+        positions.stack, positions.attend, positions.add_up, positions.matching, positions.two_orders, positions.pattern,
         positions.shuffled_prefix, positions.counting_head,
     )  # fmt: skip
     page.takes(words=words, order=order, scheme=scheme, layers=layers, seed=seed)

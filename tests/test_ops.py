@@ -88,6 +88,42 @@ def test_causality(n: int, d: int, place: st.DataObject) -> None:
     assert not torch.equal(before[changed:], after[changed:])
 
 
+@quick
+@given(n=st.integers(2, 8), d=SIZES, seed=st.integers(0, 99))
+def test_an_inverted_or_shifted_mask_breaks_causality(n: int, d: int, seed: int) -> None:
+    """Shape types let these through; changing the last token does not."""
+    x = normal(n, d, seed=seed)
+    y = x.clone()
+    y[-1] += 1
+    causal = masks.causal(n)
+    for wrong in (~causal, causal.mT, masks.causal(n, 1), masks.full(n)):
+        before, after = (ops.attention(z, z, z, wrong)[:-1] for z in (x, y))
+        assert not torch.equal(before.nan_to_num(), after.nan_to_num())
+
+
+@quick
+@given(q=SIZES, k=SIZES, d_k=SIZES)
+def test_the_divisors(q: int, k: int, d_k: int) -> None:
+    query, key = normal(q, d_k), normal(k, d_k, seed=1)
+    plain = torch.einsum("qd,kd->qk", query, key)
+    for divisor, number in (("none", 1), ("sqrt", math.sqrt(d_k)), ("d_k", d_k)):
+        torch.testing.assert_close(ops.logits(query, key, divisor), plain / number)
+    assert (ops.masked(plain, None) == plain).all()
+
+
+@quick
+@given(n=SIZES, d=SIZES, offset=st.integers(-9, 9), prefix=st.integers(0, 9))
+def test_masks_entry_by_entry(n: int, d: int, offset: int, prefix: int) -> None:
+    i, j = torch.arange(n)[:, None], torch.arange(n)
+    assert torch.equal(masks.causal(n, offset), j <= i + offset)
+    assert torch.equal(masks.prefix_lm(n, prefix), (j <= i) | (j < prefix))
+    x = normal(1, n, d)
+    expected = F.scaled_dot_product_attention(x, x, x, is_causal=True)
+    torch.testing.assert_close(
+        ops.attention(x, x, x, masks.causal(n)), expected, atol=1e-12, rtol=1e-12
+    )
+
+
 def test_masks() -> None:
     assert masks.causal(4, 1).sum() == 13 and masks.causal(4, -1)[0].sum() == 0
     assert masks.full(3).all()
@@ -126,6 +162,25 @@ def test_rope_scores_depend_on_the_offset_only(d: int, m: int, n: int, shift: in
         return (positions.rotate(q, places[0]) * positions.rotate(k, places[1])).sum()
 
     torch.testing.assert_close(score(m, n), score(m + shift, n + shift), atol=1e-8, rtol=1e-8)
+
+
+@quick
+@given(n=SIZES, d=st.integers(1, 6), base=st.floats(2, 1e5), start=st.integers(0, 50))
+def test_rope_turns_complex_numbers(n: int, d: int, base: float, start: int) -> None:
+    x, place = normal(n, 2 * d), torch.arange(start, start + n, dtype=torch.float64)
+    turned = torch.view_as_complex(x.unflatten(-1, (d, 2))) * torch.exp(
+        1j * place[:, None] * base ** (-2 * torch.arange(d, dtype=torch.float64) / (2 * d))
+    )
+    expected = torch.view_as_real(turned).flatten(-2)
+    torch.testing.assert_close(positions.rotate(x, place, base), expected, atol=1e-11, rtol=1e-11)
+
+
+@quick
+@given(h=st.integers(0, 5))
+def test_alibi_slopes_are_a_geometric_series(h: int) -> None:
+    slopes = positions.alibi_slopes(2**h)
+    assert slopes[-1] == 2.0**-8 and slopes[0] == pytest.approx(2.0 ** (-8 / 2**h))
+    torch.testing.assert_close(slopes[1:] / slopes[:-1], slopes[0].expand(2**h - 1))
 
 
 def test_rope_keeps_lengths_and_alibi_is_linear() -> None:

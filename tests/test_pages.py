@@ -63,7 +63,9 @@ def ends(widget) -> Iterator[object]:
         case "slider" | "number_input":
             yield from (widget.min, widget.max)
         case "selectbox" | "radio":
-            yield from widget.options
+            # Of a long list (all published models), the first, the last and some between.
+            yield from widget.options[:: max(1, len(widget.options) // 12)]
+            yield widget.options[-1]
         case "toggle" | "checkbox":
             yield from (True, False)
 

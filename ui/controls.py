@@ -7,7 +7,7 @@ pages with the same key share one value.
 import math
 import unicodedata
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import streamlit as st
 
@@ -32,6 +32,17 @@ def _note_if_refused(
 def _asked(key: str) -> str | None:
     """What the URL says, but only on the first run of the widget: later the widget is right, not the URL."""
     return None if key in st.session_state else st.query_params.get(key)
+
+
+def _binding(key: str) -> Literal["query-params"] | None:
+    """Whether a number box may read the address: at `inf` or `1e400`, Streamlit 1.67 would stop with an OverflowError."""
+    try:
+        if math.isinf(float(st.query_params.get(key, ""))):
+            del st.query_params[key]
+            return None
+    except ValueError:
+        pass  # no number: Streamlit drops it, and the note says so
+    return "query-params"
 
 
 def choice(label: str, key: str, options: Mapping[T, str], *, help: str | None = None) -> T:
@@ -70,9 +81,10 @@ def blank_whole(label: str, key: str, instead: int, *, help: str | None = None) 
     what is wrong with it, the page says in words."""
     asked = _asked(key)
     value = st.number_input(
-        label, value=None, step=1, key=key, bind="query-params", placeholder=f"{instead:,}", help=help
+        label, value=None, step=1, key=key, bind=_binding(key), placeholder=f"{instead:,}", help=help
     )  # fmt: skip
-    _note_if_refused(key, label, asked, "" if value is None else str(int(value)), f"{instead:,}")
+    used = "" if value is None else str(int(value))
+    _note_if_refused(key, label, asked, used, used or f"{instead:,}")
     return None if value is None else int(value)
 
 
@@ -80,7 +92,7 @@ def seed(key: str) -> int:
     """The seed of every random draw of a lab."""
     asked = _asked(key)
     value = st.number_input(
-        "Seed", 0, 9999, 0, key=key, bind="query-params", help="Same seed, same random draw."
+        "Seed", 0, 9999, 0, key=key, bind=_binding(key), help="Same seed, same random draw."
     )
     _note_if_refused(key, "seed", asked, str(int(value)))
     return int(value)

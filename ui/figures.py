@@ -317,7 +317,7 @@ class Rectangle:
     outline: bool = False
 
 
-_PHONE = 330  # the width in pixels that a name inside a rectangle must fit
+_PHONE = 250  # pixels that a phone leaves for the plot itself: a name must fit its rectangle there
 
 
 def rectangles(
@@ -360,5 +360,9 @@ def rectangles(
             )  # fmt: skip
         else:
             listed.add(one.name)
-    figure.update_layout(yaxis={"scaleanchor": "x"}, showlegend=bool(listed) and len(shapes) > 1)
+    figure.update_layout(
+        xaxis={"constrain": "domain"},
+        yaxis={"scaleanchor": "x", "constrain": "domain"},
+        showlegend=bool(listed) and len(shapes) > 1,
+    )
     return figure

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Literal
 
 import torch
@@ -30,11 +30,20 @@ ROUNDING = 1e-12
 # ---------------------------------------------------------------------------------------------- experiments
 
 
+def add_up(terms: Float[Tensor, "*b c"]) -> Float[Tensor, "*b"]:
+    """The sum over the last axis, one term after the other.
+
+    Each step is one elementwise addition, which IEEE 754 rounds alike wherever its numbers stand. `sum` promises no
+    order: at the edge of a block it may add differently than inside.
+    """
+    return reduce(torch.add, terms.unbind(-1))
+
+
 def multiply(
     x: Float[Tensor, "*b n c"], w: Float[Tensor, "c d"], summation: Summation
 ) -> Float[Tensor, "*b n d"]:
-    """`x @ w`. "sorted" computes each row by itself, so that its rounding cannot depend on where the row stands."""
-    return x @ w if summation == "plain" else (x[..., None, :] * w.mT).sum(-1)
+    """`x @ w`. "sorted" adds each row's terms in the order of the features, wherever the row stands."""
+    return x @ w if summation == "plain" else add_up(x[..., None, :] * w.mT)
 
 
 def attend(
@@ -48,27 +57,29 @@ def attend(
 
     The sums over keys are the only place where words meet, and floating-point sums depend a little on the order of
     their terms. "sorted" sorts the terms before adding them: the same words then give the same sum, to the last bit.
+    For the same reason it takes e^s number by number: a vectorised exp may end in another last bit at the edge of a block.
     """
     root = math.sqrt(query.shape[-1])
     if summation == "plain":
         return (query @ key.mT / root + bias).softmax(-1) @ value
-    scores = (query[:, :, None] * key[:, None]).sum(-1) / root + bias
-    raised = (scores - scores.amax(-1, keepdim=True)).exp()
-    weights = raised / raised.sort(-1).values.sum(-1, keepdim=True)
+    scores = add_up(query[:, :, None] * key[:, None]) / root + bias
+    raised = (scores - scores.amax(-1, keepdim=True)).apply_(math.exp)
+    weights = raised / add_up(raised.sort(-1).values)[..., None]
     terms = weights[:, :, None] * value.mT[:, None]  # [h, q, feature, key]
-    return terms.sort(-1).values.sum(-1)
+    return add_up(terms.sort(-1).values)
 
 
-def encode(
+def stack(
     words: list[str],
     scheme: Scheme = "none",
     layers: int = 1,
     seed: int = 0,
     causal: bool = False,
     summation: Summation = "sorted",
-) -> Float[Tensor, "n 16"]:
-    r"""A random, untrained Transformer: $x + \mathrm{Attn}(\mathrm{LN}(x))$, then $x + \mathrm{FFN}(\mathrm{LN}(x))$, at last LN.
+) -> Float[Tensor, "l n 16"]:
+    r"""The outputs of random, untrained Transformers of 1 … `layers` layers, each one the start of the next.
 
+    A layer is $x + \mathrm{Attn}(\mathrm{LN}(x))$, then $x + \mathrm{FFN}(\mathrm{LN}(x))$; a last LN makes the output.
     Width 16, 2 heads, a feed-forward layer of 64 ReLUs, all weights $N(0, 1/d_{in})$ from the seed, float64.
     Sinusoids and the learned table ($N(0, 1)$, as nn.Embedding starts) are added to the word vectors; RoPE turns
     queries and keys; ALiBi lowers the scores by slope · |i − j|, here symmetric, as an encoder uses it.
@@ -91,6 +102,7 @@ def encode(
         bias = torch.stack([positions.alibi(n, slope) for slope in slopes])
     if causal:
         bias = masked(bias, masks.causal(n))
+    outputs = []
     for _ in range(layers):
         w_q, w_k, w_v, w_o = (matrix(D, D) for _ in range(4))
         w_up, w_down = matrix(D, D_FF), matrix(D_FF, D)
@@ -105,12 +117,25 @@ def encode(
         x = x + multiply(mixed, w_o, summation)
         h = F.layer_norm(x, (D,))
         x = x + multiply(multiply(h, w_up, summation).relu(), w_down, summation)
-    return F.layer_norm(x, (D,))
+        outputs.append(F.layer_norm(x, (D,)))
+    return torch.stack(outputs)
+
+
+def encode(
+    words: list[str],
+    scheme: Scheme = "none",
+    layers: int = 1,
+    seed: int = 0,
+    causal: bool = False,
+    summation: Summation = "sorted",
+) -> Float[Tensor, "n 16"]:
+    """The output of a random, untrained Transformer of `layers` layers."""
+    return stack(words, scheme, layers, seed, causal, summation)[-1]
 
 
 def pool(x: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
     """The mean over the words, its terms sorted before they are added."""
-    return x.mT.sort(-1).values.sum(-1) / x.shape[0]
+    return add_up(x.mT.sort(-1).values) / x.shape[0]
 
 
 def matching(words: list[str], order: list[str]) -> Int[Tensor, " n"]:
@@ -241,7 +266,7 @@ def pattern(width: int = 64, base: float = 10_000.0, seed: int = 0, reach: int =
 
 @dataclass(frozen=True, eq=False)
 class Prefix:
-    """The last output of causal models of 1 to 4 layers without positions, before and after a shuffle of what precedes."""
+    """The last output of models of 1 to 4 layers without positions, before and after a shuffle of what precedes."""
 
     words: tuple[str, ...]
     shuffled: tuple[str, ...]
@@ -254,7 +279,9 @@ class Prefix:
 
 
 @lru_cache(maxsize=32)
-def shuffled_prefix(sentence: str = STORY, order_seed: int = 0, seed: int = 0) -> Prefix:
+def shuffled_prefix(
+    sentence: str = STORY, order_seed: int = 0, seed: int = 0, causal: bool = True
+) -> Prefix:
     """Shuffle all words but the last. Raises ValueError, in words, if no other order of them exists."""
     words = tokens(sentence)
     if len(set(words[:-1])) < 2:
@@ -266,8 +293,7 @@ def shuffled_prefix(sentence: str = STORY, order_seed: int = 0, seed: int = 0) -
     while shuffled == words:
         shuffled = [words[i] for i in torch.randperm(len(words) - 1, generator=g)] + words[-1:]
     before, after = (
-        torch.stack([encode(row, "none", layers, seed, causal=True)[-1] for layers in DEPTHS])
-        for row in (words, shuffled)
+        stack(row, "none", DEPTHS[-1], seed, causal)[:, -1] for row in (words, shuffled)
     )
     return Prefix(tuple(words), tuple(shuffled), before, after)
 
