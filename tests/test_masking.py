@@ -242,9 +242,9 @@ def test_the_shipped_curves_are_this_programs() -> None:
 def test_a_mask_that_can_be_clicked_answers_on_hidden_cells() -> None:
     seen, look = masks.causal(2), {"title": "t", "rows": ["a", "b"], "columns": ["a", "b"]}
     chart = figures.heatmap(seen.float(), hatched=~seen, clickable=True, **look)
-    assert chart.layout.meta == {"clickable": True}
-    assert chart.data[0].z.tolist() == [[1, 0], [1, 1]], "Plotly hears no click on a missing value"
-    assert figures.heatmap(seen.float(), hatched=~seen, **look).layout.meta is None
+    assert chart["layout"]["meta"] == {"clickable": True}
+    assert chart["data"][0]["z"].tolist() == [[1, 0], [1, 1]], "Plotly hears no click on a missing value"
+    assert "meta" not in figures.heatmap(seen.float(), hatched=~seen, **look)["layout"]
 
 
 def test_levels_are_rules_with_a_name() -> None:
@@ -253,5 +253,5 @@ def test_levels_are_rules_with_a_name() -> None:
             [figures.Series("a", [1.0, 2.0])], x=[0, 1], title="t", x_title="x", y_title="y", log_y=log,
             levels={"ten": (10.0, palette.INK)},
         )  # fmt: skip
-        (rule,), (name,) = chart.layout.shapes, chart.layout.annotations
-        assert rule.y0 == rule.y1 == 10 and (name.text, name.y) == ("ten", place)
+        (rule,), (name,) = chart["layout"]["shapes"], chart["layout"]["annotations"]
+        assert rule["y0"] == rule["y1"] == 10 and (name["text"], name["y"]) == ("ten", place)

@@ -1,5 +1,9 @@
 """A vocabulary of charts: named tensors in, a Plotly figure out. Pure: no Streamlit, no state, input untouched.
 
+A figure is the plain `{"data": …, "layout": …}` that plotly.js reads, not a `plotly.graph_objects.Figure`: that checks every
+property whenever one is set, which was most of the server's time for a sweep of fifty frames (docs/decisions/0007). The
+tests check every chart instead: `go.Figure(chart)` accepts it.
+
 A chart states its title (what is shown), both axis titles with units, and colours by role (`ui.palette`). Fonts,
 background and the dark twins of the colours are filled in by the browser, which knows the theme.
 """
@@ -9,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from ui import palette
 from ui.palette import CATEGORIES, SIGNED, WEIGHTS, faded
@@ -26,22 +29,41 @@ def numbers(values: Array, dtype: type = np.float32) -> np.ndarray:
     return np.array(values, dtype=dtype)
 
 
-def _figure(title: str, x: str, y: str, height: int = 320, **layout: Any) -> go.Figure:
-    return go.Figure(
-        layout={
-            "template": "none",
-            "title": {"text": title},
-            "xaxis": {"title": {"text": x}, "zeroline": False},
-            "yaxis": {"title": {"text": y}, "zeroline": False},
-            "height": height,
+class Figure(dict[str, Any]):
+    """What plotly.js draws: `{"data": [traces], "layout": {…}}`. The methods add to it while a chart is being made."""
+
+    def __init__(self, title: str, x: str, y: str, height: int = 320) -> None:
+        super().__init__(data=[], layout={})
+        self.lay_out(
+            template="none",
+            title={"text": title},
+            xaxis={"title": {"text": x}, "zeroline": False},
+            yaxis={"title": {"text": y}, "zeroline": False},
+            height=height,
             # Fixed: letting Plotly fit the margins lays every figure out twice, on every step of a sweep.
-            "margin": {"l": 64, "r": 14, "t": 34, "b": 50},
-            "legend": {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"},
-            "hovermode": "closest",
-            "bargap": 0.08,
-            **layout,
-        }
-    )
+            margin={"l": 64, "r": 14, "t": 34, "b": 50},
+            legend={"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"},
+            hovermode="closest",
+            bargap=0.08,
+        )
+
+    def lay_out(self, **settings: Any) -> None:
+        """Set properties of the layout; those of an axis are added to what it has."""
+        layout = self["layout"]
+        for name, value in settings.items():
+            before = layout.get(name)
+            layout[name] = {**before, **value} if isinstance(before, dict) else value
+
+    def trace(self, kind: str, **settings: Any) -> None:
+        self["data"].append({"type": kind, **{k: v for k, v in settings.items() if v is not None}})
+
+    def shape(self, **settings: Any) -> None:
+        self["layout"].setdefault("shapes", []).append(settings)
+
+    def note(self, text: str, **settings: Any) -> None:
+        """Words inside the figure, without an arrow."""
+        notes = self["layout"].setdefault("annotations", [])
+        notes.append({"text": text, "showarrow": False, **settings})
 
 
 @dataclass(frozen=True)
@@ -79,17 +101,18 @@ def lines(
     marks: Mapping[str, tuple[float, str]] | None = None,
     levels: Mapping[str, tuple[float, str]] | None = None,
     height: int = 340,
-) -> go.Figure:
+) -> Figure:
     """Lines over a common axis. `marks` are labelled vertical rules: name → (position, colour role).
 
     `levels` are the same, horizontally, with the name at the right end above the rule.
 
     Ranges are in the axis' own units, also for logarithmic axes.
     """
-    figure = _figure(title, x_title, y_title, height)
+    figure = Figure(title, x_title, y_title, height)
     for i, one in enumerate(series):
         colour = _colour(one, i)
-        figure.add_scatter(
+        figure.trace(
+            "scatter",
             x=numbers(x if one.x is None else one.x),
             y=numbers(one.y),
             name=one.name,
@@ -98,31 +121,33 @@ def lines(
             line={"color": colour, "width": one.width, "dash": one.dash},
             marker={"color": colour, "size": 7},
         )
-    figure.update_layout(showlegend=len(series) > 1)
+    figure.lay_out(showlegend=len(series) > 1)
     _axis(figure, "xaxis", log_x, x_range)
     _axis(figure, "yaxis", log_y, y_range)
     for i, (name, (position, colour)) in enumerate((marks or {}).items()):
         _mark(figure, name, position, colour, log_x, row=i)
     for name, (position, colour) in (levels or {}).items():
-        figure.add_hline(position, line={"color": colour, "width": 1.5, "dash": "dash"})
-        figure.add_annotation(
-            x=1, xref="paper", xanchor="right", y=float(np.log10(position)) if log_y else position,
-            yanchor="bottom", yshift=2, showarrow=False, text=name, font={"color": colour},
+        figure.shape(
+            type="line", x0=0, x1=1, xref="paper", y0=position, y1=position, line={"color": colour, "width": 1.5, "dash": "dash"},
+        )  # fmt: skip
+        figure.note(
+            name, x=1, xref="paper", xanchor="right", y=float(np.log10(position)) if log_y else position,
+            yanchor="bottom", yshift=2, font={"color": colour},
         )  # fmt: skip
     return figure
 
 
-def _axis(figure: go.Figure, axis: str, log: bool, limits: tuple[float, float] | None) -> None:
+def _axis(figure: Figure, axis: str, log: bool, limits: tuple[float, float] | None) -> None:
     update: dict[str, Any] = {"type": "log", "exponentformat": "power", "dtick": 1} if log else {}
     if limits:
         update["range"] = [float(np.log10(v)) for v in limits] if log else list(limits)
-    figure.update_layout({axis: update})
+    figure.lay_out(**{axis: update})
 
 
-def _mark(figure: go.Figure, name: str, position: float, colour: str, log: bool, row: int) -> None:
+def _mark(figure: Figure, name: str, position: float, colour: str, log: bool, row: int) -> None:
     """A vertical rule with its name on top; names of neighbouring rules stand on different heights."""
     place = float(np.log10(position)) if log else position
-    figure.add_shape(
+    figure.shape(
         type="line",
         x0=position,
         x1=position,
@@ -131,9 +156,8 @@ def _mark(figure: go.Figure, name: str, position: float, colour: str, log: bool,
         yref="paper",
         line={"color": colour, "width": 2, "dash": "dot"},
     )
-    figure.add_annotation(
-        x=place, y=1 - 0.09 * row, yref="paper", yanchor="top", xanchor="left", xshift=4, showarrow=False,
-        text=name, font={"color": colour},
+    figure.note(
+        name, x=place, y=1 - 0.09 * row, yref="paper", yanchor="top", xanchor="left", xshift=4, font={"color": colour},
     )  # fmt: skip
 
 
@@ -148,14 +172,19 @@ def bars(
     log_y: bool = False,
     stacked: bool = False,
     height: int = 320,
-) -> go.Figure:
+) -> Figure:
     """Bars side by side (or stacked), one group per label."""
-    figure = _figure(title, x_title, y_title, height, barmode="stack" if stacked else "group")
+    figure = Figure(title, x_title, y_title, height)
+    figure.lay_out(barmode="stack" if stacked else "group")
     for i, one in enumerate(series):
-        figure.add_bar(
-            x=list(labels), y=numbers(one.y), name=one.name, marker={"color": _colour(one, i)}
+        figure.trace(
+            "bar",
+            x=list(labels),
+            y=numbers(one.y),
+            name=one.name,
+            marker={"color": _colour(one, i)},
         )
-    figure.update_layout(showlegend=len(series) > 1, xaxis={"type": "category"})
+    figure.lay_out(showlegend=len(series) > 1, xaxis={"type": "category"})
     _axis(figure, "yaxis", log_y, y_range)
     return figure
 
@@ -171,20 +200,21 @@ def histogram(
     y_title: str = "share per bin",
     marks: Mapping[str, tuple[float, str]] | None = None,
     height: int = 320,
-) -> go.Figure:
+) -> Figure:
     """Histograms over the same bins, drawn as filled steps so that one does not hide the other.
 
     The shares are counted here, over *all* values: what lies outside `limits` is not drawn but still in the
     denominator, so heights can be compared.
     """
-    figure = _figure(title, x_title, y_title, height)
+    figure = Figure(title, x_title, y_title, height)
     edges = np.linspace(*limits, bins + 1, dtype=np.float32)
     for i, one in enumerate(series):
         values = numbers(one.y).ravel()
         counts, _ = np.histogram(values, edges)
         share = numbers(counts / max(values.size, 1))
         colour = _colour(one, i)
-        figure.add_scatter(
+        figure.trace(
+            "scatter",
             x=edges,
             y=np.append(share, share[-1:]),
             name=one.name,
@@ -193,9 +223,9 @@ def histogram(
             fill="tozeroy",
             fillcolor=faded(colour, 0.25),
         )
-    figure.update_layout(showlegend=len(series) > 1, xaxis={"range": list(limits)})
+    figure.lay_out(showlegend=len(series) > 1, xaxis={"range": list(limits)})
     if y_range:
-        figure.update_layout(yaxis={"range": list(y_range)})
+        figure.lay_out(yaxis={"range": list(y_range)})
     for i, (name, (position, colour)) in enumerate((marks or {}).items()):
         _mark(figure, name, position, colour, False, row=i)
     return figure
@@ -219,7 +249,7 @@ def heatmap(
     colour_bar: bool = True,
     clickable: bool = False,
     height: int = 340,
-) -> go.Figure:
+) -> Figure:
     """A matrix, row 0 on top. Hatched cells are crossed out in grey: they have no value, not a small one.
 
     `clickable` cells report a click (see `ui.sweep.figure`); hatched ones then keep a colour, since Plotly hears no
@@ -233,8 +263,9 @@ def heatmap(
         low = -high
     crossed = np.zeros(values.shape, bool) if hatched is None else numbers(hatched, bool)
     shown = values if clickable else np.where(crossed, np.nan, values)
-    figure = _figure(title, column_title, row_title, height)
-    figure.add_heatmap(
+    figure = Figure(title, column_title, row_title, height)
+    figure.trace(
+        "heatmap",
         z=shown,
         zmin=low,
         zmax=high,
@@ -251,7 +282,8 @@ def heatmap(
     )
     if hatched is not None:
         r, c = np.nonzero(crossed)
-        figure.add_scatter(
+        figure.trace(
+            "scatter",
             x=numbers(c),
             y=numbers(r),
             mode="markers",
@@ -266,21 +298,21 @@ def heatmap(
         )
     _ticks(figure, "xaxis", columns, values.shape[1])
     _ticks(figure, "yaxis", rows, values.shape[0])
-    figure.update_layout(yaxis={"autorange": "reversed"}, showlegend=False)
+    figure.lay_out(yaxis={"autorange": "reversed"}, showlegend=False)
     if clickable:
-        figure.update_layout(meta={"clickable": True})
+        figure.lay_out(meta={"clickable": True})
     if chosen_row is not None:
-        figure.add_shape(
+        figure.shape(
             type="rect", x0=-0.5, x1=values.shape[1] - 0.5, y0=chosen_row - 0.5, y1=chosen_row + 0.5,
             line={"color": palette.QUERY, "width": 3},
         )  # fmt: skip
     return figure
 
 
-def _ticks(figure: go.Figure, axis: str, labels: Sequence[str], n: int) -> None:
+def _ticks(figure: Figure, axis: str, labels: Sequence[str], n: int) -> None:
     every = max(1, -(-n // 24))
-    figure.update_layout(
-        {
+    figure.lay_out(
+        **{
             axis: {
                 "automargin": True,  # a reader's words have any length
                 "tickvals": list(range(0, n, every)),
@@ -329,12 +361,12 @@ def rectangles(
     gap: float = 0.0,
     named: bool = False,
     height: int = 340,
-) -> go.Figure:
+) -> Figure:
     """Rectangles, area = count: both axes have the same scale.
 
     With `named`, names stand inside where a phone has room for them; the legend names what did not fit, by colour.
     """
-    figure = _figure(title, x_title, y_title, height)
+    figure = Figure(title, x_title, y_title, height)
     corners, left = [], 0.0
     for one in shapes:
         corners.append((left, 0.0) if one.at is None else one.at)
@@ -346,7 +378,8 @@ def rectangles(
         across, up = one.wide * pixels, one.high * pixels
         level, upright = across >= room[0] and up >= room[1], across >= room[1] and up >= room[0]
         inside = named and not one.outline and (level or upright)
-        figure.add_scatter(
+        figure.trace(
+            "scatter",
             x=numbers([x, x + one.wide, x + one.wide, x, x]), y=numbers([y, y, y + one.high, y + one.high, y]),
             mode="lines", name=one.name, fill=None if one.outline else "toself",
             fillcolor=None if one.outline else faded(one.colour, 0.35),
@@ -355,12 +388,12 @@ def rectangles(
             showlegend=not inside and one.name not in listed,
         )  # fmt: skip
         if inside:
-            figure.add_annotation(
-                x=x + one.wide / 2, y=y + one.high / 2, text=one.name, showarrow=False, textangle=0 if level else -90,
+            figure.note(
+                one.name, x=x + one.wide / 2, y=y + one.high / 2, textangle=0 if level else -90,
             )  # fmt: skip
         else:
             listed.add(one.name)
-    figure.update_layout(
+    figure.lay_out(
         xaxis={"constrain": "domain"},
         yaxis={"scaleanchor": "x", "constrain": "domain"},
         showlegend=bool(listed) and len(shapes) > 1,

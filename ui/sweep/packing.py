@@ -4,7 +4,6 @@ Layout: 4 bytes little-endian length of the header, the JSON header, padding to 
 In the header, `{"$a": i}` stands for array i of the table, `{"$v": [...]}` for a value that differs by frame.
 """
 
-import base64
 import json
 import struct
 from collections.abc import Sequence
@@ -12,16 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from ui import palette
+from ui.figures import Figure
 
 
 @dataclass(frozen=True)
 class Frame:
     """What one value of the control shows: the figures, and the sentence that reads them."""
 
-    figures: tuple[go.Figure, ...]
+    figures: tuple[Figure, ...]
     reading: str
 
 
@@ -44,22 +43,12 @@ class _Table:
         return found
 
 
-def _array(leaf: dict[str, Any]) -> np.ndarray:
-    """Plotly hands arrays out as base64; this undoes it."""
-    flat = np.frombuffer(base64.b64decode(leaf["bdata"]), np.dtype(leaf["dtype"]))
-    return (
-        flat.reshape([int(n) for n in str(leaf["shape"]).split(",")]) if "shape" in leaf else flat
-    )
-
-
 def _encode(node: Any, table: _Table) -> Any:
     if isinstance(node, dict):
-        if "bdata" in node:
-            return {"$a": table.add(_array(node))}
         return {name: _encode(child, table) for name, child in node.items()}
     if isinstance(node, (list, tuple)):
         return [_encode(child, table) for child in node]
-    if isinstance(node, np.ndarray):  # Plotly leaves empty arrays as they are
+    if isinstance(node, np.ndarray):
         return {"$a": table.add(node)}
     return node.item() if isinstance(node, np.generic) else node
 
@@ -81,12 +70,10 @@ def _merge(versions: Sequence[Any]) -> Any:
 def pack(frames: Sequence[Frame], **header: Any) -> bytes:
     """Bytes for the component; `header` is passed on to it (label, labels, key …)."""
     table = _Table()
-    trees = [
-        [_encode(figure.to_plotly_json(), table) for figure in frame.figures] for frame in frames
-    ]
+    trees = [[_encode(figure, table) for figure in frame.figures] for frame in frames]
     content = {
         **header,
-        "panels": [_merge([{"data": t[i]["data"], "layout": t[i]["layout"]} for t in trees]) for i in range(len(trees[0]))],
+        "panels": [_merge([tree[i] for tree in trees]) for i in range(len(trees[0]))],
         "readings": [frame.reading for frame in frames],
         "arrays": table.entries,
         "twins": palette.twins(),
