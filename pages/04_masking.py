@@ -154,7 +154,7 @@ def influence_frames(sentence: str, rows: str, seed: int) -> list[Frame]:
             figures.heatmap(
                 head.influence, title=f"{WHERE[where].removeprefix('trap: ').capitalize()}: {head.pairs} of {n * n} pairs influence",
                 row_title="output of this word", column_title="input of this word", hatched=head.influence == 0, hatch_name="exactly 0",
-                limits=(0, max(high, 1e-9)), text=n <= ROOMY, **look,
+                limits=(0, max(high, 1e-9)), text=".2f" if n <= ROOMY else "", **look,
             )
         )  # fmt: skip
     return [Frame(tuple(panels), influence_reading(heads, n))]
@@ -249,7 +249,7 @@ def nobody_frames(sentence: str, seed: int) -> list[Frame]:
             (
                 figures.heatmap(
                     found.row, title="Weights of row 0 under the strict mask: it may look at nobody", rows=list(masking.LIBRARIES),
-                    columns=columns(tokens(sentence)), row_title="computed by", limits=(0, 1), text=n <= ROOMY,
+                    columns=columns(tokens(sentence)), row_title="computed by", limits=(0, 1), text=".2f" if n <= ROOMY else "",
                     hatched=found.row.isnan(), hatch_name="not a number", colour_bar=False, height=230,
                 ),
             ),

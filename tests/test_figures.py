@@ -26,7 +26,7 @@ def charts() -> list[figures.Figure]:
         figures.bars(two, labels=[str(i) for i in range(12)], stacked=True, log_y=True, **COMMON),
         figures.histogram(two, limits=(0, 2), marks=marks, **COMMON),
         figures.heatmap(Z, **heat),
-        figures.heatmap(Z, colours=palette.SIGNED, hatched=Z > 0, chosen_row=1, text=True, **heat),
+        figures.heatmap(Z, colours=palette.SIGNED, hatched=Z > 0, chosen_row=1, text=".2f", **heat),
         figures.rectangles([Rectangle("W", 3, 2, palette.QUERY), Rectangle("V", 1, 2, palette.VALUE)], gap=0.2, **COMMON),
     ]  # fmt: skip
 

@@ -243,7 +243,9 @@ def test_a_mask_that_can_be_clicked_answers_on_hidden_cells() -> None:
     seen, look = masks.causal(2), {"title": "t", "rows": ["a", "b"], "columns": ["a", "b"]}
     chart = figures.heatmap(seen.float(), hatched=~seen, clickable=True, **look)
     assert chart["layout"]["meta"] == {"clickable": True}
-    assert chart["data"][0]["z"].tolist() == [[1, 0], [1, 1]], "Plotly hears no click on a missing value"
+    assert chart["data"][0]["z"].tolist() == [[1, 0], [1, 1]], (
+        "Plotly hears no click on a missing value"
+    )
     assert "meta" not in figures.heatmap(seen.float(), hatched=~seen, **look)["layout"]
 
 

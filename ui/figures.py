@@ -100,11 +100,14 @@ def lines(
     y_range: tuple[float, float] | None = None,
     marks: Mapping[str, tuple[float, str]] | None = None,
     levels: Mapping[str, tuple[float, str]] | None = None,
+    below: bool = False,
+    x_ticks: Sequence[float] | None = None,
     height: int = 340,
 ) -> Figure:
     """Lines over a common axis. `marks` are labelled vertical rules: name → (position, colour role).
 
-    `levels` are the same, horizontally, with the name at the right end above the rule.
+    `levels` are the same, horizontally, with the name at the right end above (or `below`) the rule. `x_ticks` are the numbers to
+    write at the axis, where Plotly's own choice says little: few of them on a logarithmic one.
 
     Ranges are in the axis' own units, also for logarithmic axes.
     """
@@ -124,15 +127,17 @@ def lines(
     figure.lay_out(showlegend=len(series) > 1)
     _axis(figure, "xaxis", log_x, x_range)
     _axis(figure, "yaxis", log_y, y_range)
+    if x_ticks is not None:
+        figure.lay_out(xaxis={"tickvals": list(x_ticks), "ticktext": [f"{x:g}" for x in x_ticks]})
     for i, (name, (position, colour)) in enumerate((marks or {}).items()):
-        _mark(figure, name, position, colour, log_x, row=i)
+        _mark(figure, name, position, colour, log_x, i, x_range)
     for name, (position, colour) in (levels or {}).items():
         figure.shape(
             type="line", x0=0, x1=1, xref="paper", y0=position, y1=position, line={"color": colour, "width": 1.5, "dash": "dash"},
         )  # fmt: skip
         figure.note(
             name, x=1, xref="paper", xanchor="right", y=float(np.log10(position)) if log_y else position,
-            yanchor="bottom", yshift=2, font={"color": colour},
+            yanchor="top" if below else "bottom", yshift=-2 if below else 2, font={"color": colour},
         )  # fmt: skip
     return figure
 
@@ -144,9 +149,19 @@ def _axis(figure: Figure, axis: str, log: bool, limits: tuple[float, float] | No
     figure.lay_out(**{axis: update})
 
 
-def _mark(figure: Figure, name: str, position: float, colour: str, log: bool, row: int) -> None:
-    """A vertical rule with its name on top; names of neighbouring rules stand on different heights."""
+def _mark(
+    figure: Figure,
+    name: str,
+    position: float,
+    colour: str,
+    log: bool,
+    row: int,
+    limits: tuple[float, float] | None,
+) -> None:
+    """A vertical rule with its name on top: on the left of a rule near the right edge. Neighbours stand lower."""
     place = float(np.log10(position)) if log else position
+    low, high = (np.log10(v) if log else v for v in limits or (0.0, 0.0))
+    left = limits is not None and place > low + 0.7 * (high - low)
     figure.shape(
         type="line",
         x0=position,
@@ -157,7 +172,8 @@ def _mark(figure: Figure, name: str, position: float, colour: str, log: bool, ro
         line={"color": colour, "width": 2, "dash": "dot"},
     )
     figure.note(
-        name, x=place, y=1 - 0.09 * row, yref="paper", yanchor="top", xanchor="left", xshift=4, font={"color": colour},
+        name, x=place, y=1 - 0.09 * row, yref="paper", yanchor="top", xanchor="right" if left else "left",
+        xshift=-4 if left else 4, font={"color": colour},
     )  # fmt: skip
 
 
@@ -227,7 +243,7 @@ def histogram(
     if y_range:
         figure.lay_out(yaxis={"range": list(y_range)})
     for i, (name, (position, colour)) in enumerate((marks or {}).items()):
-        _mark(figure, name, position, colour, False, row=i)
+        _mark(figure, name, position, colour, False, i, limits)
     return figure
 
 
@@ -244,7 +260,7 @@ def heatmap(
     hatched: Array | None = None,
     hatch_name: str = "masked",
     chosen_row: int | None = None,
-    text: bool = False,
+    text: str = "",
     unit: str = "",
     colour_bar: bool = True,
     clickable: bool = False,
@@ -254,7 +270,7 @@ def heatmap(
 
     `clickable` cells report a click (see `ui.sweep.figure`); hatched ones then keep a colour, since Plotly hears no
     click on a cell without a value.
-    `chosen_row` is framed. With `text`, the numbers stand in the cells. Labels may repeat: cells are placed by index.
+    `chosen_row` is framed. With `text`, a format like ".2f", the numbers stand in the cells. Labels may repeat: cells are placed by index.
     """
     values = numbers(z)
     low, high = limits or (float(np.nanmin(values)), float(np.nanmax(values)))
@@ -277,7 +293,7 @@ def heatmap(
         hovertemplate=f"row %{{y}}, column %{{x}}: %{{z:.4g}}{unit}<extra></extra>",
         showscale=colour_bar,
         colorbar={"thickness": 10, "outlinewidth": 0, "len": 0.9, "x": 1.02},
-        texttemplate="%{z:.2f}" if text else None,
+        texttemplate=f"%{{z:{text}}}" if text else None,
         textfont={"size": 12},
     )
     if hatched is not None:

@@ -22,13 +22,14 @@ def main(arguments: list[str]) -> int:
         return 2
     torch.set_num_threads(1)
     slug, begin = arguments[0], time.perf_counter()
-    result = importlib.import_module(f"core.training.{slug}").result()
+    module = importlib.import_module(f"core.training.{slug}")
+    result = module.result()
     FOLDER.mkdir(parents=True, exist_ok=True)
     content = {
         "command": f"python -m core.training {slug}",
         "torch": torch.__version__,
         "seconds": round(time.perf_counter() - begin, 1),
-        "seeds": [0, 1, 2],
+        "seeds": list(module.SEEDS),
         "result": result,
     }
     (FOLDER / f"{slug}.json").write_text(json.dumps(content) + "\n", "utf-8")

@@ -22,6 +22,7 @@ from core.training.shipped import shipped
 
 VOCABULARY, LENGTH, WIDTH, STEPS = 16, 16, 32, 400
 HONEST, LEAK = math.log(VOCABULARY), math.log(VOCABULARY) / LENGTH
+SEEDS = (0, 1, 2)
 TOKENS = 512  # in a batch, whatever the length of its sequences
 RATE = 0.015  # of Adam, falling to a tenth of it along half a cosine
 LAST = 20  # steps over which a loss is averaged where one number is wanted
@@ -80,7 +81,7 @@ def _parameters(vocabulary: int, seeds: tuple[int, ...]) -> dict[str, Tensor]:
 
 
 def train(
-    seeds: tuple[int, ...] = (0, 1, 2),
+    seeds: tuple[int, ...] = SEEDS,
     vocabulary: int = VOCABULARY,
     length: int = LENGTH,
     steps: int = STEPS,

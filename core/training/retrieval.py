@@ -14,6 +14,7 @@ from core.training.shipped import shipped
 
 KEYS, VALUE, BATCH, CAP, LEARNED, WINDOW = 16, 16, 64, 400, 0.1, 5
 VARIANTS = ("with", "without")
+SEEDS = (0, 1, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ def losses_of(
 
 
 def train(
-    d_k: int, seeds: tuple[int, ...] = (0, 1, 2), cap: int = CAP, every: int = 5
+    d_k: int, seeds: tuple[int, ...] = SEEDS, cap: int = CAP, every: int = 5
 ) -> Iterator[Progress]:
     r"""Learn to return the value that belongs to the query's key, for every seed with and without the factor.
 
