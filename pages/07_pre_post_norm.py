@@ -165,7 +165,7 @@ def final_norm_frames(width: int, seed: int) -> list[Frame]:
                         [Series(NAMES[k], s.loss.mean(-1), COLOURS[k], markers=True) for k, s in kinds.items()],
                         x=depths, title="Loss before the first step", x_title="layers L", y_title="nats", log_x=True,
                         x_range=(1.8, 54), y_range=(0, 1.1 * worst), x_ticks=DEPTH_TICKS, marks=here,
-                        levels={f"equal guesses: ln {norms.VOCABULARY}": (guess, INK)}, below=True,
+                        levels={f"equal guesses: ln {norms.VOCABULARY}": (guess, INK)}, level_at="bottom right",
                     ),
                 ),
                 f"With {depth} layers and no final norm the logits have a standard deviation of "
@@ -295,9 +295,10 @@ def scrub_frames(depth: int, rate: float, warmup: int) -> list[Frame]:
 
     everyone = [run for seeds in runs.values() for run in seeds]
     ranges = {
-        name: span(torch.cat([getattr(run, name).flatten() for run in everyone]))
-        for name in ("gradient", "update", "by_layer")
+        name: span(torch.cat([getattr(run, name) for run in everyone]))
+        for name in ("gradient", "update")
     }
+    tilted = span(torch.cat(list(layers.values())))
     common = {"x": at, "height": 320, **STEP_AXIS}
     frames = []
     for i, step in enumerate(at.tolist()):
@@ -307,13 +308,13 @@ def scrub_frames(depth: int, rate: float, warmup: int) -> list[Frame]:
                 (
                     figures.lines(
                         curves("loss"), title="Loss, every seed", y_title="nats", y_range=(0, 3.5), marks=here,
-                        levels={"knows nothing: ln 16": (training.NOTHING, INK)}, below=True, **common,
+                        levels={"knows nothing: ln 16": (training.NOTHING, INK)}, level_at="bottom left", **common,
                     ),
                     figures.lines(
                         [Series(NAMES[o], layers[o][i], COLOURS[o], markers=True) for o in norms.ORDERS],
                         x=torch.arange(1, depth + 1), title=f"Gradient of every layer at step {step}, mean over seeds",
                         x_title="layer, from the bottom", y_title="gradient norm", log_y=True, x_range=(0, depth + 1),
-                        y_range=ranges["by_layer"], height=320,
+                        y_range=tilted, height=320,
                     ),
                     figures.lines(
                         curves("gradient"), title="Gradient of all weights", y_title="gradient norm", log_y=True,
@@ -390,8 +391,8 @@ with lesson(norms.concept) as page:
 
     st.subheader("The norm at the end", anchor=False)
     st.markdown(
-        "Moving the line is not all: what has grown must be normalised once before it meets the head. PyTorch's "
-        "`norm_first=True` does not add that norm by itself."
+        "Moving the line is not all. After the last block Pre-Norm needs one more, `x = norm(x)`: what has grown must be "
+        "normalised once before it meets the head. PyTorch's `norm_first=True` does not add it by itself."
     )
     sweep(
         "final_depth", "Layers L", norms.DEPTHS, final_norm_frames, width, seed, default=48, panel_width=360,

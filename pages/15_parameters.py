@@ -184,20 +184,20 @@ def rule_frames() -> list[Frame]:
                     *(
                         figures.lines(
                             [
-                                Series("weight matrices of a block", 100 * c.matrices, QUERY),
-                                Series("the block with biases and norms", 100 * c.block, KEY, "dash"),
+                                Series("weight matrices of a block", 100 * c.matrices, INK),
+                                Series("the block with biases and norms", 100 * c.block, ROSE, "dash"),
                                 Series("the whole model with embeddings", 100 * c.model, WITH),
                             ],
                             x=c.width, title=f"12 d² for models built like {names[short]}, {designs[short].n_layers} layers",
                             x_title="d_model", y_title="12 d² is off by, %", log_x=False, x_range=(0, parameters.WIDTHS[-1]),
-                            y_range=(-62, 6), marks={f"d = {d:,}": (float(d), INK), names[short]: (float(designs[short].d_model), WITHOUT)}, height=380,
+                            y_range=(-100, 28), marks={f"d = {d:,}": (float(d), INK), names[short]: (float(designs[short].d_model), WITHOUT)}, height=380,
                         )
                         for short, c in curves.items()
                     ),
                     figures.bars(
                         [
                             Series(part, [shares(m)[part] for m in models.values()], colour)
-                            for part, colour in (("matrices of the blocks", QUERY), ("biases and norms", KEY), ("embeddings and head", OCHRE))
+                            for part, colour in (("matrices of the blocks", WITH), ("biases and norms", ROSE), ("embeddings and head", OCHRE))
                         ],
                         labels=list(models), title=f"What the model consists of at d = {d:,}", x_title="design", y_title="share, %",
                         stacked=True, y_range=(0, 100), height=380,
@@ -236,8 +236,8 @@ def memory_frames(a: Architecture, name: str, precision: str) -> list[Frame]:
     named = {
         "weights": m.weights,
         "gradients": m.gradients,
-        "Adam's two moments": m.adam,
-        "float32 copy": m.master,
+        "Adam's<br>moments": m.adam,
+        "float32<br>copy": m.master,
     }
     shown = {what: size for what, size in named.items() if size}
     said = (
@@ -272,15 +272,15 @@ def cost_frames(a: Architecture, name: str, bytes_each: int) -> list[Frame]:
         work = figures.lines(
             [
                 Series("through the weights", c.weights, WITH),
-                Series("between positions (attention)", c.attention, KEY, "dash"),
+                Series("between positions (attention)", c.attention, ROSE, "dash"),
             ],
             x=c.context, title="Work of one token in the forward pass", x_title="n, tokens that it sees", y_title="FLOPs",
             log_x=True, log_y=True, marks=mark, height=360,
         )  # fmt: skip
         cache = figures.lines(
             [
-                Series("keys and values of one text", c.cache / 1e9, QUERY),
-                Series("the weights", torch.full_like(c.cache, a.parameters * bytes_each / 1e9), WITHOUT, "dot"),
+                Series("keys and values of one text", c.cache / 1e9, ROSE, "dash"),
+                Series("the weights", torch.full_like(c.cache, a.parameters * bytes_each / 1e9), WITH),
             ],
             x=c.context, title="KV cache beside the weights", x_title="n, tokens in the cache", y_title="GB (10⁹ bytes)",
             log_x=True, log_y=True, marks=mark, height=360,
@@ -337,13 +337,14 @@ def size_of(size: float) -> str:
 
 def changes(a: Architecture) -> dict[str, Any]:
     """What the reader has changed of a published model; a blank box leaves it as it is."""
-    numbers: dict[str, int | None] = {
-        "d_model": controls.blank_whole("d_model", "d_model", a.d_model),
-        "n_heads": controls.blank_whole("Query heads h", "n_heads", a.n_heads),
-        "n_kv_heads": controls.blank_whole("Key/value heads g", "n_kv_heads", a.kv_heads),
-        "d_ff": controls.blank_whole("d_ff", "d_ff", a.d_ff),
-        "n_layers": controls.blank_whole("Layers L", "n_layers", a.n_layers),
-    }
+    with st.grid(2, min_column_width=140):  # one below the other on a desktop, in pairs on a phone
+        numbers: dict[str, int | None] = {
+            "d_model": controls.blank_whole("d_model", "d_model", a.d_model),
+            "n_layers": controls.blank_whole("Layers L", "n_layers", a.n_layers),
+            "n_heads": controls.blank_whole("Query heads h", "n_heads", a.n_heads),
+            "n_kv_heads": controls.blank_whole("Key/value heads g", "n_kv_heads", a.kv_heads),
+            "d_ff": controls.blank_whole("d_ff", "d_ff", a.d_ff),
+        }
     switches = [picked("Feed-forward", "gated")]
     with st.expander("More"):
         numbers["vocab"] = controls.blank_whole("Vocabulary V", "vocab", a.vocab)

@@ -10,7 +10,7 @@ background and the dark twins of the colours are filled in by the browser, which
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -100,13 +100,13 @@ def lines(
     y_range: tuple[float, float] | None = None,
     marks: Mapping[str, tuple[float, str]] | None = None,
     levels: Mapping[str, tuple[float, str]] | None = None,
-    below: bool = False,
+    level_at: Literal["top right", "bottom right", "bottom left"] = "top right",
     x_ticks: Sequence[float] | None = None,
     height: int = 340,
 ) -> Figure:
     """Lines over a common axis. `marks` are labelled vertical rules: name → (position, colour role).
 
-    `levels` are the same, horizontally, with the name at the right end above (or `below`) the rule. `x_ticks` are the numbers to
+    `levels` are the same, horizontally, with the name above the rule at its right end or where `level_at` says. `x_ticks` are the numbers to
     write at the axis, where Plotly's own choice says little: few of them on a logarithmic one.
 
     Ranges are in the axis' own units, also for logarithmic axes.
@@ -135,9 +135,10 @@ def lines(
         figure.shape(
             type="line", x0=0, x1=1, xref="paper", y0=position, y1=position, line={"color": colour, "width": 1.5, "dash": "dash"},
         )  # fmt: skip
+        up, side = level_at.split()
         figure.note(
-            name, x=1, xref="paper", xanchor="right", y=float(np.log10(position)) if log_y else position,
-            yanchor="top" if below else "bottom", yshift=-2 if below else 2, font={"color": colour},
+            name, x=float(side == "right"), xref="paper", xanchor=side, y=float(np.log10(position)) if log_y else position,
+            yanchor="top" if up == "bottom" else "bottom", yshift=-2 if up == "bottom" else 2, font={"color": colour},
         )  # fmt: skip
     return figure
 
