@@ -374,7 +374,9 @@ with lesson(norms.concept) as page:
         "Two encoders, the same weights, input and targets; only the norm stands elsewhere. Nothing is trained yet: uniform "
         "attention, feed-forward layers, and a loss on random targets, as in the proof of Xiong et al. The whole difference:"
     )
-    st.code(moved_line(), language="diff", wrap_lines=True)
+    st.code(
+        moved_line(), language=None, wrap_lines=True
+    )  # the colours of "diff" are too pale to read
     side, stage = st.columns([1, 3.4], gap="large")
     with side:
         width = controls.choice("Width d", "norm_width", {64: "64", 32: "32", 128: "128"})

@@ -75,12 +75,13 @@ def live(
 
     @st.fragment(run_every=EVERY if active else None)
     def progress() -> None:
-        if "run" in state and _admitted(ticket):
+        waits = "run" in state and not _admitted(ticket)
+        if "run" in state and not waits:
             _advance(state)
         latest = state.get("progress")
         if "run" in state:
             done = min(max(share(latest), 0.0), 1.0) if latest is not None else 0.0
-            st.progress(done, f"Training: {done:.0%}")
+            st.progress(done, f"{'Waiting for a free place' if waits else 'Training'}: {done:.0%}")
         elif latest is None and shipped is not None:
             st.caption(
                 "Trained beforehand with the same program; press the button to train it again, now."

@@ -1,0 +1,111 @@
+"""Question 7 in the browser: one visitor trains, others notice nothing, and nothing goes on that nobody watches."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import serve
+
+WAIT = 90_000  # milliseconds, on a busy machine
+SLOWEST = "/pre_post_norm?train_order=Pre-Norm"  # twelve layers
+
+
+@pytest.fixture
+def own_server():
+    """A server whose computing time is its visitors' alone."""
+    process, url = serve()
+    yield process.pid, url
+    process.terminate()
+    process.wait(10)
+
+
+def seconds(pid: int) -> float:
+    """Processor time that the server has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+def used(pid: int, during: float) -> float:
+    """The share of one core that the server takes."""
+    before = seconds(pid)
+    time.sleep(during)
+    return (seconds(pid) - before) / during
+
+
+def train(page: Page) -> None:
+    page.get_by_role("button", name="Train this cell").click()
+    page.get_by_text("Training: ").first.wait_for(timeout=WAIT)
+
+
+def step(page: Page) -> int:
+    """How far the training has come, by its own reading."""
+    said = page.get_by_text("So far it differs from the shipped curve").inner_text()
+    return int(said.split("after step ")[1].split()[0])
+
+
+def test_one_trains_and_the_other_moves_a_control(
+    own_server: tuple[int, str], visit: Callable[..., Page]
+) -> None:
+    _, url = own_server
+    trainer, other = visit(url + SLOWEST), visit(f"{url}/scaling")
+    train(trainer)
+    expect(trainer.get_by_role("button", name="Stop")).to_be_enabled()
+    begun = step(trainer)
+    # A control that asks the server, and one that does not, while the training goes on.
+    other.get_by_role("slider", name="Number of keys N").press("Home")
+    expect(other.locator("pre").filter(has_text="d_k, n_keys, divisor, seed = 64, 2, ")).to_be_visible(timeout=WAIT)  # fmt: skip
+    assert trainer.get_by_text("Training: ").count() == 1, "the other one did not wait for its end"
+    other.locator("#tt-d_k").press("Home")
+    expect(other.locator("#tt-d_k")).to_have_attribute("aria-valuetext", "1")
+    # Two may train; a third is told.
+    second, third = visit(url + SLOWEST), visit(url + SLOWEST)
+    train(second)
+    if trainer.get_by_text("Training: ").count():
+        third.get_by_role("button", name="Train this cell").click()
+        expect(third.get_by_text("already training for 2 other visitors")).to_be_visible(timeout=WAIT)  # fmt: skip
+    # And the training was not lost over it.
+    expect(trainer.get_by_text("after step 300 ")).to_be_visible(timeout=WAIT)
+    assert begun < 300
+    said = trainer.get_by_text("So far it differs from the shipped curve").inner_text()
+    assert "Pre-Norm, 12 layers, learning rate 0.003, no warm-up, seed 0" in said
+
+
+@pytest.mark.parametrize("how", ["another page", "closed"])
+def test_nothing_goes_on_when_the_trainer_has_left(
+    own_server: tuple[int, str], visit: Callable[..., Page], how: str
+) -> None:
+    pid, url = own_server
+    page = visit(url + SLOWEST)
+    page.wait_for_timeout(2000)
+    train(page)
+    assert used(pid, 2) > 0.2, "it trains"
+    if how == "closed":
+        page.close()
+    else:
+        page.get_by_role("link", name="All questions").first.click()
+        expect(page.get_by_text("Twenty").first).to_be_visible()
+    time.sleep(2)
+    assert used(pid, 3) < 0.1
+    # The place is free at once for two others.
+    for other in (visit(url + SLOWEST), visit(url + SLOWEST)):
+        train(other)
+
+
+def test_stop_stops_and_the_same_seed_gives_the_same_curve(
+    server: str, visit: Callable[..., Page]
+) -> None:
+    page = visit(f"{server}/pre_post_norm?train_depth=2&train_order=Pre-Norm&train_seed=2")
+    train(page)
+    page.get_by_role("button", name="Stop").click()
+    start = page.get_by_role("button", name="Train this cell")
+    expect(start).to_be_enabled(timeout=WAIT)
+    stopped = step(page)
+    page.wait_for_timeout(1500)
+    assert step(page) == stopped
+    start.click()
+    expect(page.get_by_text("after step 300 ")).to_be_visible(timeout=WAIT)
+    said = page.get_by_text("So far it differs from the shipped curve").inner_text()
+    assert "seed 2" in said and page.get_by_text("Training: ").count() == 0

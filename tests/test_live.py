@@ -1,0 +1,115 @@
+"""Training while you watch: slices, Stop, the same result again, and a limit that says so."""
+
+from collections.abc import Iterator
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from ui import training
+
+
+@pytest.fixture(autouse=True)
+def nobody_trains() -> Iterator[None]:
+    training._running.clear()
+    yield
+    training._running.clear()
+
+
+def page() -> None:
+    import time
+
+    import streamlit as st
+
+    from ui import figures
+    from ui.figures import Series
+    from ui.sweep import Frame
+    from ui.training import live
+
+    def train(steps: int):
+        for i in range(1, steps + 1):
+            time.sleep(0.02)
+            yield i
+
+    def draw(i: int) -> Frame:
+        line = figures.lines([Series("a", [0, i])], x=[0, 1], title="t", x_title="x", y_title="y")
+        return Frame((line,), f"at {i}")
+
+    steps = int(st.query_params.get("steps", "1000"))
+    live("k", "Train", train, draw, steps, share=lambda i: i / steps, shipped=7)
+
+
+def opened(**query: str) -> AppTest:
+    app = AppTest.from_function(page, default_timeout=30)
+    for name, value in query.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+def reading(app: AppTest) -> str:
+    (figure,) = app.get("bidi_component")
+    text = figure.proto.bytes.decode("utf-8", "ignore")
+    return text[text.index('"readings":["') :].split('"')[3]
+
+
+def words(app: AppTest) -> str:
+    """What the bar over the figure says."""
+    return " ".join(bar.proto.text for bar in app.get("progress"))
+
+
+def test_before_and_after() -> None:
+    app = opened(steps="3")
+    assert reading(app) == "at 7" and "Trained beforehand" in app.caption[0].value
+    app.button(key="k:start").click().run()
+    assert reading(app) == "at 3", "a short training ends within one slice"
+    assert not app.button(key="k:start").disabled and not app.get("progress")
+    assert not training._running, "its place is free again"
+
+
+def test_a_slice_at_a_time_and_stop() -> None:
+    app = opened()
+    app.button(key="k:start").click().run()
+    first = int(reading(app).split()[1])
+    assert 0 < first < 1000, "one run of the page computes for a fraction of a second"
+    assert "Training: " in words(app)
+    app.run()
+    second = int(reading(app).split()[1])
+    assert second > first
+    app.button(key="k:stop").click().run()
+    assert reading(app) == f"at {second}", "what was computed stays"
+    app.run()
+    assert reading(app) == f"at {second}" and not training._running
+
+
+def test_a_full_server_says_so_and_a_place_is_free_when_a_visitor_has_gone() -> None:
+    for other in range(training.AT_ONCE):
+        assert training._admitted(f"other {other}")
+    app = opened()
+    app.button(key="k:start").click().run()
+    assert "already training for 2 other visitors" in app.warning[0].value
+    assert reading(app) == "at 7" and not app.get("progress")
+    # A visitor who closed the browser does not call any more.
+    training._running["other 0"] -= training._PATIENCE + 1
+    app.button(key="k:start").click().run()
+    assert not app.warning and int(reading(app).split()[1]) > 0
+
+
+def test_who_comes_back_to_a_full_server_waits() -> None:
+    app = opened()
+    app.button(key="k:start").click().run()
+    stood = reading(app)
+    training._running.clear()
+    for other in range(training.AT_ONCE):
+        training._admitted(f"other {other}")
+    app.run()
+    assert reading(app) == stood and "Waiting for a free place" in words(app)
+    training._running.clear()
+    app.run()
+    assert reading(app) != stood and "Training" in words(app)
+
+
+def test_other_arguments_begin_anew() -> None:
+    app = opened()
+    app.button(key="k:start").click().run()
+    app.query_params["steps"] = "500"
+    app.run()
+    assert reading(app) == "at 7" and not app.get("progress")
