@@ -89,15 +89,6 @@ function dressed(figure, theme, narrow) {
   return { ...figure, title };
 }
 
-const MOVES = new Set(["title", "shapes", "annotations"]); // what may differ while a picture counts as still
-
-const varies = (node) => node !== null && typeof node === "object" && ("$v" in node || Object.values(node).some(varies));
-
-// A picture whose lines are the same in every frame: a step moves its rules and its words only, which is much cheaper.
-function isStill({ data, layout }) {
-  return !varies(data) && layout && !("$v" in layout) && !Object.keys(layout).some((name) => !MOVES.has(name) && varies(layout[name]));
-}
-
 function draw(s) {
   const { root, head } = s;
   const label = head.labels[s.index];
@@ -111,13 +102,7 @@ function draw(s) {
     caption.textContent = view.title;
     plot.setAttribute("aria-label", `${view.title}. ${head.readings[s.index]}`);
     plot.style.height = `${view.layout.height ?? 320}px`;
-    const drawn = [s.version, s.theme.background, plot.clientWidth].join();
-    if (s.still[i] && s.figures[i].drawn === drawn) {
-      s.Plotly.relayout(plot, { shapes: view.layout.shapes ?? [], annotations: view.layout.annotations ?? [] });
-    } else {
-      s.Plotly.react(plot, view.data, view.layout, { displayModeBar: false, responsive: false });
-      s.figures[i].drawn = drawn;
-    }
+    s.Plotly.react(plot, view.data, view.layout, { displayModeBar: false, responsive: false });
     s.views[i] = view;
     figure.hidden = false;
   });
@@ -200,8 +185,6 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
   const bytes = data instanceof Uint8Array ? data : new Uint8Array(data);
   const start = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
   Object.assign(s, unpack(bytes.subarray(4)));
-  s.version = (s.version ?? 0) + 1;
-  s.still = s.head.panels.map(isStill);
   s.faded = Object.fromEntries(Object.entries(s.head.twins).map(([a, b]) => [hex(a), hex(b)]));
   s.input = root.querySelector("input");
   s.output = root.querySelector("output");
