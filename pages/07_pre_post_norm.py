@@ -371,8 +371,8 @@ def live_frame(shipped: training.Progress, label: str, progress: training.Progre
 
 with lesson(norms.concept) as page:
     st.markdown(
-        "Two encoders, the same weights, input and targets; only the norm stands elsewhere. Nothing is trained yet: uniform "
-        "attention, feed-forward layers, and a loss on random targets, as in the proof of Xiong et al. The whole difference:"
+        "Two encoders, the same weights, input and targets. Nothing is trained yet: uniform attention, feed-forward layers, and "
+        "a loss on random targets, as in the proof of Xiong et al. From Post-Norm to Pre-Norm one line moves, in every sublayer:"
     )
     st.code(
         moved_line(), language=None, wrap_lines=True
@@ -382,7 +382,7 @@ with lesson(norms.concept) as page:
         width = controls.choice("Width d", "norm_width", {64: "64", 32: "32", 128: "128"})
         seed = controls.seed("norm_seed")
     with stage:
-        depth = sweep("depth", "Layers L", norms.DEPTHS, start_frames, width, seed, default=12)
+        depth = sweep("norm_depth", "Layers L", norms.DEPTHS, start_frames, width, seed, default=12)
 
     st.subheader("The stream that Pre-Norm leaves alone", anchor=False)
     st.markdown(
@@ -418,7 +418,7 @@ with lesson(norms.concept) as page:
     figure("norm_grid", grid_frames, panel_width=215)
 
     st.markdown(
-        "Choose a cell, and drag through its training. Nothing separates the two but the moved line."
+        "Choose a cell, and drag through its training. The two differ in the moved line and in Pre-Norm's one norm at the end."
     )
     side, stage = st.columns([1, 3.4], gap="large")
     with side:

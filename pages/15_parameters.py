@@ -275,7 +275,7 @@ def cost_frames(a: Architecture, name: str, bytes_each: int) -> list[Frame]:
                 Series("between positions (attention)", c.attention, ROSE, "dash"),
             ],
             x=c.context, title="Work of one token in the forward pass", x_title="n, tokens that it sees", y_title="FLOPs",
-            log_x=True, log_y=True, marks=mark, height=360,
+            log_x=True, log_y=True, x_range=(100, 1.3e6), marks=mark, height=360,
         )  # fmt: skip
         cache = figures.lines(
             [
@@ -283,7 +283,7 @@ def cost_frames(a: Architecture, name: str, bytes_each: int) -> list[Frame]:
                 Series("the weights", torch.full_like(c.cache, a.parameters * bytes_each / 1e9), WITH),
             ],
             x=c.context, title="KV cache beside the weights", x_title="n, tokens in the cache", y_title="GB (10⁹ bytes)",
-            log_x=True, log_y=True, marks=mark, height=360,
+            log_x=True, log_y=True, x_range=(100, 1.3e6), marks=mark, height=360,
         )  # fmt: skip
         encoder = a.kind == "encoder"
         frames.append(

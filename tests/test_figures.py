@@ -56,6 +56,15 @@ def test_titles_and_colours(i: int) -> None:
             assert leaf.rpartition(",")[0] in rgb
 
 
+@pytest.mark.parametrize("log", [False, True])
+def test_a_mark_at_the_right_edge_has_its_name_on_the_left(log: bool) -> None:
+    for place, side in ((2.0, "left"), (9.5, "right")):
+        chart = figures.lines(
+            [Series("a", DATA)], x=DATA, log_x=log, x_range=(1, 10), marks={"m": (place, palette.INK)}, **COMMON
+        )  # fmt: skip
+        assert chart["layout"]["annotations"][0]["xanchor"] == side
+
+
 def test_inputs_stay_as_they_are() -> None:
     before = [DATA.clone(), Z.clone()]
     charts()

@@ -143,7 +143,7 @@ def test_shallow_networks_are_the_beginning_of_deep_ones(order: lesson.Order) ->
 
 def test_what_the_sentences_say_of_the_shipped_training() -> None:
     assert [training.learned("post", d, 0.003, 0) for d in training.DEPTHS] == [4, 4, 4, 0]
-    assert training.learned("post", 12, 0.003, 100) == 4
+    assert training.learned("post", 12, 0.003, 100) == training.learned("post", 12, 0.001, 0) == 4
     for cell in training.CELLS:
         if cell[0] != "post":
             assert training.learned(*cell) == 4, cell

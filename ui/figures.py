@@ -161,8 +161,10 @@ def _mark(
 ) -> None:
     """A vertical rule with its name on top: on the left of a rule near the right edge. Neighbours stand lower."""
     place = float(np.log10(position)) if log else position
-    low, high = (np.log10(v) if log else v for v in limits or (0.0, 0.0))
-    left = limits is not None and place > low + 0.7 * (high - low)
+    left = False
+    if limits:
+        low, high = (float(np.log10(v)) if log else v for v in limits)
+        left = place > low + 0.7 * (high - low)
     figure.shape(
         type="line",
         x0=position,

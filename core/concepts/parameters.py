@@ -51,6 +51,7 @@ CONTEXTS = tuple(2**k for k in range(7, 21))
 # ---------------------------------------------------------------------------------------------- experiments
 
 
+@lru_cache(maxsize=512)
 def scaled(a: Architecture, d_model: int) -> Architecture:
     """The same design at another width: same width of a head, same group size, same ratio d_ff / d_model.
 
