@@ -56,6 +56,18 @@ def memory(pid: int) -> float:
     return float("nan")
 
 
+def idle(pid: int, during: float = 3.0) -> float:
+    """The share of one core that the server takes while its visitor only looks."""
+
+    def ticks() -> int:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    before = ticks()
+    time.sleep(during)
+    return (ticks() - before) / 100 / during
+
+
 def measured(
     browser: Browser,
     root: Path,
@@ -81,6 +93,8 @@ def measured(
                 f"  {name:34} p50 {statistics.median(times):6.1f} ms   p95 {p95:6.1f} ms   ({len(times)} moves)"
             )
         print(f"  memory of the server  {memory(process.pid):6.0f} MB")
+        page.wait_for_timeout(3000)
+        print(f"  idle, of one core     {idle(process.pid):6.1%}")
         page.close()
     finally:
         process.terminate()
@@ -91,6 +105,14 @@ def app(page: Page) -> dict[str, list[float]]:
     return {
         "sweep: d_k, input to repaint": steps(page, "#tt-d_k", ".tt-plot", None),
         "server control: N, key to repaint": steps(page, ".stSlider input", ".tt-plot", "key"),
+    }
+
+
+def sweeps(*keys: str) -> Callable[[Page], dict[str, list[float]]]:
+    """All sweeps of a page, by their keys."""
+    return lambda page: {
+        f"sweep: {key}": steps(page, f"#tt-{key}", f".tt:has(#tt-{key}) .tt-plot", None)
+        for key in keys
     }
 
 
@@ -108,4 +130,7 @@ if __name__ == "__main__":
         browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         measured(browser, Path(folder), "/", "[data-testid=stPlotlyChart] .main-svg", bare)
         measured(browser, ROOT, "/scaling", ".tt[data-drawn]", app)
+        drawn = ".tt[data-drawn]"
+        measured(browser, ROOT, "/parameters", drawn, sweeps("width", "context"))
+        measured(browser, ROOT, "/pre_post_norm", drawn, sweeps("norm_depth", "train_step"))
         browser.close()
