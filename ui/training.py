@@ -1,8 +1,12 @@
 """Training while you watch, without freezing anybody else.
 
-A training is a generator in the session's state. While it runs, a fragment calls itself several times a second; each
-call advances the generator for a short slice and draws. So there is no thread to stop: who presses Stop, leaves the
-page or closes the browser ends the calls, and with them the computation. A server runs few at a time and says so.
+A training is a generator in the session's state. While it runs, a fragment is called several times a second; each
+call draws what there is and then advances the generator for a short slice. So there is no thread to stop: who presses
+Stop, leaves the page or closes the browser ends the calls, and with them the computation. A server runs few at a time
+and says so.
+
+It draws first, since a call that comes while another one still computes cuts that one off at its next element: under
+load, a figure drawn last would never arrive.
 """
 
 import threading
@@ -15,7 +19,7 @@ import streamlit as st
 from ui.sweep import Frame, show
 
 SLICE = 0.2  # seconds of computation per call; between calls the server is free for others
-EVERY = 0.25  # seconds between calls
+EVERY = 0.35  # seconds between calls
 AT_ONCE = 2  # trainings that one server runs at the same time
 _PATIENCE = 3.0  # a training that has not called for so long has been left
 
@@ -75,19 +79,19 @@ def live(
 
     @st.fragment(run_every=EVERY if active else None)
     def progress() -> None:
-        waits = "run" in state and not _admitted(ticket)
-        if "run" in state and not waits:
-            _advance(state)
+        runs = "run" in state and _admitted(ticket)
         latest = state.get("progress")
         if "run" in state:
             done = min(max(share(latest), 0.0), 1.0) if latest is not None else 0.0
-            st.progress(done, f"{'Waiting for a free place' if waits else 'Training'}: {done:.0%}")
+            st.progress(done, f"{'Training' if runs else 'Waiting for a free place'}: {done:.0%}")
         elif latest is None and shipped is not None:
             st.caption(
                 "Trained beforehand with the same program; press the button to train it again, now."
             )
         if latest is not None or shipped is not None:
             show(f"{key}:figure", draw(shipped if latest is None else latest))
+        if runs:
+            _advance(state)
         if "run" not in state and active:
             _left(ticket)
             st.rerun()
