@@ -73,7 +73,7 @@ def tiles(a: Architecture) -> list[Rectangle]:
     height = max(m.top for m in matrices) + 1
     shapes = [
         Rectangle(
-            m.term.label,
+            named(m.term),
             m.wide, 1.0, COLOURS.get(m.term.label, OCHRE),
             f"{m.term.part}, {m.term.rows:,} × {m.term.columns:,} = {m.term.rows * m.term.columns:,}",
             (m.left, height - m.top - 1),
@@ -81,6 +81,11 @@ def tiles(a: Architecture) -> list[Rectangle]:
         for m in matrices
     ]  # fmt: skip
     return [*shapes, Rectangle("the rule: 12 d²", 4, 3, INK, "", (0, height - 3), outline=True)]
+
+
+def named(term: counting.Term) -> str:
+    """A matrix or vector by the name that tells it from its twin in cross-attention."""
+    return ("cross " if term.place == "cross" and term.part != "normalisation" else "") + term.label
 
 
 def block_frames(a: Architecture, name: str) -> list[Frame]:
@@ -107,12 +112,14 @@ def block_reading(a: Architecture, name: str) -> str:
     rest = sum(t.per_block for t in drawn if not t.matrix)
     rule = counting.rule_of_thumb(a.d_model)
     which = "One decoder block" if a.decoder_layers else "One block"
+    biased = any(t.path.endswith("bias") and t.part != "normalisation" for t in drawn)
+    thin = "Its biases and norms add" if biased else "Its norms add"
     said = (
-        f"{which} of {name}: {spoken} = {squared(matrices / d2)} = {matrices:,} weights in matrices. "
-        f"12 d² would be {rule:,}, {judged(rule / matrices - 1)}. "
+        f"{which} of {name}: {spoken} {'=' if exact(squares) else '≈'} {squared(matrices / d2)}: {matrices:,} weights in "
+        f"matrices. 12 d² would be {rule:,}, {judged(rule / matrices - 1)}. "
     )
     said += (
-        f"Biases and norms add {rest:,}, {percent(rest / (rest + matrices))} of the block: too thin to draw."
+        f"{thin} {rest:,}, {percent(rest / (rest + matrices))} of the block{': too thin to draw' if rest < matrices / 100 else ''}."
         if rest
         else "It has no biases, and its norms have no parameters."
     )
@@ -121,6 +128,12 @@ def block_reading(a: Architecture, name: str) -> str:
         if a.decoder_layers
         else ""
     )
+
+
+def exact(squares: dict[str, float]) -> bool:
+    """Whether the parts, as they are written, add up to their sum as it is written."""
+    written = sum(round(n, 2) for n in squares.values())
+    return abs(written - round(sum(squares.values()), 2)) < 0.005
 
 
 def whole_frames(a: Architecture, name: str) -> list[Frame]:
@@ -134,14 +147,14 @@ def whole_frames(a: Architecture, name: str) -> list[Frame]:
     return [
         Frame(
             (bars,),
-            f"{name}: {outside:,} of {a.parameters:,} parameters, {percent(outside / a.parameters)}, stand outside the "
-            f"blocks. 12 d² for each of its {a.blocks:,} layers is {judged(counting.rule_error(a, 'model'))} for the model.",
+            f"In {name}, {outside:,} of {a.parameters:,} parameters, {percent(outside / a.parameters)}, stand outside the "
+            f"blocks. 12 d² times {a.blocks:,}, the number of layers, is {judged(counting.rule_error(a, 'model'))} for the model.",
         )
     ]
 
 
 def squared(times: float) -> str:
-    """As in “2.5 d²”; two decimals, so that the parts of a sum add up to it."""
+    """As in “2.5 d²”, with at most two decimals."""
     return f"{times:.2f}".rstrip("0").rstrip(".") + " d²"
 
 
@@ -160,10 +173,9 @@ def table(a: Architecture, built: dict[str, int]) -> pd.DataFrame:
     for t in a.terms:
         shape = f"{t.rows:,} × {t.columns:,}" if t.rows > 1 else f"{t.columns:,}"
         times = [f"{n:,}" for n in (t.copies, t.each) if n > 1]
-        label = ("cross " if t.place == "cross" and t.part != "normalisation" else "") + t.label
         there = built.get(t.path, 0)
         same = f"{t.total:,}" if t.total == there else f"{t.total:,} ≠ {there:,}"
-        rows.append((label, f"{t.formula}: {' × '.join([*times, shape])}", same))
+        rows.append((named(t), f"{t.formula}: {' × '.join([*times, shape])}", same))
     return pd.DataFrame(rows, columns=["tensor", "formula; for all layers", "by formula = built"])
 
 
@@ -184,13 +196,17 @@ def rule_frames() -> list[Frame]:
                     *(
                         figures.lines(
                             [
-                                Series("weight matrices of a block", 100 * c.matrices, INK),
-                                Series("the block with biases and norms", 100 * c.block, ROSE, "dash"),
-                                Series("the whole model with embeddings", 100 * c.model, WITH),
+                                *(
+                                    [Series("weight matrices of a block", -100 * c.matrices, INK)]
+                                    if c.matrices.any()
+                                    else []  # exact: a logarithmic axis has no place for 0
+                                ),
+                                Series("the block with biases and norms", -100 * c.block, ROSE, "dash"),
+                                Series("the whole model with embeddings", -100 * c.model, WITH),
                             ],
-                            x=c.width, title=f"12 d² for models built like {names[short]}, {designs[short].n_layers} layers",
-                            x_title="d_model", y_title="12 d² is off by, %", log_x=False, x_range=(0, parameters.WIDTHS[-1]),
-                            y_range=(-100, 28), marks={f"d = {d:,}": (float(d), INK), names[short]: (float(designs[short].d_model), WITHOUT)}, height=380,
+                            x=c.width, title=f"12 d² counts too few: models built like {names[short]}, {designs[short].n_layers} layers",
+                            x_title="d_model", y_title="too few by, %", log_y=True, x_range=(0, parameters.WIDTHS[-1]),
+                            y_range=(0.004, 400), marks={f"d = {d:,}": (float(d), INK), names[short]: (float(designs[short].d_model), WITHOUT)}, height=380,
                         )
                         for short, c in curves.items()
                     ),
@@ -247,6 +263,7 @@ def memory_frames(a: Architecture, name: str, precision: str) -> list[Frame]:
             if m.gradients
             else "and there is no training: integers have no gradient. "
         )
+        + ("Where gradients are kept in float32 it is 18 bytes. " if precision == "mixed" else "")
         + "Activations come on top: they grow with the batch and the length of the texts."
     )
     return [
@@ -273,6 +290,7 @@ def cost_frames(a: Architecture, name: str, bytes_each: int) -> list[Frame]:
             [
                 Series("through the weights", c.weights, WITH),
                 Series("between positions (attention)", c.attention, ROSE, "dash"),
+                Series("2 × all parameters", torch.full_like(c.weights, 2.0 * a.parameters), WITHOUT, "dot"),
             ],
             x=c.context, title="Work of one token in the forward pass", x_title="n, tokens that it sees", y_title="FLOPs",
             log_x=True, log_y=True, x_range=(100, 1.3e6), marks=mark, height=360,
@@ -300,30 +318,41 @@ def cost_reading(a: Architecture, name: str, n: int, bytes_each: int) -> str:
         else "a token that sees them costs"
     )
     said = (
-        f"{name} with {n:,} tokens: {one} {amount(flops.weights)}FLOPs through the weights, "
-        f"{number(flops.weights / a.parameters)} per parameter, and {amount(flops.attention)}FLOPs in attention, "
-        f"{flops.attention / flops.total:.1%} of the whole. Both are equal at n = {number(round(counting.even_context(a)))}. "
+        f"With {n:,} tokens in {name}, {one} {amount(flops.weights)}FLOPs through the weights, "
+        f"{number(flops.weights / a.parameters)} per parameter{idle(a)}, and {amount(flops.attention)}FLOPs in attention, "
+        f"{percent(flops.attention / flops.total)} of the whole. Both are equal at n = {number(round(counting.even_context(a)))}. "
     )
     if a.kind == "encoder":
         said += "An encoder writes nothing and keeps no cache."
     else:
         per_token = counting.kv_cache_bytes(a, bytes_each)
-        said += f"The cache takes {size_of(per_token)} per token, {size_of(per_token * n)} for these {n:,}."
+        said += (
+            f"At {bytes_each} byte{'s' if bytes_each > 1 else ''} a number the cache takes {size_of(per_token)} per token, "
+            f"{size_of(per_token * n)} for these {n:,}."
+        )
         if a.decoder_layers:
             said += " Every source token takes as much again, once, for cross-attention."
     if 0 < a.positions < n:
-        said += (
-            f" But the model's table has {a.positions:,} positions: it cannot read so many tokens."
-        )
+        said += f" But the model has learned {a.positions:,} position{'s' if a.positions > 1 else ''}: it cannot read so many tokens."
     return said
 
 
-def amount(value: float, step: int = 1000) -> str:
+def idle(a: Architecture) -> str:
+    """Why a token pays for fewer than all parameters, or for some of them twice."""
+    if 2 * a.parameters == counting.flops_per_token(a, 0).weights:
+        return ""
+    experts = (
+        ", and neither do the experts that it is not sent to" if a.experts > a.experts_used else ""
+    )
+    return f" instead of 2, since lookups, biases and norms multiply no matrix{experts}"
+
+
+def amount(value: float) -> str:
     """A large number with its prefix, as in “17.4 G”."""
     for prefix in ("", "k", "M", "G", "T", "P", "E"):
-        if value < step or prefix == "E":
+        if value < 999.95 or prefix == "E":
             return f"{value:.4g} {prefix}"
-        value /= step
+        value /= 1000
     raise AssertionError
 
 
@@ -342,9 +371,13 @@ def changes(a: Architecture) -> dict[str, Any]:
             "d_model": controls.blank_whole("d_model", "d_model", a.d_model),
             "n_layers": controls.blank_whole("Layers L", "n_layers", a.n_layers),
             "n_heads": controls.blank_whole("Query heads h", "n_heads", a.n_heads),
-            "n_kv_heads": controls.blank_whole("Key/value heads g", "n_kv_heads", a.kv_heads),
-            "d_ff": controls.blank_whole("d_ff", "d_ff", a.d_ff),
         }
+        # What a blank box stands for depends on the boxes before it.
+        d, h = numbers["d_model"] or a.d_model, numbers["n_heads"] or a.n_heads
+        numbers["n_kv_heads"] = controls.blank_whole(
+            "Key/value heads g", "n_kv_heads", a.n_kv_heads or h
+        )
+        numbers["d_ff"] = controls.blank_whole("d_ff", "d_ff", a.d_ff)
     switches = [picked("Feed-forward", "gated")]
     with st.expander("More"):
         numbers["vocab"] = controls.blank_whole("Vocabulary V", "vocab", a.vocab)
@@ -353,7 +386,9 @@ def changes(a: Architecture) -> dict[str, Any]:
             picked("Norm", "norm"),
             picked("Output head", "head"),
         ]
-        numbers["head_dim"] = controls.blank_whole("Width of a head d_h", "head_dim", a.d_head)
+        numbers["head_dim"] = controls.blank_whole(
+            "Width of a head d_h", "head_dim", a.head_dim or d // h
+        )
         numbers["positions"] = controls.blank_whole(
             "Learned positions P", "n_positions", a.positions
         )
@@ -395,14 +430,14 @@ with lesson(parameters.concept) as page:
             if architecture != published:
                 name = f"your {model}"
         except ValueError as reason:
-            st.error(f"{reason} Until then, the figures show {model} as published.")
+            st.error(f"{reason} Until you change it, everything below shows {model} as published.")
     with stage:
         total, by_path = built_counts(architecture)
         formula = architecture.parameters
         with st.container(horizontal=True, gap="medium"):
-            st.metric("Parameters by formula", f"{formula:,}")
+            st.metric(f"{name}: by formula", f"{formula:,}")
             st.metric("In the module just built", f"{total:,}")
-            st.metric("Difference, always", f"{formula - total:,}")
+            st.metric("Difference", f"{formula - total:,}")
         picture, terms = st.columns([1.1, 1], gap="medium")
         with picture:
             figure("block", block_frames, architecture, name)
@@ -410,7 +445,7 @@ with lesson(parameters.concept) as page:
         with terms:
             st.table(table(architecture, by_path).set_index("tensor"))
             st.caption(
-                "Each line was counted twice: by the formula, and in the module. d is d_model, d_h the width of a head, f "
+                "Each line was counted twice, by the formula and in the module, and both are always equal. d is d_model, d_h the width of a head, f "
                 "is d_ff, and the letters of the controls are those of the formulas."
             )
 
@@ -430,6 +465,10 @@ with lesson(parameters.concept) as page:
     )
 
     st.subheader("What the count costs", anchor=False)
+    st.markdown(
+        "Some models let a part of their layers look back a few thousand tokens only (Mistral 7B, Gemma 2 and 3); here every "
+        "layer sees every token."
+    )
     side, stage = st.columns([1, 3.4], gap="large")
     with side:
         precision = controls.choice("Precision", "precision", PRECISIONS)

@@ -24,7 +24,6 @@ from core.ops.counting import (
     LIMITS,
     Architecture,
     by_part,
-    embedding_share,
     even_context,
     flops_per_token,
     kv_cache_bytes,
@@ -267,9 +266,11 @@ def test_how_far_the_rule_is_off(name: str, percent: float) -> None:
 def test_the_share_of_embeddings(name: str, percent: float) -> None:
     a = preset(name)
     # The fact pack counts embeddings and the output head; BERT's pooler is neither.
-    pooler = sum(t.total for t in a.terms if t.path.startswith("pooler")) / a.parameters
+    share = sum(
+        t.total for t in a.terms if t.place == "model" and t.matrix and "pool" not in t.path
+    )
     digits = len(str(percent).partition(".")[2])
-    assert round(100 * (embedding_share(a) - pooler), digits) == percent
+    assert round(100 * share / a.parameters, digits) == percent
 
 
 def test_the_error_of_gpt_2_per_scope() -> None:
@@ -322,15 +323,24 @@ GOOD = {"d_model": 768, "n_layers": 12, "n_heads": 12, "d_ff": 3072, "vocab": 50
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"d_model": 770}, "cannot be split into n_heads = 12 equal heads: 770 = 12 · 64 \\+ 2"),
-        ({"n_kv_heads": 5}, "cannot share n_kv_heads = 5 key/value heads evenly"),
+        (
+            {"d_model": 770},
+            "cannot be split into n_heads = 12 equal heads: 770 = 12 · 64 \\+ 2. Nearest: 768 or 780",
+        ),
+        (
+            {"n_kv_heads": 5},
+            "cannot share n_kv_heads = 5 key/value heads evenly: .* Take one of 1, 2, 3, 4, 6, 12",
+        ),
         ({"n_kv_heads": 24}, "more than n_heads = 12: some key/value heads would have no query"),
         ({"experts_used": 2}, "experts_used = 2 is more than experts = 1"),
-        ({"experts": 1024}, "too many to build while you wait"),
+        ({"experts": 1024}, "too many to build while you wait: take at most 170 experts"),
         ({"decoder_layers": 3}, "needs at least one decoder layer"),
         ({"kind": "encoder-decoder"}, "needs at least one decoder layer"),
         ({"head": "none", "head_bias": True}, "head_bias needs an output head"),
-        ({"d_model": 10**12}, "d_model = 1,000,000,000,000 is too large: .* up to 131,072"),
+        (
+            {"d_model": 10**12},
+            "d_model = 1,000,000,000,000 is too large: at most 131,072 are counted",
+        ),
         ({"d_model": -1}, "d_model must be at least 1, it is -1"),
         ({"n_layers": True}, "n_layers must be a whole number, it is True"),
     ],
@@ -345,7 +355,7 @@ def test_zero_and_a_trillion_are_refused_everywhere(name: str) -> None:
     for value in (10**12, 0):
         if value == 0 and name in ("positions", "token_types", "relative_buckets", "decoder_layers", "block_norms"):  # fmt: skip
             continue
-        with pytest.raises(ValueError, match=rf"^{name} .*\d\.$"):
+        with pytest.raises(ValueError, match=rf"^{name} .*(at least|at most)"):
             Architecture(**(GOOD | {name: value}))
 
 
@@ -483,3 +493,20 @@ def test_the_answer_can_be_spoken_in_forty_seconds() -> None:
 def test_widths_are_legal_for_both_designs() -> None:
     for name, d in itertools.product((parameters.GPT_2, parameters.LLAMA_3), parameters.WIDTHS):
         assert parameters.scaled(preset(name), d).d_model == d
+
+
+def test_every_expert_is_drawn_and_every_area_is_its_matrix() -> None:
+    for name in ("Mixtral 8x7B", "OLMoE 7B", "T5 11B", "Llama 3 8B"):
+        a = preset(name)
+        found = parameters.placed(a)
+        assert sum(p.term.part == "feed-forward" and p.term.each == a.experts for p in found) == (
+            a.experts * (3 if a.gated else 2)
+        )
+        for p in found:
+            assert p.wide * a.d_model**2 == pytest.approx(p.term.rows * p.term.columns)
+
+
+def test_only_the_decoder_keeps_a_cache() -> None:
+    t5 = preset("T5 small")
+    assert kv_cache_bytes(replace(t5, n_layers=99)) == kv_cache_bytes(t5)
+    assert kv_cache_bytes(replace(t5, decoder_layers=12)) == 2 * kv_cache_bytes(t5)

@@ -54,11 +54,11 @@ class Architecture:
     >>> Architecture(d_model=770, n_layers=12, n_heads=12, d_ff=3072, vocab=50257)
     Traceback (most recent call last):
     ...
-    ValueError: d_model = 770 cannot be split into n_heads = 12 equal heads: 770 = 12 · 64 + 2.
+    ValueError: d_model = 770 cannot be split into n_heads = 12 equal heads: 770 = 12 · 64 + 2. Nearest: 768 or 780; or give the heads a width of their own, head_dim.
     >>> Architecture(d_model=4096, n_layers=32, n_heads=32, n_kv_heads=5, d_ff=14336, vocab=128256)
     Traceback (most recent call last):
     ...
-    ValueError: n_heads = 32 cannot share n_kv_heads = 5 key/value heads evenly: 32 = 5 · 6 + 2.
+    ValueError: n_heads = 32 cannot share n_kv_heads = 5 key/value heads evenly: 32 = 5 · 6 + 2. Take one of 1, 2, 4, 8, 16, 32.
     """
 
     d_model: int
@@ -100,32 +100,34 @@ class Architecture:
                 raise ValueError(f"{field.name} must be at least {least}, it is {value:,}.")
             if value > LIMITS[field.name]:
                 raise ValueError(
-                    f"{field.name} = {value:,} is too large: this page counts up to {LIMITS[field.name]:,}."
+                    f"{field.name} = {value:,} is too large: at most {LIMITS[field.name]:,} are counted."
                 )
         if self.head_dim is None and self.d_model % self.n_heads:
             raise ValueError(
                 f"d_model = {self.d_model:,} cannot be split into n_heads = {self.n_heads:,} equal heads: "
-                f"{self.d_model:,} = {self.n_heads:,} · {self.d_model // self.n_heads:,} + {self.d_model % self.n_heads:,}."
+                f"{self.d_model:,} = {self.n_heads:,} · {self.d_model // self.n_heads:,} + {self.d_model % self.n_heads:,}. "
+                f"Nearest: {_nearest(self.d_model, self.n_heads)}; or give the heads a width of their own, head_dim."
             )
         if self.kv_heads > self.n_heads:
             raise ValueError(
                 f"n_kv_heads = {self.kv_heads:,} is more than n_heads = {self.n_heads:,}: "
-                "some key/value heads would have no query."
+                f"some key/value heads would have no query. Take one of {_divisors(self.n_heads)}."
             )
         if self.n_heads % self.kv_heads:
             raise ValueError(
                 f"n_heads = {self.n_heads:,} cannot share n_kv_heads = {self.kv_heads:,} key/value heads evenly: "
-                f"{self.n_heads:,} = {self.kv_heads:,} · {self.n_heads // self.kv_heads:,} + {self.n_heads % self.kv_heads:,}."
+                f"{self.n_heads:,} = {self.kv_heads:,} · {self.n_heads // self.kv_heads:,} + {self.n_heads % self.kv_heads:,}. "
+                f"Take one of {_divisors(self.n_heads)}."
             )
         if self.experts_used > self.experts:
             raise ValueError(
                 f"experts_used = {self.experts_used:,} is more than experts = {self.experts:,}: "
-                "a token cannot be sent to experts that do not exist."
+                f"a token cannot be sent to experts that do not exist. Take experts_used from 1 to {self.experts:,}."
             )
         if self.experts > 1 and self.blocks * self.experts > LAYERS_TIMES_EXPERTS:
             raise ValueError(
                 f"{self.blocks:,} layers of {self.experts:,} experts are too many to build while you wait: "
-                f"this page goes up to {LAYERS_TIMES_EXPERTS:,} experts in all."
+                f"take at most {LAYERS_TIMES_EXPERTS // self.blocks:,} experts with so many layers."
             )
         if (self.kind == "encoder-decoder") != (self.decoder_layers > 0):
             raise ValueError(
@@ -169,6 +171,24 @@ class Architecture:
     def block_matrices(self) -> int:
         """The weight matrices of one block, without biases and norms: what 12 d² wants to be."""
         return sum(term.per_block for term in self.terms if term.place == "block" and term.matrix)
+
+
+def _nearest(value: int, step: int) -> str:
+    """The multiples of `step` around a value that is none.
+
+    >>> _nearest(770, 12), _nearest(5, 12)
+    ('768 or 780', '12')
+    """
+    below = value - value % step
+    return f"{below:,} or {below + step:,}" if below else f"{step:,}"
+
+
+def _divisors(n: int) -> str:
+    """
+    >>> _divisors(12)
+    '1, 2, 3, 4, 6, 12'
+    """
+    return ", ".join(f"{i:,}" for i in range(1, n + 1) if n % i == 0)
 
 
 @dataclass(frozen=True)
@@ -367,11 +387,6 @@ def by_part(a: Architecture) -> dict[Part, int]:
     return {part: total for part, total in sums.items() if total}
 
 
-def embedding_share(a: Architecture) -> float:
-    """The share of token, position and type embeddings, and of the output head, in all parameters."""
-    return (by_part(a)["embeddings"] + by_part(a).get("head", 0)) / a.parameters
-
-
 # ------------------------------------------------------------------------------------------------ the rule of thumb
 
 
@@ -389,7 +404,7 @@ Scope = Literal["matrices", "block", "model"]
 def rule_error(a: Architecture, scope: Scope = "matrices") -> float:
     r"""$(12 d^2 - N) / N$: negative where the rule counts too few
 
-    `matrices`: N is one block's weight matrices. `block`: with its biases and norms. `model`: everything, against
+    `matrices`: N is the weight matrices of one block, of the encoder's in an encoder-decoder. `block`: with its biases and norms. `model`: everything, against
     $12 d^2$ times the number of blocks.
 
     >>> round(rule_error(Architecture(4096, 32, 32, 14336, 128256, n_kv_heads=8, gated=True)), 4)
@@ -438,7 +453,7 @@ def memory(parameters: int, precision: Precision) -> Memory:
     """Weights, gradients and Adam's two moments, all in one precision; `mixed` is bfloat16 with Adam in float32.
 
     Bytes per parameter: float32 4 + 4 + 8 = 16, bfloat16 2 + 2 + 4 = 8, mixed 2 + 2 + 8 and a float32 copy of
-    the weights 4 = 16. `int8` is for inference: integers have no gradient, so the rest is 0.
+    the weights 4 = 16 (ZeRO's count; with gradients in float32 it is 18). `int8` is for inference: integers have no gradient, so the rest is 0.
 
     Kingma and Ba 2015, arXiv 1412.6980; mixed: Rajbhandari et al. 2020 (ZeRO), arXiv 1910.02054
 
@@ -487,9 +502,10 @@ def flops_per_token(a: Architecture, context: int) -> Flops:
     A lookup multiplies nothing, so embeddings count only where they are the (tied) output head; of E experts the
     token meets `experts_used`; the pooler works once per text and is left out. In an encoder-decoder it is one
     source and one target token together, each seeing n keys per attention. Norms, biases, softmax: left out.
-    Averaged over a causal text of n tokens the attention term is about half. Training takes about three times this.
+    Averaged over a causal text of n tokens the attention term is about half, and half of it, 2 L n h d_h, is what
+    Kaplan et al. count. Training takes about three times this.
 
-    Kaplan et al. 2020, arXiv 2001.08361
+    Kaplan et al. 2020, §2.1, arXiv 2001.08361
     """
     met = sum(
         t.rows
