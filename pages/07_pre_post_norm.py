@@ -35,14 +35,17 @@ def start_frames(width: int, seed: int) -> list[Frame]:
     """One frame for each depth: the gradient of every layer, of the last layer, and how much the output moves."""
     begin = {order: norms.start(order, width, seed) for order in norms.ORDERS}
     last = {order: s.last.mean(-1) for order, s in begin.items()}
-    fits = {order: norms.slope(norms.DEPTHS, values) for order, values in last.items()}
-    moved = {order: norms.amplification(order, width, seed).mean(-1) for order in norms.ORDERS}
+    fits = {order: float(norms.slope(norms.DEPTHS, values)) for order, values in last.items()}
+    moved = {
+        order: norms.typical(norms.amplification(order, width, seed)) for order in norms.ORDERS
+    }
     depths = torch.tensor(norms.DEPTHS, dtype=torch.float64)
     theory = {
         order: last[order][0] * (depths / depths[0]) ** s
         for order, s in (("post", 0.0), ("pre", -0.5))
     }
-    limits = (0.07, 2.2)
+    means = [layers.mean(0) for s in begin.values() for layers in s.by_layer]
+    limits, reach = span(torch.cat(means)), span(torch.cat(list(moved.values())))
     frames = []
     for i, depth in enumerate(norms.DEPTHS):
         here = {f"L = {depth}": (float(depth), INK)}
@@ -61,7 +64,7 @@ def start_frames(width: int, seed: int) -> list[Frame]:
                     figures.lines(
                         [
                             *(Series(NAMES[o], last[o], COLOURS[o], markers=True) for o in norms.ORDERS),
-                            Series("theory: L⁰ and L⁻½", theory["post"], MASKED, "dot", width=1.5),
+                            Series("slopes 0 and −½ through L = 2", theory["post"], MASKED, "dot", width=1.5),
                             Series("", theory["pre"], MASKED, "dot", width=1.5, legend=False),
                         ],
                         x=depths, title="Gradient of the last layer, against the depth", x_title="layers L",
@@ -70,8 +73,8 @@ def start_frames(width: int, seed: int) -> list[Frame]:
                     ),
                     figures.lines(
                         [Series(NAMES[o], moved[o], COLOURS[o], markers=True) for o in norms.ORDERS],
-                        x=depths, title="How far 2 % of noise on all weights moves the output", x_title="layers L",
-                        y_title="mean squared change ÷ 0.02²", log_x=True, log_y=True, x_range=(1.8, 54), y_range=(1, 250),
+                        x=depths, title="Squared change of the output under 2 % noise on all weights", x_title="layers L",
+                        y_title="squared change ÷ 0.02²", log_x=True, log_y=True, x_range=(1.8, 54), y_range=reach,
                         x_ticks=DEPTH_TICKS, marks=here,
                     ),
                 ),
@@ -87,9 +90,9 @@ def start_reading(i: int, last: dict, fits: dict, profiles: dict, moved: dict) -
     return (
         f"With {depth} layers, the last layer's gradient is {number(float(last['post'][i]))} in Post-Norm and "
         f"{number(float(last['pre'][i]))} in Pre-Norm; the first layer's is {number(first['post'])} and {number(first['pre'])} "
-        f"times the last one's. From 2 to 48 layers the last layer's follows the depth to the power "
-        f"{signed(fits['post'][0])} and {signed(fits['pre'][0])}; theory bounds it by powers 0 and −½. The same noise moves "
-        f"Post-Norm's output {number(float(moved['post'][i] / moved['pre'][i]))} times as much as Pre-Norm's."
+        f"times the last one's. From 2 to 48 layers the last layer's follows the depth to the power {signed(fits['post'])} "
+        f"and {signed(fits['pre'])}; in theory it is bounded by a constant and by 1/√L. The squared change of the output under "
+        f"the same noise is {number(float(moved['post'][i] / moved['pre'][i]))} times as large in Post-Norm."
     )
 
 
@@ -299,6 +302,8 @@ def scrub_frames(depth: int, rate: float, warmup: int) -> list[Frame]:
         for name in ("gradient", "update")
     }
     tilted = span(torch.cat(list(layers.values())))
+    floor = tilted[0] * 1.05  # what is smaller than the axis reaches lies on its edge
+    top = max(3.5, *(1.05 * float(run.loss.max()) for run in everyone))
     common = {"x": at, "height": 320, **STEP_AXIS}
     frames = []
     for i, step in enumerate(at.tolist()):
@@ -307,11 +312,11 @@ def scrub_frames(depth: int, rate: float, warmup: int) -> list[Frame]:
             Frame(
                 (
                     figures.lines(
-                        curves("loss"), title="Loss, every seed", y_title="nats", y_range=(0, 3.5), marks=here,
+                        curves("loss"), title="Loss, every seed", y_title="nats", y_range=(0, top), marks=here,
                         levels={"knows nothing: ln 16": (training.NOTHING, INK)}, level_at="bottom left", **common,
                     ),
                     figures.lines(
-                        [Series(NAMES[o], layers[o][i], COLOURS[o], markers=True) for o in norms.ORDERS],
+                        [Series(NAMES[o], layers[o][i].clamp_min(floor), COLOURS[o], markers=True) for o in norms.ORDERS],
                         x=torch.arange(1, depth + 1), title=f"Gradient of every layer at step {step}, mean over seeds",
                         x_title="layer, from the bottom", y_title="gradient norm", log_y=True, x_range=(0, depth + 1),
                         y_range=tilted, height=320,
@@ -331,14 +336,19 @@ def scrub_frames(depth: int, rate: float, warmup: int) -> list[Frame]:
     return frames
 
 
+def nats(loss: float) -> str:
+    return "below 0.001" if loss < 0.001 else number(round(loss, 3))
+
+
 def scrub_reading(i: int, step: int, runs: dict, layers: dict) -> str:
     parts = []
     for order, seeds in runs.items():
         losses = [float(run.loss[i]) for run in seeds]
         tilt = float(layers[order][i, -1] / layers[order][i, 0])
+        times = number(float(f"{tilt:.3g}")) if tilt < 1e6 else "more than a million"
         parts.append(
-            f"{NAMES[order]}: loss {number(round(min(losses), 3))} to {number(round(max(losses), 3))}, last layer's gradient "
-            f"{number(tilt)} times the first one's, a step of {number(100 * float(mean_of(seeds, 'update')[i]))} % of the weights"
+            f"{NAMES[order]}: loss {nats(min(losses))} to {nats(max(losses))}, last layer's gradient {times} times the first one's, "
+            f"a step of {100 * float(mean_of(seeds, 'update')[i]):.2g} % of the weights"
         )
     return f"At step {step}. {'. '.join(parts)}."
 
@@ -346,10 +356,13 @@ def scrub_reading(i: int, step: int, runs: dict, layers: dict) -> str:
 def live_frame(shipped: training.Progress, label: str, progress: training.Progress) -> Frame:
     """A run that is being trained, over the shipped run of the same seed."""
 
+    trained_now = progress is not shipped
+
     def both(name: str) -> list[Series]:
+        before = Series("shipped", getattr(shipped, name), MASKED, width=5, x=shipped.at)
         return [
-            Series("shipped", getattr(shipped, name), MASKED, width=5, x=shipped.at),
-            Series("now", getattr(progress, name), WITH, width=2),
+            before,
+            *([Series("now", getattr(progress, name), WITH, width=2)] if trained_now else []),
         ]
 
     common = {"x": progress.at, "height": 280, **STEP_AXIS}
@@ -362,8 +375,12 @@ def live_frame(shipped: training.Progress, label: str, progress: training.Progre
             figures.lines(both("gradient"), title="Gradient of all weights", y_title="gradient norm", log_y=True, y_range=span(shipped.gradient), **common),
             figures.lines(both("update"), title="Size of the step", y_title="‖step‖ ÷ ‖weights‖", log_y=True, y_range=span(shipped.update), **common),
         ),
-        f"{label}: after step {int(progress.at[-1])} the loss is {number(round(float(progress.loss[-1]), 3))} nats. So far it "
-        f"differs from the shipped curve of the same seed by at most {number(round(apart, 4))}; the shipped numbers have three digits.",
+        f"{label}: after step {int(progress.at[-1])} the loss is {nats(float(progress.loss[-1]))}{' nats' if progress.loss[-1] >= 0.001 else ''}. "
+        + (
+            f"So far it differs from the shipped curve of the same seed by at most {number(round(apart, 4))}; the shipped numbers have three digits."
+            if trained_now
+            else "This is the shipped run; the button trains it again, and both curves should coincide."
+        ),
     )  # fmt: skip
 
 
@@ -386,15 +403,15 @@ with lesson(norms.concept) as page:
 
     st.subheader("The stream that Pre-Norm leaves alone", anchor=False)
     st.markdown(
-        "Post-Norm sets the stream back to the same size after every addition. Pre-Norm only ever adds to it, so each new "
-        "block finds a longer vector and changes it less."
+        "Post-Norm sets the stream back to the same size after every addition. Pre-Norm only adds to it: it grows about in "
+        "proportion to the depth, and a late block changes it less."
     )
     figure("stream", stream_frames, width, seed, panel_width=360)
 
     st.subheader("The norm at the end", anchor=False)
     st.markdown(
-        "Moving the line is not all. After the last block Pre-Norm needs one more, `x = norm(x)`: what has grown must be "
-        "normalised once before it meets the head. PyTorch's `norm_first=True` does not add it by itself."
+        "Moving the line is not all. After the last block Pre-Norm has one more, `x = norm(x)`, so that what has grown meets the "
+        "head at an ordinary size. `nn.TransformerEncoder` does not add it by itself, whatever `norm_first` says."
     )
     sweep(
         "final_depth", "Layers L", norms.DEPTHS, final_norm_frames, width, seed, default=48, panel_width=360,
@@ -403,8 +420,10 @@ with lesson(norms.concept) as page:
     st.subheader("Encoder and decoder", anchor=False)
     st.markdown(
         "Full blocks now: four heads, masks, cross-attention, Xavier as `nn.Transformer` starts it. In an encoder Post-Norm's "
-        "gradients are flat. In a decoder they fall towards the bottom, but not because of its mask: a Post-Norm "
-        "encoder hands it vectors that have become alike, and cross-attention adds their mean to every token."
+        "gradients are about flat. In a decoder they fall towards the bottom, the more the deeper it is, and not because of its "
+        "mask: a deep Post-Norm encoder hands it vectors that have become alike, so that their mean is as long as they are; "
+        "cross-attention adds it to every token, and the norm after it shrinks the path's share. The gradient of the other "
+        "share leaves for the encoder."
     )
     sweep("stack_depth", "Layers of each stack", STACKS, profile_frames, seed, default=12, panel_width=360)  # fmt: skip
 

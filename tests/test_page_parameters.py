@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,18 +12,15 @@ from core.concepts import parameters
 from core.models import built_counts
 from core.ops import counting
 from core.presets import PRESETS, preset
+from tests.page_functions import PAGES, functions_of
 
-FILE = Path(__file__).parent.parent / "pages" / "15_parameters.py"
+FILE = PAGES / "15_parameters.py"
 every_model = pytest.mark.parametrize("name", PRESETS)
 
 
 @pytest.fixture(scope="module")
 def page() -> SimpleNamespace:
-    """The functions of the page, without the page."""
-    source = FILE.read_text("utf-8").partition("\nwith lesson(")[0].replace("opening(__file__)", "")
-    found: dict = {"__name__": "page_15"}
-    exec(compile(source, str(FILE), "exec"), found)
-    return SimpleNamespace(**found)
+    return functions_of(FILE.name)
 
 
 @every_model

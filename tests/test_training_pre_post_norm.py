@@ -64,7 +64,7 @@ def test_the_model_is_torchs_encoder(order: grid.Order) -> None:
     torch.testing.assert_close(grid.encode(weights, tokens, order), expected)
 
 
-def test_the_first_weights_are_drawn_as_torch_draws_them() -> None:
+def test_the_first_matrices_are_drawn_as_torch_draws_them() -> None:
     """Bounds of uniform draws: none larger, and the largest of thousands close to it."""
     weights = grid.first_weights(4, 0)
     for name, bound in (
@@ -122,9 +122,9 @@ def test_the_norms_are_those_of_the_gradient() -> None:
 def test_the_shipped_curve_is_what_the_program_gives(cell: tuple) -> None:
     """The shipped numbers have three digits; rounding of other machines grows with the steps, so only the first few."""
     *_, seed = cell
-    again, shipped = until(5, *cell), grid.trained(*cell[:-1])[seed]
+    again, shipped = until(7, *cell), grid.trained(*cell[:-1])[seed]
     for name in ("loss", "gradient", "update", "by_layer"):
-        torch.testing.assert_close(getattr(again, name), getattr(shipped, name)[:5], rtol=0.02, atol=1e-5)  # fmt: skip
+        torch.testing.assert_close(getattr(again, name), getattr(shipped, name)[:6], rtol=0.02, atol=1e-5)  # fmt: skip
 
 
 def test_every_run_is_shipped_and_the_file_is_small() -> None:
@@ -139,9 +139,23 @@ def test_every_run_is_shipped_and_the_file_is_small() -> None:
 
 
 def test_learned_or_not_is_no_matter_of_the_threshold() -> None:
-    """No run ends anywhere near it."""
+    """No run ends within a factor of 1.9 of it."""
     ends = torch.cat([grid.final_losses(*cell) for cell in grid.CELLS])
-    assert not ((ends > 0.9 * grid.LEARNED) & (ends < 3 * grid.LEARNED)).any()
-    assert (ends < 1.02 * grid.NOTHING).all(), (
-        "what has not learned knows nothing, and is not worse"
-    )
+    assert not ((ends > grid.LEARNED / 1.9) & (ends < 1.9 * grid.LEARNED)).any()
+    assert (ends < 1.02 * grid.NOTHING).all(), "none is worse than guessing evenly"
+
+
+def test_a_warm_up_rises_in_equal_steps_and_stays() -> None:
+    rates = [grid.learning_rate(step, 0.02, 100) for step in (1, 50, 100, 101, 300)]
+    assert rates == pytest.approx([0.0002, 0.01, 0.02, 0.02, 0.02])
+    assert {grid.learning_rate(step, 0.02, 0) for step in (1, 50, 300)} == {0.02}
+
+
+def test_the_loss_is_the_mean_since_the_snapshot_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the snapshots at 5 and 7 lie two steps."""
+    coarse = until(7, "pre", 2, 0.003, 0, 0)
+    monkeypatch.setattr(grid, "SNAPSHOTS", range(1, 8))
+    fine = until(7, "pre", 2, 0.003, 0, 0)
+    assert coarse.at.tolist() == [1, 2, 3, 4, 5, 7] and len(fine.loss) == 7
+    torch.testing.assert_close(coarse.loss[-1], fine.loss[-2:].mean())
+    assert not torch.isclose(fine.loss[-2], fine.loss[-1]), "or the mean would say nothing"
