@@ -313,7 +313,7 @@ def scrub_frames(depth: int, rate: float, warmup: int) -> list[Frame]:
                 (
                     figures.lines(
                         curves("loss"), title="Loss, every seed", y_title="nats", y_range=(0, top), marks=here,
-                        levels={"knows nothing: ln 16": (training.NOTHING, INK)}, level_at="bottom left", **common,
+                        levels={"ln 16": (training.NOTHING, INK)}, level_at="bottom left", **common,
                     ),
                     figures.lines(
                         [Series(NAMES[o], layers[o][i].clamp_min(floor), COLOURS[o], markers=True) for o in norms.ORDERS],
@@ -431,8 +431,7 @@ with lesson(norms.concept) as page:
     st.markdown(
         f"Encoders of width {training.WIDTH} learn to read {training.LENGTH} tokens backwards, {training.STEPS} steps with Adam: "
         f"every depth, order, learning rate and warm-up, {len(training.SEEDS)} seeds each. Trained beforehand, every curve kept; "
-        "a run has learned when its loss is below "
-        f"{training.LEARNED} nats."
+        f"guessing evenly costs ln {training.VOCABULARY} nats, and a run has learned when its loss is below {training.LEARNED:g}."
     )
     figure("norm_grid", grid_frames, panel_width=215)
 

@@ -144,7 +144,11 @@ def lines(
 
 
 def _axis(figure: Figure, axis: str, log: bool, limits: tuple[float, float] | None) -> None:
-    update: dict[str, Any] = {"type": "log", "exponentformat": "power", "dtick": 1} if log else {}
+    update: dict[str, Any] = {}
+    if log:
+        # Powers of ten; between them 2 and 5 too where there are hardly any.
+        few = limits is not None and limits[1] < 200 * limits[0]
+        update = {"type": "log", "exponentformat": "power", "dtick": "D2" if few else 1}
     if limits:
         update["range"] = [float(np.log10(v)) for v in limits] if log else list(limits)
     figure.lay_out(**{axis: update})
