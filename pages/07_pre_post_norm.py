@@ -63,7 +63,7 @@ def start_frames(width: int, seed: int) -> list[Frame]:
                     ),
                     figures.lines(
                         [
-                            *(Series(NAMES[o], last[o], COLOURS[o], markers=True) for o in norms.ORDERS),
+                            *(Series(f"{NAMES[o]}, slope {signed(fits[o])}", last[o], COLOURS[o], markers=True) for o in norms.ORDERS),
                             Series("slopes 0 and −½ through L = 2", theory["post"], MASKED, "dot", width=1.5),
                             Series("", theory["pre"], MASKED, "dot", width=1.5, legend=False),
                         ],

@@ -196,17 +196,19 @@ def rule_frames() -> list[Frame]:
                     *(
                         figures.lines(
                             [
+                                # Exact is no point of a logarithmic axis, and what is the same as before needs no line.
+                                *([Series("weight matrices of a block", -100 * c.matrices, INK)] if c.matrices.any() else []),
                                 *(
-                                    [Series("weight matrices of a block", -100 * c.matrices, INK)]
-                                    if c.matrices.any()
-                                    else []  # exact: a logarithmic axis has no place for 0
+                                    [Series("with biases", -100 * c.biases, OCHRE, "dot")]
+                                    if (c.biases != c.matrices).any()
+                                    else []
                                 ),
-                                Series("the block with biases and norms", -100 * c.block, ROSE, "dash"),
-                                Series("the whole model with embeddings", -100 * c.model, WITH),
+                                Series("with norms", -100 * c.block, ROSE, "dash"),
+                                Series("with embeddings: the model", -100 * c.model, WITH),
                             ],
                             x=c.width, title=f"12 d² counts too few: models built like {names[short]}, {designs[short].n_layers} layers",
                             x_title="d_model", y_title="too few by, %", log_y=True, x_range=(0, parameters.WIDTHS[-1]),
-                            y_range=(0.004, 400), marks={f"d = {d:,}": (float(d), INK), names[short]: (float(designs[short].d_model), WITHOUT)}, height=380,
+                            y_range=(0.002, 400), marks={f"d = {d:,}": (float(d), INK), names[short]: (float(designs[short].d_model), WITHOUT)}, height=380,
                         )
                         for short, c in curves.items()
                     ),
@@ -466,7 +468,7 @@ with lesson(parameters.concept) as page:
 
     st.subheader("What the count costs", anchor=False)
     st.markdown(
-        "Some models let a part of their layers look back a few thousand tokens only (Mistral 7B, Gemma 2 and 3); here every "
+        "Some models let layers look back over a window only (Mistral 7B, Gemma 2 and 3); here every "
         "layer sees every token."
     )
     side, stage = st.columns([1, 3.4], gap="large")

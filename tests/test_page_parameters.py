@@ -90,10 +90,15 @@ def test_how_far_the_rule_is_off(page: SimpleNamespace) -> None:
     at = parameters.WIDTHS.index(4096)
     for name, scope in (
         ("weight matrices of a block", "matrices"),
-        ("the block with biases and norms", "block"),
-        ("the whole model with embeddings", "model"),
+        ("with norms", "block"),
+        ("with embeddings: the model", "model"),
     ):
         assert float(curves[name][at]) == pytest.approx(-100 * counting.rule_error(preset("Llama 3 8B"), scope), rel=1e-4)  # fmt: skip
+    biases = next(t for t in gpt2["data"] if t["name"] == "with biases")
+    # 9 d of biases on 12 d²: 9/(12 d + 9)
+    assert float(biases["y"][list(biases["x"]).index(4096)]) == pytest.approx(
+        100 * 9 / (12 * 4096 + 9), rel=1e-4
+    )
     assert "weight matrices of a block" not in {t["name"] for t in gpt2["data"]}, "exact: no line"
     for bars in np.array([t["y"] for t in shares["data"]]).T:
         assert bars.sum() == pytest.approx(100, abs=1e-3)

@@ -44,6 +44,7 @@ def test_before_the_first_step(page: SimpleNamespace, width: int, seed: int) -> 
     for i, frame in enumerate(frames):
         assert all(inside(figure) for figure in frame.figures), norms.DEPTHS[i]
         profile, last, moved = map(curves, frame.figures)
+        last = {name.partition(",")[0]: y for name, y in last.items()}
         assert len(profile["Post-Norm"]) == norms.DEPTHS[i]
         post, pre = last["Post-Norm"][i], last["Pre-Norm"][i]
         # The last point of the profile is the point of the second figure.

@@ -117,7 +117,8 @@ class Errors:
 
     width: Float[Tensor, " s"]
     matrices: Float[Tensor, " s"]  # N: the weight matrices of a block
-    block: Float[Tensor, " s"]  # N: the block, with biases and norms
+    biases: Float[Tensor, " s"]  # N: with the biases of its layers
+    block: Float[Tensor, " s"]  # N: with its norms too
     model: Float[Tensor, " s"]  # N: everything, against 12 d² times the number of layers
 
 
@@ -129,6 +130,7 @@ def errors(a: Architecture) -> Errors:
     return Errors(
         torch.tensor([float(one.d_model) for one in designs]),
         torch.tensor([rule_error(one, "matrices") for one in designs]),
+        torch.tensor([rule_error(one, "biases") for one in designs]),
         torch.tensor([rule_error(one, "block") for one in designs]),
         torch.tensor([rule_error(one, "model") for one in designs]),
     )

@@ -168,6 +168,15 @@ class Architecture:
         return sum(term.per_block for term in self.terms if term.place == "block")
 
     @property
+    def block_biases(self) -> int:
+        """The biases of one block's layers; those of its norms belong to the norms."""
+        return sum(
+            term.per_block
+            for term in self.terms
+            if term.place == "block" and term.part != "normalisation" and not term.matrix
+        )
+
+    @property
     def block_matrices(self) -> int:
         """The weight matrices of one block, without biases and norms: what 12 d² wants to be."""
         return sum(term.per_block for term in self.terms if term.place == "block" and term.matrix)
@@ -398,13 +407,14 @@ def rule_of_thumb(d_model: int) -> int:
     return 12 * d_model**2
 
 
-Scope = Literal["matrices", "block", "model"]
+Scope = Literal["matrices", "biases", "block", "model"]
 
 
 def rule_error(a: Architecture, scope: Scope = "matrices") -> float:
     r"""$(12 d^2 - N) / N$: negative where the rule counts too few
 
-    `matrices`: N is the weight matrices of one block, of the encoder's in an encoder-decoder. `block`: with its biases and norms. `model`: everything, against
+    `matrices`: N is the weight matrices of one block, of the encoder's in an encoder-decoder. `biases`: with the biases of
+    its layers. `block`: with its norms too. `model`: everything, against
     $12 d^2$ times the number of blocks.
 
     >>> round(rule_error(Architecture(4096, 32, 32, 14336, 128256, n_kv_heads=8, gated=True)), 4)
@@ -412,7 +422,12 @@ def rule_error(a: Architecture, scope: Scope = "matrices") -> float:
     """
     if scope == "model":
         return rule_of_thumb(a.d_model) * a.blocks / a.parameters - 1
-    return rule_of_thumb(a.d_model) / (a.block if scope == "block" else a.block_matrices) - 1
+    counted = {
+        "matrices": a.block_matrices,
+        "biases": a.block_matrices + a.block_biases,
+        "block": a.block,
+    }[scope]
+    return rule_of_thumb(a.d_model) / counted - 1
 
 
 def width_unit(a: Architecture) -> int:

@@ -38,7 +38,9 @@ def used(pid: int, during: float) -> float:
 def train(page: Page) -> None:
     page.get_by_role("button", name="Train this cell").click()
     page.get_by_text("Training: ").first.wait_for(timeout=WAIT)
-    page.get_by_text("So far it differs").wait_for(timeout=WAIT)  # the first slice has been computed
+    page.get_by_text("So far it differs").wait_for(
+        timeout=WAIT
+    )  # the first slice has been computed
 
 
 def step(page: Page) -> int:
