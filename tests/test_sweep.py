@@ -1,7 +1,11 @@
 """What Python packs is what the browser draws: this unpacks as sweep.js does."""
 
 import json
+import shutil
 import struct
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +15,8 @@ from streamlit.testing.v1 import AppTest
 from ui import figures
 from ui.figures import Series
 from ui.sweep.packing import Frame, pack
+
+ROOT = Path(__file__).parent.parent
 
 
 def unpacked(data: bytes) -> tuple[dict[str, Any], list[np.ndarray]]:
@@ -116,3 +122,18 @@ def test_more_than_a_megabyte_falls_back_to_an_ordinary_slider() -> None:
     assert app.markdown[0].value == "value 4"
     app.select_slider[0].set_value(1).run()
     assert app.markdown[0].value == "value 1"
+
+
+def test_processes_that_start_together_share_one_plotly(tmp_path: Path) -> None:
+    """Each copies for itself; the last one to rename wins, and none finds the other's half."""
+    for folder in ("ui", "core"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    shutil.copytree(ROOT / "pages", tmp_path / "pages")
+    started = [
+        subprocess.Popen([sys.executable, "-c", "import ui.sweep"], cwd=tmp_path, stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]  # fmt: skip
+    for process in started:
+        _, error = process.communicate(timeout=120)
+        assert process.returncode == 0, error.decode()
+    assert len(list((tmp_path / "static").iterdir())) == 1

@@ -330,8 +330,8 @@ def from_12_to_24() -> float:
 
 
 @concept.says(
-    "Post-Norm normalises the sum, LN(x + F(x)); Pre-Norm normalises only what enters the branch, x + F(LN(x)), so "
-    "that the path around it is the identity: if a block's weights are all zero, it returns its input unchanged.",
+    "Post-Norm normalises the sum, LN(x + F(x)); Pre-Norm only what enters the branch, x + F(LN(x)), so that its path is "
+    "the identity: a block whose weights are all zero returns its input.",
     fails_if={"order": "post"},
 )
 def the_path_is_the_identity(order: Order = "pre") -> Evidence:
@@ -377,8 +377,8 @@ def pre_norm_falls_with_the_root(order: Order = "pre") -> Evidence:
 
 
 @concept.says(
-    "And small changes are amplified: change all weights a little, and the squared change of the output is in proportion "
-    "to the depth in Post-Norm; in Pre-Norm it grows far more slowly.",
+    "When all weights change a little, the squared change of the output is in proportion to the depth in Post-Norm; in "
+    "Pre-Norm it grows far more slowly.",
     fails_if={"order": "pre"},
 )
 def post_norm_amplifies(order: Order = "post") -> Evidence:
@@ -392,9 +392,8 @@ def post_norm_amplifies(order: Order = "post") -> Evidence:
 
 
 @concept.says(
-    "So a deep Post-Norm network needs small first steps, a warm-up: of our four with 12 layers and a learning rate of "
-    "0.003, none learns within 300 steps to read eight tokens backwards; with 100 steps of warm-up all do, and with "
-    "Pre-Norm all do without one.",
+    "So a deep Post-Norm network needs a warm-up: of our four runs with 12 layers at a learning rate of 0.003, none learns "
+    "in 300 steps to read eight tokens backwards; with a warm-up all do, and with Pre-Norm all do without.",
     fails_if={"warmup": 100},
 )
 def deep_post_norm_needs_a_warm_up(warmup: int = 0) -> Evidence:
@@ -407,8 +406,8 @@ def deep_post_norm_needs_a_warm_up(warmup: int = 0) -> Evidence:
 
 
 @concept.says(
-    "Pre-Norm has its price: its stream grows with the depth, so it gets one more norm at the end to start with logits of "
-    "an ordinary size, and its late layers change the stream little.",
+    "Pre-Norm has its price: its stream grows with the depth, so it gets one more norm at the end, and its late layers "
+    "change the stream little.",
     fails_if={"order": "post"},
 )
 def late_layers_change_less(order: Order = "pre") -> Evidence:
@@ -421,8 +420,8 @@ def late_layers_change_less(order: Order = "pre") -> Evidence:
 
 
 concept.cites(
-    "The first Transformer is Post-Norm; GPT-2 moved the norm to the input of each sublayer and added one after the last "
-    "block, and most language models since do so, Llama with RMSNorm.",
+    "The first Transformer is Post-Norm; GPT-2 moved the norm to the input of each sublayer, and most language models since "
+    "do so.",
     source=RADFORD.at("§2.3"),
 )
 

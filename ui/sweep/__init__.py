@@ -5,6 +5,7 @@ drags, without asking the server. On release Python learns the value, and with i
 address. A figure without a control is a sweep of one frame, so all figures share one look and one Plotly.
 """
 
+import os
 import shutil
 import struct
 from collections.abc import Callable, Sequence
@@ -32,8 +33,8 @@ def _serve_plotly() -> str:
     target = _HERE.parent.parent / "static" / name
     if not target.exists():
         target.parent.mkdir(exist_ok=True)
-        # Written aside and renamed: a second process must never serve half a file.
-        aside = target.with_suffix(".part")
+        # Written aside, each process for itself, and renamed: nobody ever serves half a file.
+        aside = target.with_suffix(f".{os.getpid()}.part")
         shutil.copyfile(str(files("plotly") / "package_data" / "plotly.min.js"), aside)
         aside.replace(target)
     return name
