@@ -17,10 +17,10 @@ ORDERS = pytest.mark.parametrize("order", lesson.ORDERS)
 def plain(order: str, depth: int, draw: int) -> list[float]:
     """One draw alone, written as a textbook would: the gradient of every layer's second matrix."""
     g = torch.Generator().manual_seed(0)
-    x = torch.randn(lesson.DRAWS, lesson.BATCH, lesson.LENGTH, 64, generator=g)[draw]
-    head = (torch.randn(lesson.DRAWS, 1, 64, lesson.VOCABULARY, generator=g) / 8)[draw, 0]
-    target = torch.randint(0, lesson.VOCABULARY, (lesson.DRAWS * lesson.BATCH * lesson.LENGTH,), generator=g)  # fmt: skip
-    target = target.unflatten(0, (lesson.DRAWS, -1))[draw]
+    x = torch.randn(lesson.draws(64), lesson.BATCH, lesson.LENGTH, 64, generator=g)[draw]
+    head = (torch.randn(lesson.draws(64), 1, 64, lesson.VOCABULARY, generator=g) / 8)[draw, 0]
+    target = torch.randint(0, lesson.VOCABULARY, (lesson.draws(64) * lesson.BATCH * lesson.LENGTH,), generator=g)  # fmt: skip
+    target = target.unflatten(0, (lesson.draws(64), -1))[draw]
     weights = lesson.draw(lesson.DEPTHS[-1], 64, g)
     v, w_1, w_2 = ([m.clone() for m in w[draw, :depth]] for w in weights)
     for m in w_2:
@@ -100,7 +100,7 @@ def test_growth() -> None:
 @ORDERS
 def test_growth_is_that_of_a_plain_stack(order: lesson.Order) -> None:
     g = torch.Generator().manual_seed(0)
-    x = torch.randn(lesson.DRAWS, lesson.BATCH, lesson.LENGTH, 64, generator=g)
+    x = torch.randn(lesson.draws(64), lesson.BATCH, lesson.LENGTH, 64, generator=g)
     weights = lesson.draw(lesson.DEPTHS[-1], 64, g)
     after = []
     for layer in range(2):
@@ -199,7 +199,7 @@ def test_cosine() -> None:
 @ORDERS
 def test_shallow_networks_are_the_beginning_of_deep_ones(order: lesson.Order) -> None:
     g = torch.Generator().manual_seed(1)
-    x = torch.randn(lesson.DRAWS, 1, 4, 16, generator=g)
+    x = torch.randn(lesson.draws(16), 1, 4, 16, generator=g)
     deep = lesson.draw(6, 16, g)
     shallow = lesson.Weights(*(w[:, :2] for w in deep))
     long, short = lesson.stream(order, x, deep), lesson.stream(order, x, shallow)

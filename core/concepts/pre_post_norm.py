@@ -47,9 +47,18 @@ Order = Literal["post", "pre"]
 ORDERS: tuple[Order, ...] = ("post", "pre")
 WIRING: dict[Order, Callable[..., Tensor]] = {"post": post_norm, "pre": pre_norm}
 DEPTHS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
-DRAWS, BLOCK_DRAWS, BATCH, LENGTH, VOCABULARY = 8, 4, 2, 16, 100
+BLOCK_DRAWS, BATCH, LENGTH, VOCABULARY = 4, 2, 16, 100
 
 # ---------------------------------------------------------------------------------------------- experiments
+
+
+def draws(width: int) -> int:
+    """How many networks are computed side by side: fewer of wide ones, so that all widths take the same time.
+
+    >>> draws(64)
+    8
+    """
+    return 512 // width
 
 
 class Weights(NamedTuple):
@@ -62,7 +71,7 @@ class Weights(NamedTuple):
 
 def draw(depth: int, width: int, g: torch.Generator, dtype: torch.dtype = torch.float32) -> Weights:
     r"""Gaussian Xavier, here $N(0, 1/d)$; r independent draws side by side."""
-    shape = (DRAWS, depth, width, width)
+    shape = (draws(width), depth, width, width)
     return Weights(*((torch.randn(shape, generator=g) / math.sqrt(width)).to(dtype) for _ in range(3)))  # fmt: skip
 
 
@@ -105,9 +114,10 @@ def start(order: Order, width: int = 64, seed: int = 0, final_norm: bool = True)
     Xiong et al. 2020, §3.3, arXiv 2002.04745
     """
     g = torch.Generator().manual_seed(seed)
-    x = torch.randn(DRAWS, BATCH, LENGTH, width, generator=g)
-    head = torch.randn(DRAWS, 1, width, VOCABULARY, generator=g) / math.sqrt(width)
-    target = torch.randint(0, VOCABULARY, (DRAWS * BATCH * LENGTH,), generator=g)
+    r = draws(width)
+    x = torch.randn(r, BATCH, LENGTH, width, generator=g)
+    head = torch.randn(r, 1, width, VOCABULARY, generator=g) / math.sqrt(width)
+    target = torch.randint(0, VOCABULARY, (r * BATCH * LENGTH,), generator=g)
     deepest = draw(DEPTHS[-1], width, g)
     by_layer, losses, spreads = [], [], []
     for depth in DEPTHS:
@@ -116,7 +126,7 @@ def start(order: Order, width: int = 64, seed: int = 0, final_norm: bool = True)
         out = stream(order, x, weights)[-1]
         logits = (layer_norm(out) if order == "pre" and final_norm else out) @ head
         each = F.cross_entropy(logits.flatten(0, 2), target, reduction="none")
-        loss = each.unflatten(0, (DRAWS, -1)).mean(-1)
+        loss = each.unflatten(0, (r, -1)).mean(-1)
         (gradient,) = torch.autograd.grad(loss.sum(), weights.w_2)
         by_layer.append(gradient.flatten(2).norm(dim=-1))
         losses.append(loss.detach())
@@ -151,15 +161,15 @@ def amplification(
     Liu et al. 2020, arXiv 2004.08249
     """
     g = torch.Generator().manual_seed(seed)
-    x = torch.randn(DRAWS, 1, LENGTH, width, generator=g).double()
-    deepest, noise = (draw(DEPTHS[-1], width, g, torch.float64) for _ in range(2))
-    moved = Weights(*(w + epsilon * n for w, n in zip(deepest, noise, strict=True)))
-    # The stream of the deepest network passes through the outputs of all shallower ones.
-    here, there = (stream(order, x, w) for w in (deepest, moved))
+    here = there = torch.randn(draws(width), 1, LENGTH, width, generator=g).double()
     found = []
-    for depth in DEPTHS:
-        difference = layer_norm(there[depth]) - layer_norm(here[depth])
-        found.append(difference.square().mean((1, 2, 3)) / epsilon**2)
+    for depth in range(1, DEPTHS[-1] + 1):
+        weights, noise = (draw(1, width, g, torch.float64) for _ in range(2))
+        moved = Weights(*(w + epsilon * n for w, n in zip(weights, noise, strict=True)))
+        here, there = stream(order, here, weights)[-1], stream(order, there, moved)[-1]
+        if depth in DEPTHS:  # the deepest network passes through the outputs of all shallower ones
+            difference = layer_norm(there) - layer_norm(here)
+            found.append(difference.square().mean((1, 2, 3)) / epsilon**2)
     return torch.stack(found)
 
 
@@ -175,7 +185,7 @@ class Growth:
 def growth(order: Order, width: int = 64, seed: int = 0) -> Growth:
     """How large the stream is, and how much each block still changes it."""
     g = torch.Generator().manual_seed(seed)
-    x = torch.randn(DRAWS, BATCH, LENGTH, width, generator=g)
+    x = torch.randn(draws(width), BATCH, LENGTH, width, generator=g)
     states = torch.stack(stream(order, x, draw(DEPTHS[-1], width, g)))
     length = states.norm(dim=-1)
     change = (states[1:] - states[:-1]).norm(dim=-1) / length[:-1]
@@ -355,7 +365,7 @@ def from_12_to_48(order: Order) -> Float[Tensor, " r"]:
 )
 def post_norm_does_not_depend_on_depth(order: Order = "post") -> Evidence:
     return Evidence.between(
-        f"last layer's ‖∂loss/∂W₂‖ at 48 layers ÷ at 12, {order}-norm, mean of {DRAWS} draws",
+        f"last layer's ‖∂loss/∂W₂‖ at 48 layers ÷ at 12, {order}-norm, mean of {draws(64)} draws",
         float(from_12_to_48(order).mean()),
         2 / 3,
         3 / 2,
@@ -369,7 +379,7 @@ def post_norm_does_not_depend_on_depth(order: Order = "post") -> Evidence:
 def pre_norm_falls_with_the_root(order: Order = "pre") -> Evidence:
     mean, error = of_means(from_12_to_48(order))
     return Evidence.near(
-        f"last layer's ‖∂loss/∂W₂‖ at 48 layers ÷ at 12, {order}-norm, mean of {DRAWS} draws",
+        f"last layer's ‖∂loss/∂W₂‖ at 48 layers ÷ at 12, {order}-norm, mean of {draws(64)} draws",
         mean,
         0.5,
         within=4 * error,
@@ -384,7 +394,7 @@ def pre_norm_falls_with_the_root(order: Order = "pre") -> Evidence:
 def post_norm_amplifies(order: Order = "post") -> Evidence:
     mean, error = of_means(slope(DEPTHS, amplification(order)))
     return Evidence.near(
-        f"power of the depth that the squared change follows, {order}-norm, mean of {DRAWS} draws",
+        f"power of the depth that the squared change follows, {order}-norm, mean of {draws(64)} draws",
         mean,
         1,
         within=4 * error,
@@ -589,7 +599,7 @@ import torch
 import torch.nn.functional as F
 
 depth, width, seed = $depth, $width, $seed
-draws, batch, length, vocabulary, deepest = 8, 2, 16, 100, 48
+draws, batch, length, vocabulary, deepest = 512 // width, 2, 16, 100, 48
 
 
 def norm(x):
