@@ -1,5 +1,6 @@
 """Question 15: counting parameters."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -61,6 +62,11 @@ PART_LABELS = {
     "feed-forward": "feed-<br>forward",
     "normalisation": "norms",
 }
+# The fields of an architecture as their boxes call them.
+LETTERS = {
+    "n_heads": "h", "n_kv_heads": "g", "head_dim": "d_h", "n_layers": "L", "vocab": "V", "positions": "P", "experts": "E",
+    "experts_used": "experts per token", "decoder_layers": "decoder layers",
+}  # fmt: skip
 COLOURS = {"W_Q": QUERY, "W_K": KEY, "W_V": VALUE, "W_O": ROSE, "router": INK}
 
 
@@ -408,6 +414,13 @@ def changes(a: Architecture) -> dict[str, Any]:
     return found
 
 
+def worded(reason: ValueError) -> str:
+    """A refusal with the letters that stand at the boxes."""
+    return re.sub(
+        "|".join(rf"\b{name}\b" for name in LETTERS), lambda m: LETTERS[m[0]], str(reason)
+    )
+
+
 def picked(label: str, key: str) -> dict[str, Any]:
     words = SWITCHES[key]
     return words[controls.choice(label, key, {word: word for word in words})]
@@ -425,15 +438,18 @@ with lesson(parameters.concept) as page:
     with side:
         model = controls.choice("Model", "model", MODELS)
         published = preset(model)
+        st.caption("Grey is as published. Type to change it.")
         changed = changes(published)
-        architecture, name = published, model
+        architecture, name, refused = published, model, ""
         try:
             architecture = replace(published, **changed)
             if architecture != published:
                 name = f"your {model}"
         except ValueError as reason:
-            st.error(f"{reason} Until you change it, everything below shows {model} as published.")
+            refused = worded(reason)
     with stage:
+        if refused:
+            st.error(f"{refused} Until you change it, everything below shows {model} as published.")
         total, by_path = built_counts(architecture)
         formula = architecture.parameters
         with st.container(horizontal=True, gap="medium"):

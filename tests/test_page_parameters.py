@@ -173,6 +173,18 @@ def test_a_wrong_box_says_what_to_do_and_what_is_shown() -> None:
     app.query_params["d_model"] = "770"
     app.run()
     (error,) = app.error
+    assert error.value.startswith("d_model = 770 cannot be split into h = 12 equal heads")
     assert "Nearest: 768 or 780" in error.value and "everything below shows GPT-2 small as published" in error.value  # fmt: skip
     assert app.metric[0].value == "124,439,808" and app.metric[0].label == "GPT-2 small: by formula"
     assert app.number_input(key="d_model").value == 770, "nothing that was typed is lost"
+
+
+def test_refusals_use_the_letters_of_the_boxes(page: SimpleNamespace) -> None:
+    """Every field that has a box is called as the box is; experts_used is not mistaken for experts."""
+    assert page.worded(ValueError("experts_used = 2 is more than experts = 1")) == (
+        "experts per token = 2 is more than E = 1"
+    )
+    app = AppTest.from_file(str(FILE), default_timeout=60).run()
+    labels = " ".join(box.label for box in app.number_input)
+    for letter in set(page.LETTERS.values()) - {"experts per token", "decoder layers"}:
+        assert re.search(rf"\b{letter}\b", labels), letter

@@ -61,9 +61,11 @@ def _navigation() -> Page:
     return st.navigation(sections, expanded=True)
 
 
-# Streamlit fades captions to 60 %, which is 3.7:1 on white; the print rules keep the navigation off the paper.
+# Streamlit fades captions to 60 %, which is 3.7:1 on white; a blank number box has steps that do nothing; the print
+# rules keep the navigation off the paper.
 STYLE = """<style>
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { opacity: 1; color: var(--tt-quiet, inherit); }
+[data-testid="stNumberInput"]:has([data-testid="stNumberInputStepUp"]:disabled) button { display: none; }
 [data-testid="stMainBlockContainer"] { padding-top: 3.2rem; max-width: 1240px; }
 @media print { [data-testid="stSidebar"], [data-testid="stHeader"] { display: none; } }
 </style>"""
