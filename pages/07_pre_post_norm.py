@@ -238,9 +238,8 @@ def warmed(steps: int) -> str:
 
 
 def span(values: torch.Tensor) -> tuple[float, float]:
-    """A range for a logarithmic axis: all values, but no more than eight decades."""
-    high = float(values.max())
-    return max(float(values.min()), high * 1e-8) / 1.3, high * 1.3
+    """A range for a logarithmic axis that holds all values."""
+    return float(values.min()) / 1.3, float(values.max()) * 1.3
 
 
 def grid_frames() -> list[Frame]:
@@ -302,7 +301,6 @@ def scrub_frames(depth: int, rate: float, warmup: int) -> list[Frame]:
         for name in ("gradient", "update")
     }
     tilted = span(torch.cat(list(layers.values())))
-    floor = tilted[0] * 1.05  # what is smaller than the axis reaches lies on its edge
     top = max(3.5, *(1.05 * float(run.loss.max()) for run in everyone))
     common = {"x": at, "height": 320, **STEP_AXIS}
     frames = []
@@ -316,7 +314,7 @@ def scrub_frames(depth: int, rate: float, warmup: int) -> list[Frame]:
                         levels={"ln 16": (training.NOTHING, INK)}, level_at="bottom left", **common,
                     ),
                     figures.lines(
-                        [Series(NAMES[o], layers[o][i].clamp_min(floor), COLOURS[o], markers=True) for o in norms.ORDERS],
+                        [Series(NAMES[o], layers[o][i], COLOURS[o], markers=True) for o in norms.ORDERS],
                         x=torch.arange(1, depth + 1), title=f"Gradient of every layer at step {step}, mean over seeds",
                         x_title="layer, from the bottom", y_title="gradient norm", log_y=True, x_range=(0, depth + 1),
                         y_range=tilted, height=320,
@@ -355,7 +353,6 @@ def scrub_reading(i: int, step: int, runs: dict, layers: dict) -> str:
 
 def live_frame(shipped: training.Progress, label: str, progress: training.Progress) -> Frame:
     """A run that is being trained, over the shipped run of the same seed."""
-
     trained_now = progress is not shipped
 
     def both(name: str) -> list[Series]:
@@ -375,7 +372,7 @@ def live_frame(shipped: training.Progress, label: str, progress: training.Progre
             figures.lines(both("gradient"), title="Gradient of all weights", y_title="gradient norm", log_y=True, y_range=span(shipped.gradient), **common),
             figures.lines(both("update"), title="Size of the step", y_title="‖step‖ ÷ ‖weights‖", log_y=True, y_range=span(shipped.update), **common),
         ),
-        f"{label}: after step {int(progress.at[-1])} the loss is {nats(float(progress.loss[-1]))}{' nats' if progress.loss[-1] >= 0.001 else ''}. "
+        f"{label}: after step {int(progress.at[-1])} the loss is {nats(float(progress.loss[-1]))} nats. "
         + (
             f"So far it differs from the shipped curve of the same seed by at most {number(round(apart, 4))}; the shipped numbers have three digits."
             if trained_now
@@ -391,9 +388,8 @@ with lesson(norms.concept) as page:
         "Two encoders, the same weights, input and targets. Nothing is trained yet: uniform attention, feed-forward layers, and "
         "a loss on random targets, as in the proof of Xiong et al. From Post-Norm to Pre-Norm one line moves, in every sublayer:"
     )
-    st.code(
-        moved_line(), language=None, wrap_lines=True
-    )  # the colours of "diff" are too pale to read
+    # Streamlit's colours for the language "diff" are too pale to read.
+    st.code(moved_line(), language=None, wrap_lines=True)
     side, stage = st.columns([1, 3.4], gap="large")
     with side:
         width = controls.choice("Width d", "norm_width", {64: "64", 32: "32", 128: "128"})

@@ -65,6 +65,12 @@ def test_a_mark_at_the_right_edge_has_its_name_on_the_left(log: bool) -> None:
         assert chart["layout"]["annotations"][0]["xanchor"] == side
 
 
+@pytest.mark.parametrize(("low", "each"), [(1.0, "D2"), (1e-3, 1), (1e-15, 2)])
+def test_a_logarithmic_axis_has_a_few_numbers(low: float, each: object) -> None:
+    chart = figures.lines([Series("a", DATA)], x=DATA, log_y=True, y_range=(low, 10), **COMMON)
+    assert go.Figure(chart).layout.yaxis.dtick == each
+
+
 def test_inputs_stay_as_they_are() -> None:
     before = [DATA.clone(), Z.clone()]
     charts()

@@ -146,9 +146,10 @@ def lines(
 def _axis(figure: Figure, axis: str, log: bool, limits: tuple[float, float] | None) -> None:
     update: dict[str, Any] = {}
     if log:
-        # Powers of ten; between them 2 and 5 too where there are hardly any.
-        few = limits is not None and limits[1] < 200 * limits[0]
-        update = {"type": "log", "exponentformat": "power", "dtick": "D2" if few else 1}
+        # Powers of ten, at most about eight of them; 2 and 5 too where there are hardly any.
+        decades = float(np.log10(limits[1] / limits[0])) if limits else 3.0
+        each = "D2" if decades < 2.3 else int(np.ceil(decades / 8))
+        update = {"type": "log", "exponentformat": "power", "dtick": each}
     if limits:
         update["range"] = [float(np.log10(v)) for v in limits] if log else list(limits)
     figure.lay_out(**{axis: update})
