@@ -78,7 +78,7 @@ def attention_frames(sentence: str, rows: str, where: str, seed: int) -> list[Fr
             "rows": labels,
             "columns": columns(head.words),
             "chosen_row": i,
-            "text": n <= ROOMY,
+            "text": ".2f" if n <= ROOMY else "",
             "height": height,
         }
         frames.append(

@@ -23,6 +23,8 @@ SCHEMES = {
     "rope": "RoPE",
     "alibi": "ALiBi",
 }
+# Broken, so that they stand upright under the bars on a phone too.
+BAR_LABELS = ["none", "sinu-<br>soidal", "learned<br>table", "RoPE", "ALiBi"]
 FEATURES = [str(i) for i in range(positions.D)]
 BASES = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 500_000)
 WIDTHS = (8, 64)
@@ -78,7 +80,7 @@ def order_frames(words: str, order: str, layers: int, seed: int) -> list[Frame]:
                     y_range=(-reach, reach), height=340,
                 ),
                 figures.bars(
-                    picked(largest, i, "chosen", "the others"), labels=list(SCHEMES.values()),
+                    picked(largest, i, "chosen", "the others"), labels=BAR_LABELS,
                     title="Largest difference that is left after un-shuffling", x_title="how positions are put in",
                     y_title="largest difference", y_range=(0, 1.1 * widest), stacked=True, height=280,
                 ),

@@ -1,14 +1,17 @@
 """Every page runs: at its defaults, at both ends of every control, and whatever a URL carries."""
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import plotly.graph_objects as go
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.course import concept
+from tests.test_sweep import resolve, unpacked
 from ui.nav import topic_of
 
 PAGES = sorted((Path(__file__).parent.parent / "pages").glob("*.py"))
@@ -70,19 +73,35 @@ def ends(widget) -> Iterator[object]:
             yield from (True, False)
 
 
+def figures(app: AppTest) -> Iterator[tuple[dict, list]]:
+    """What the page has sent to its figures: the header and the arrays of each."""
+    for element in app.get("bidi_component"):
+        yield unpacked(element.proto.bytes[4:])
+
+
 def sweeps(app: AppTest) -> dict[str, list[str]]:
     """The scrubbable figures of a page: their URL parameter and the values that it takes."""
-    import json
-    import struct
-
     found = {}
-    for element in app.get("bidi_component"):
-        data = element.proto.bytes[4:]
-        head = json.loads(data[4 : 4 + struct.unpack("<I", data[:4])[0]])
+    for head, _ in figures(app):
         if "parameter" in head:
             found[head["parameter"]] = head["tokens"]
         assert all(head["readings"]), "a figure without its reading"
     return found
+
+
+@every_page
+def test_every_figure_is_one_that_plotly_knows(path: Path) -> None:
+    """Charts are plain dictionaries (docs/decisions/0007); go.Figure raises for what plotly.js would pass over."""
+    for head, arrays in figures(opened(path)):
+        for frame in {0, len(head["readings"]) - 1}:
+            for panel in head["panels"]:
+                drawn = resolve(panel, arrays, frame)
+                go.Figure(drawn)
+                for trace in drawn["data"]:
+                    written = trace.get("texttemplate", "%{z:.2f}")
+                    assert re.fullmatch(r"%\{z:\.\d[a-z]\}", written), (
+                        f"{written!r} is no number format"
+                    )
 
 
 @every_page

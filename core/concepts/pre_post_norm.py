@@ -242,12 +242,12 @@ class Block(NamedTuple):
     w_2: Float[Tensor, "r 1 f d"]
 
 
-def draw_block(draws: int, width: int, g: torch.Generator) -> Block:
-    """Xavier as `nn.Transformer` has it, Q, K and V drawn as one matrix; d_ff = 4 d, no biases."""
+def draw_block(r: int, width: int, g: torch.Generator) -> Block:
+    """r draws side by side, Xavier as `nn.Transformer` has it, Q, K and V drawn as one matrix; d_ff = 4 d, no biases."""
 
     def xavier(rows: int, columns: int) -> Tensor:
         bound = math.sqrt(6 / (rows + columns))
-        return (torch.rand(draws, rows, columns, generator=g) * 2 - 1) * bound
+        return (torch.rand(r, rows, columns, generator=g) * 2 - 1) * bound
 
     def four() -> tuple[Tensor, ...]:
         return (*xavier(width, 3 * width).chunk(3, -1), xavier(width, width))
@@ -283,18 +283,22 @@ def profile(order: Order, kind: Kind, depth: int, seed: int = 0, width: int = 64
     def vectors() -> Tensor:
         return torch.randn(BLOCK_DRAWS, BATCH, LENGTH, width, generator=g)
 
-    blocks = [draw_block(BLOCK_DRAWS, width, g) for _ in range(depth)]
-    tops = [block.w_2.requires_grad_() for block in blocks]
+    def stack(measured: bool) -> list[Block]:
+        blocks = [draw_block(BLOCK_DRAWS, width, g) for _ in range(depth)]
+        for block in blocks:
+            block.w_2.requires_grad_(measured)
+        return blocks
+
+    blocks = stack(measured=kind == "encoder")
     out = full_stack(order, vectors(), blocks)
     memory = vectors() if kind == "random memory" else out
     if kind != "encoder":
-        blocks = [draw_block(BLOCK_DRAWS, width, g) for _ in range(depth)]
-        tops = [block.w_2.requires_grad_() for block in blocks]
+        blocks = stack(measured=True)
         out = full_stack(order, vectors(), blocks, memory)
     logits = out @ (torch.randn(BLOCK_DRAWS, 1, width, VOCABULARY, generator=g) / math.sqrt(width))
     target = torch.randint(0, VOCABULARY, (BLOCK_DRAWS * BATCH * LENGTH,), generator=g)
     loss = F.cross_entropy(logits.flatten(0, 2), target, reduction="sum") / (BATCH * LENGTH)
-    gradients = torch.autograd.grad(loss, tops)
+    gradients = torch.autograd.grad(loss, [block.w_2 for block in blocks])
     return Profile(torch.stack([w.flatten(1).norm(dim=1) for w in gradients], -1), cosine(memory))
 
 
@@ -321,8 +325,8 @@ def of_means(values: Float[Tensor, " *b"]) -> tuple[float, float]:
     ),
     Option(
         "Post-Norm: it doubles. Pre-Norm: nothing", 1.7, 2.5,
-        "Post-Norm's sensitivity does double, but that is how far a small change of *all* weights moves the output, "
-        "not the gradient of one layer.",
+        "Something of Post-Norm's does about double: the squared change of its output under a small change of *all* "
+        "weights. That is not the gradient of one layer.",
     ),
     Option(
         "Post-Norm: it explodes exponentially", 2.5, math.inf,
