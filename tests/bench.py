@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.conftest import ARGUMENTS, ROOT, chromium, serve
+from tests.browser.conftest import ARGUMENTS, ROOT, chromium, serve, used
 
 BARE = """
 import plotly.graph_objects as go, streamlit as st
@@ -56,18 +56,6 @@ def memory(pid: int) -> float:
     return float("nan")
 
 
-def idle(pid: int, during: float = 3.0) -> float:
-    """The share of one core that the server takes while its visitor only looks."""
-
-    def ticks() -> int:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
-
-    before = ticks()
-    time.sleep(during)
-    return (ticks() - before) / 100 / during
-
-
 def measured(
     browser: Browser,
     root: Path,
@@ -94,7 +82,7 @@ def measured(
             )
         print(f"  memory of the server  {memory(process.pid):6.0f} MB")
         page.wait_for_timeout(3000)
-        print(f"  idle, of one core     {idle(process.pid):6.1%}")
+        print(f"  idle, of one core     {used(process.pid, 3):6.1%}")
         page.close()
     finally:
         process.terminate()

@@ -71,6 +71,18 @@ def serve(root: Path = ROOT) -> tuple[subprocess.Popen, str]:
     raise RuntimeError("the app did not start within 30 s")
 
 
+def used(pid: int, during: float) -> float:
+    """The share of one core that a process takes during some seconds."""
+
+    def seconds() -> float:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    before = seconds()
+    time.sleep(during)
+    return (seconds() - before) / during
+
+
 @pytest.fixture
 def fresh() -> Iterator[Callable[[Path], str]]:
     """Servers that nobody has visited yet."""

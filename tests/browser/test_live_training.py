@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import serve
+from tests.browser.conftest import serve, used
 
 WAIT = 90_000  # milliseconds, on a busy machine
 SLOWEST = "/pre_post_norm?train_order=Pre-Norm"  # twelve layers
@@ -20,19 +19,6 @@ def own_server():
     yield process.pid, url
     process.terminate()
     process.wait(10)
-
-
-def seconds(pid: int) -> float:
-    """Processor time that the server has used so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
-
-
-def used(pid: int, during: float) -> float:
-    """The share of one core that the server takes."""
-    before = seconds(pid)
-    time.sleep(during)
-    return (seconds(pid) - before) / during
 
 
 def train(page: Page) -> None:
