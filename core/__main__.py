@@ -36,11 +36,7 @@ def show(answered: Concept) -> int:
     for correction in answered.corrections:
         holds, evidence = verdict(correction)
         failed += not holds
-        print(
-            wrapped("–", f"“{correction.said}”"),
-            wrapped("✓" if holds else "✗", correction.better),
-            sep="\n",
-        )
+        print(wrapped("–", f"“{correction.said}”"), wrapped("✓" if holds else "✗", correction.better), sep="\n")
         print(f"    {evidence}")
     print("\nPush-back")
     for push in answered.push_backs:
@@ -50,34 +46,24 @@ def show(answered: Concept) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m core", description=__doc__)
-    parser.add_argument(
-        "question", nargs="?", help="a number, or `all`; without it, the list of questions"
-    )
+    parser.add_argument("question", nargs="?", help="a number, or `all`; without it, the list of questions")
     wanted = parser.parse_args(arguments).question
     answered = set(slugs())
     if wanted is None:
         for row in topics():
-            print(
-                f"{row.number:3}  {row.question}"
-                + ("" if row.slug in answered else "  (no lesson yet)")
-            )
+            print(f"{row.number:3}  {row.question}" + ("" if row.slug in answered else "  (no lesson yet)"))
         return 0
     if wanted == "all":
         begin, chosen = time.perf_counter(), course()
     else:
         found = [row for row in topics() if str(row.number) == wanted and row.slug in answered]
         if not found:
-            print(
-                f"There is no answered question {wanted!r}; `python -m core` lists them.",
-                file=sys.stderr,
-            )
+            print(f"There is no answered question {wanted!r}; `python -m core` lists them.", file=sys.stderr)
             return 2
         begin, chosen = time.perf_counter(), [concept(found[0].slug)]
     failed = sum(show(one) for one in chosen)
     claims = sum(len(one.claims) for one in chosen)
-    print(
-        f"\n{claims - failed} of {claims} claims hold, measured in {time.perf_counter() - begin:.1f} s."
-    )
+    print(f"\n{claims - failed} of {claims} claims hold, measured in {time.perf_counter() - begin:.1f} s.")
     return 1 if failed else 0
 
 

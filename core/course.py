@@ -58,13 +58,7 @@ class Evidence:
     @classmethod
     def near(cls, what: str, value: float, target: float, within: float) -> "Evidence":
         """`target` ± `within`; `within` is a rounding bound or a multiple of a standard error."""
-        return cls(
-            what,
-            float(value),
-            target - within,
-            target + within,
-            f"{number(target)} ± {number(within)}",
-        )
+        return cls(what, float(value), target - within, target + within, f"{number(target)} ± {number(within)}")
 
     @classmethod
     def exactly(cls, what: str, value: float, target: float) -> "Evidence":
@@ -76,9 +70,7 @@ class Evidence:
 
     @classmethod
     def below(cls, what: str, value: float, high: float) -> "Evidence":
-        return cls(
-            what, float(value), -math.inf, math.nextafter(high, -math.inf), f"< {number(high)}"
-        )
+        return cls(what, float(value), -math.inf, math.nextafter(high, -math.inf), f"< {number(high)}")
 
     @classmethod
     def above(cls, what: str, value: float, low: float) -> "Evidence":
@@ -201,9 +193,7 @@ class Prediction:
         """The index of the option that the measurement confirms; it is an error if that is not exactly one."""
         hits = [i for i, option in enumerate(self.options) if option.covers(measured)]
         if len(hits) != 1:
-            raise ValueError(
-                f"{measured} falls into {len(hits)} options of “{self.question}”, it must be one."
-            )
+            raise ValueError(f"{measured} falls into {len(hits)} options of “{self.question}”, it must be one.")
         return hits[0]
 
     def outcome(self, measured: float) -> str:
@@ -224,9 +214,7 @@ class Snippet:
         >>> Snippet("print($x)", float, ({"x": 1},)).filled(x="a'b")
         'print("a\\'b")'
         """
-        return Template(self.template).substitute(
-            {name: repr(value) for name, value in controls.items()}
-        )
+        return Template(self.template).substitute({name: repr(value) for name, value in controls.items()})
 
 
 class Concept:
@@ -357,9 +345,7 @@ def slugs() -> list[str]:
     """The names of the modules in `core/concepts`; importing none of them."""
     import core.concepts
 
-    return sorted(
-        m.name for m in pkgutil.iter_modules(core.concepts.__path__) if not m.name.startswith("_")
-    )
+    return sorted(m.name for m in pkgutil.iter_modules(core.concepts.__path__) if not m.name.startswith("_"))
 
 
 def course() -> list[Concept]:

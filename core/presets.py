@@ -27,9 +27,7 @@ def _both(d_model: int, n_layers: int, n_heads: int, d_ff: int, **more: Any) -> 
 
 
 # Biases everywhere, LayerNorm, learned positions, output head tied to the embedding.
-_GPT = Architecture(
-    768, 12, 12, 3072, 50257, qkv_bias=True, out_bias=True, ffn_bias=True, positions=1024
-)
+_GPT = Architecture(768, 12, 12, 3072, 50257, qkv_bias=True, out_bias=True, ffn_bias=True, positions=1024)
 _BERT = replace(
     _GPT,
     vocab=30522,
@@ -201,9 +199,7 @@ _FAMILIES: tuple[tuple[str, Architecture, dict[str, dict[str, Any]]], ...] = (
 )  # fmt: skip
 
 PRESETS: dict[str, Preset] = {
-    name: Preset(name, family, replace(base, **row))
-    for family, base, rows in _FAMILIES
-    for name, row in rows.items()
+    name: Preset(name, family, replace(base, **row)) for family, base, rows in _FAMILIES for name, row in rows.items()
 }
 
 

@@ -14,9 +14,7 @@ st.markdown(
     "watch, and every sentence backed by a number measured just now, or by a source."
 )
 
-asked = st.text_input(
-    "Find a question", key="find", placeholder="mask, variance, position …", max_chars=60
-)
+asked = st.text_input("Find a question", key="find", placeholder="mask, variance, position …", max_chars=60)
 
 
 def card(topic: Topic) -> None:
@@ -65,13 +63,7 @@ with figure_place:
         return [
             Frame(
                 tuple(
-                    figures.heatmap(
-                        rows.weights[i, :SIZE],
-                        title=title,
-                        rows=labels,
-                        columns=labels,
-                        limits=(0, 1),
-                    )
+                    figures.heatmap(rows.weights[i, :SIZE], title=title, rows=labels, columns=labels, limits=(0, 1))
                     for rows, title in ((without, "softmax(q·k)"), (scaled, "softmax(q·k / √d_k)"))
                 ),
                 f"{SIZE} random queries look at {SIZE} random keys of width {d_k}. Without the factor of question 2 the "

@@ -40,23 +40,34 @@ def main_frames(divisor: str, n_keys: int, distribution: str, seed: int) -> list
                 (
                     figures.histogram(
                         [Series("q·k as it is", before.logits[i], WITHOUT), Series(name, after.logits[i], WITH)],
-                        limits=(-32, 32), bins=64, title="The logits", x_title="logit", y_title="share of all logits",
+                        limits=(-32, 32),
+                        bins=64,
+                        title="The logits",
+                        x_title="logit",
+                        y_title="share of all logits",
                         y_range=(0, 0.42),
                     ),
                     figures.bars(
                         [Series("q·k as it is", row[0], WITHOUT), Series(name, row[1], WITH)],
-                        labels=[str(k + 1) for k in range(top)], title=f"The {top} largest weights of one row",
-                        x_title="key, by rank", y_title="weight", y_range=(0, max(1.0, tallest)),
+                        labels=[str(k + 1) for k in range(top)],
+                        title=f"The {top} largest weights of one row",
+                        x_title="key, by rank",
+                        y_title="weight",
+                        y_range=(0, max(1.0, tallest)),
                     ),
                     figures.histogram(
                         [Series("q·k as it is", before.jacobian[i], WITHOUT), Series(name, after.jacobian[i], WITH)],
-                        limits=(0, 0.51), bins=51, title="What a row passes on: ‖∂softmax/∂logits‖ of 1024 rows",
-                        x_title="Frobenius norm of the softmax Jacobian", y_title="share of rows", y_range=(0, 1),
+                        limits=(0, 0.51),
+                        bins=51,
+                        title="What a row passes on: ‖∂softmax/∂logits‖ of 1024 rows",
+                        x_title="Frobenius norm of the softmax Jacobian",
+                        y_title="share of rows",
+                        y_range=(0, 1),
                     ),
                 ),
                 reading(d_k, name, before, after, i),
             )
-        )  # fmt: skip
+        )
     return frames
 
 
@@ -87,10 +98,15 @@ def response_frames(seed: int) -> list[Frame]:
                             Series("median row", r.median, WITHOUT, "dash"),
                             Series("worst tenth: below this", r.tenth, figures.palette.KEY, "dot"),
                         ],
-                        x=r.spread, title=f"Strength of the softmax's answer, {n_keys} keys", log_x=True,
-                        x_title="standard deviation of the logits", y_title="norm of the softmax Jacobian",
-                        x_range=(0.0625, 32), y_range=(0, 0.52),
-                        marks={"scaled: 1": (1.0, WITH), "d_k = 64, unscaled: 8": (8.0, WITHOUT)}, height=380,
+                        x=r.spread,
+                        title=f"Strength of the softmax's answer, {n_keys} keys",
+                        log_x=True,
+                        x_title="standard deviation of the logits",
+                        y_title="norm of the softmax Jacobian",
+                        x_range=(0.0625, 32),
+                        y_range=(0, 0.52),
+                        marks={"scaled: 1": (1.0, WITH), "d_k = 64, unscaled: 8": (8.0, WITHOUT)},
+                        height=380,
                     ),
                 ),
                 f"With {n_keys} keys the mean rises from {number(float(r.mean[0]))} for nearly equal logits to "
@@ -98,7 +114,7 @@ def response_frames(seed: int) -> list[Frame]:
                 f"falls to {number(float(r.mean[-1]))} at 32. The factor does not make attention as soft as possible: "
                 "it starts it where the softmax still answers in every row.",
             )
-        )  # fmt: skip
+        )
     return frames
 
 
@@ -109,26 +125,27 @@ def training_frame(progress: retrieval.Progress) -> Frame:
         for v, (name, colour) in enumerate((("with 1/√d_k", WITH), ("without", WITHOUT)))
         for r in range(progress.losses.shape[1])
     ]
-    series.append(
-        Series(
-            "learned: below this", torch.full((steps,), retrieval.LEARNED), MASKED, "dot", width=1.5
-        )
-    )
+    series.append(Series("learned: below this", torch.full((steps,), retrieval.LEARNED), MASKED, "dot", width=1.5))
     said = [
-        ", ".join(str(int(step)) if step >= 0 else f"not within {steps}" for step in row)
-        for row in progress.learned
+        ", ".join(str(int(step)) if step >= 0 else f"not within {steps}" for step in row) for row in progress.learned
     ]
     return Frame(
         (
             figures.lines(
-                series, x=torch.arange(1, steps + 1), title="Soft retrieval: the loss while learning to look up a value",
-                x_title="training step", y_title="mean squared error", x_range=(0, max(steps, 40)), y_range=(0, 2.1), height=380,
+                series,
+                x=torch.arange(1, steps + 1),
+                title="Soft retrieval: the loss while learning to look up a value",
+                x_title="training step",
+                y_title="mean squared error",
+                x_range=(0, max(steps, 40)),
+                y_range=(0, 2.1),
+                height=380,
             ),
         ),
         f"Steps until the mean of five losses is below {retrieval.LEARNED}, seed by seed: with the factor {said[0]}; without "
         f"{said[1]}. At the first step the loss is {number(float(progress.losses[0, :, 0].mean()))} with and "
         f"{number(float(progress.losses[1, :, 0].mean()))} without: above 1 is worse than answering with the average of all values.",
-    )  # fmt: skip
+    )
 
 
 with lesson(scaling.concept) as page:
@@ -143,17 +160,7 @@ with lesson(scaling.concept) as page:
         distribution = controls.choice("Components of q and k", "components", DISTRIBUTIONS)
         seed = controls.seed("seed")
     with stage:
-        d_k = sweep(
-            "d_k",
-            "Width d_k",
-            scaling.WIDTHS,
-            main_frames,
-            divisor,
-            n_keys,
-            distribution,
-            seed,
-            default=64,
-        )
+        d_k = sweep("d_k", "Width d_k", scaling.WIDTHS, main_frames, divisor, n_keys, distribution, seed, default=64)
 
     st.subheader("Softer is not better: the answer rises, then falls", anchor=False)
     st.markdown(
@@ -167,13 +174,16 @@ with lesson(scaling.concept) as page:
         "Two models learn to find a key among 16 and return its value: same data, same start, with and without the factor. "
         "At width 16 the factor slows learning, at 64 and 256 it speeds it up."
     )
-    width = controls.choice(
-        "Width of the trained models", "train_d_k", {64: "64", 16: "16", 256: "256"}
-    )
+    width = controls.choice("Width of the trained models", "train_d_k", {64: "64", 16: "16", 256: "256"})
     live(
-        "retrieval", "Train both now", retrieval.train, training_frame, width,
-        share=lambda p: p.losses.shape[-1] / p.cap, shipped=retrieval.trained(width),
-    )  # fmt: skip
+        "retrieval",
+        "Train both now",
+        retrieval.train,
+        training_frame,
+        width,
+        share=lambda p: p.losses.shape[-1] / p.cap,
+        shipped=retrieval.trained(width),
+    )
 
     page.ran(scaling.draw, scaling.dot_products, scaling.attend, scaling.response, retrieval.train)
     page.takes(d_k=d_k, n_keys=n_keys, divisor=divisor, seed=seed)

@@ -33,11 +33,7 @@ MASK_HELP = (
     "Causal: a word sees itself and what came before. One step too far: also the next word. Strict: only what came before, "
     "so that row 0 is empty. Prefix open: the first words see each other, the rest is causal. My own: write it, or click it."
 )
-WHERE = {
-    "before": "−∞ before the softmax",
-    "after": "trap: 0 after the softmax",
-    "multiply": "trap: logits times 0",
-}
+WHERE = {"before": "−∞ before the softmax", "after": "trap: 0 after the softmax", "multiply": "trap: logits times 0"}
 Words = Sequence[str]
 ROOMY = 7  # words up to which the cells have room for their numbers
 
@@ -88,20 +84,32 @@ def attention_frames(sentence: str, rows: str, where: str, seed: int) -> list[Fr
                     figures.heatmap(
                         head.logits * head.visible if where == "multiply" else head.logits,
                         title=f"2 · Into the softmax: {second[where]}",
-                        hatched=hidden if where == "before" else nothing, hatch_name="−∞", **signed, **look,
+                        hatched=hidden if where == "before" else nothing,
+                        hatch_name="−∞",
+                        **signed,
+                        **look,
                     ),
                     figures.heatmap(
-                        head.weights, title="3 · Weights", limits=(0, 1),
-                        hatched=nothing if where == "multiply" else hidden, hatch_name="no weight", **look,
+                        head.weights,
+                        title="3 · Weights",
+                        limits=(0, 1),
+                        hatched=nothing if where == "multiply" else hidden,
+                        hatch_name="no weight",
+                        **look,
                     ),
                     figures.bars(
                         [Series("without a mask", plain[i], WITHOUT), Series("with it", head.weights[i], WITH)],
-                        labels=places(head.words), title=f"4 · The weights of row {i}", x_title="key: who is asked, by position", y_title="weight", y_range=(0, 1), height=height,
+                        labels=places(head.words),
+                        title=f"4 · The weights of row {i}",
+                        x_title="key: who is asked, by position",
+                        y_title="weight",
+                        y_range=(0, 1),
+                        height=height,
                     ),
                 ),
                 row_reading(head, plain, i, where),
             )
-        )  # fmt: skip
+        )
     return frames
 
 
@@ -137,26 +145,32 @@ def influence_frames(sentence: str, rows: str, seed: int) -> list[Frame]:
     one = heads["before"]
     n, labels = len(one.words), labelled(one.words)
     high = max(float(head.influence.max()) for head in heads.values())
-    look = {
-        "rows": labels,
-        "columns": columns(one.words),
-        "colour_bar": False,
-        "height": 300 if n <= ROOMY else 400,
-    }
+    look = {"rows": labels, "columns": columns(one.words), "colour_bar": False, "height": 300 if n <= ROOMY else 400}
     panels = [
         figures.heatmap(
-            one.visible.float(), title=f"The mask allows {int(one.visible.sum())} of {n * n}: click to change it", limits=(0, 2),
-            hatched=~one.visible, hatch_name="hidden", clickable=True, **look,
+            one.visible.float(),
+            title=f"The mask allows {int(one.visible.sum())} of {n * n}: click to change it",
+            limits=(0, 2),
+            hatched=~one.visible,
+            hatch_name="hidden",
+            clickable=True,
+            **look,
         )
-    ]  # fmt: skip
+    ]
     for where, head in heads.items():
         panels.append(
             figures.heatmap(
-                head.influence, title=f"{WHERE[where].removeprefix('trap: ').capitalize()}: {head.pairs} of {n * n} pairs influence",
-                row_title="output of this word", column_title="input of this word", hatched=head.influence == 0, hatch_name="exactly 0",
-                limits=(0, max(high, 1e-9)), text=".2f" if n <= ROOMY else "", **look,
+                head.influence,
+                title=f"{WHERE[where].removeprefix('trap: ').capitalize()}: {head.pairs} of {n * n} pairs influence",
+                row_title="output of this word",
+                column_title="input of this word",
+                hatched=head.influence == 0,
+                hatch_name="exactly 0",
+                limits=(0, max(high, 1e-9)),
+                text=".2f" if n <= ROOMY else "",
+                **look,
             )
-        )  # fmt: skip
+        )
     return [Frame(tuple(panels), influence_reading(heads, n))]
 
 
@@ -198,8 +212,14 @@ def leak_frame(progress: leak.Progress) -> Frame:
     return Frame(
         (
             figures.lines(
-                series, x=progress.at, title="Training loss on random tokens, three seeds each", x_title="training step",
-                y_title="cross-entropy, nats", x_range=(0, progress.steps), y_range=(0, top), height=380,
+                series,
+                x=progress.at,
+                title="Training loss on random tokens, three seeds each",
+                x_title="training step",
+                y_title="cross-entropy, nats",
+                x_range=(0, progress.steps),
+                y_range=(0, top),
+                height=380,
                 levels={
                     f"ln V = {progress.entropy:.3f}: entropy of the data": (progress.entropy, INK),
                     f"ln V / N = {progress.floor:.3f}: floor of the leak": (progress.floor, INK),
@@ -207,8 +227,12 @@ def leak_frame(progress: leak.Progress) -> Frame:
             ),
             figures.bars(
                 [Series(name, values, colour) for (name, colour), values in zip(names, (honest, leaking), strict=True)],
-                labels=[str(i) for i in range(n)], title="The same by position, mean of the last 20 steps",
-                x_title="position", y_title="cross-entropy, nats", y_range=(0, top), height=380,
+                labels=[str(i) for i in range(n)],
+                title="The same by position, mean of the last 20 steps",
+                x_title="position",
+                y_title="cross-entropy, nats",
+                y_range=(0, top),
+                height=380,
             ),
         ),
         f"After {int(progress.at[-1])} steps the honest runs stand at {stands[0]:.3f} nats and those that see one step too far at "
@@ -216,7 +240,7 @@ def leak_frame(progress: leak.Progress) -> Frame:
         f"{progress.entropy:.3f}: an honest batch can be below it by luck, but "
         f"a mean loss clearly below it proves a leak. The leaking runs lose {float(leaking[:-1].mean()):.3f} "
         f"on average at positions 0 to {n - 2}, and {float(leaking[-1]):.3f} at position {n - 1}, whose answer is not among the inputs.",
-    )  # fmt: skip
+    )
 
 
 # ------------------------------------------------------------------------------------------------ one more word, and nobody
@@ -230,15 +254,17 @@ def append_frames(sentence: str, word: str, seed: int) -> list[Frame]:
             (
                 figures.bars(
                     [Series("no mask", full.change, WITHOUT), Series("causal mask", causal.change, WITH)],
-                    labels=places(tokens(sentence)), title="Change of each earlier output when the word is appended",
-                    x_title="earlier word, by position", y_title="largest change of a feature",
+                    labels=places(tokens(sentence)),
+                    title="Change of each earlier output when the word is appended",
+                    x_title="earlier word, by position",
+                    y_title="largest change of a feature",
                 ),
             ),
             f"Append “{word}”: with the causal mask the earlier outputs change by {'exactly 0' if most == 0 else number(most)}; without a mask "
             f"by up to {float(full.change.max()):.3f}. So their keys and values can be kept: decoding word by word with a cache "
             f"gives all outputs of the full pass, to within {number(causal.cache)}.",
         )
-    ]  # fmt: skip
+    ]
 
 
 def nobody_frames(sentence: str, seed: int) -> list[Frame]:
@@ -248,16 +274,24 @@ def nobody_frames(sentence: str, seed: int) -> list[Frame]:
         Frame(
             (
                 figures.heatmap(
-                    found.row, title="Weights of row 0 under the strict mask: it may look at nobody", rows=list(masking.LIBRARIES),
-                    columns=columns(tokens(sentence)), row_title="computed by", limits=(0, 1), text=".2f" if n <= ROOMY else "",
-                    hatched=found.row.isnan(), hatch_name="not a number", colour_bar=False, height=230,
+                    found.row,
+                    title="Weights of row 0 under the strict mask: it may look at nobody",
+                    rows=list(masking.LIBRARIES),
+                    columns=columns(tokens(sentence)),
+                    row_title="computed by",
+                    limits=(0, 1),
+                    text=".2f" if n <= ROOMY else "",
+                    hatched=found.row.isnan(),
+                    hatch_name="not a number",
+                    colour_bar=False,
+                    height=230,
                 ),
             ),
             f"The softmax as written gives not a number for {int(found.row[0].isnan().sum())} of {n} weights; torch's own attention gives "
             f"weights that sum to {number(float(found.row[1].sum()))}; adding the lowest finite number gives every word "
             f"{float(found.row[2].max()):.1%}, hidden or not. In all other rows the three agree to within {number(found.others)}.",
         )
-    ]  # fmt: skip
+    ]
 
 
 # ------------------------------------------------------------------------------------------------ controls
@@ -265,9 +299,7 @@ def nobody_frames(sentence: str, seed: int) -> list[Frame]:
 
 def mine() -> str:
     """The reader's sentence, or the default with the reason in words."""
-    text = controls.words(
-        f"Your sentence (2 to {MOST} words)", "sentence", masking.SENTENCE, max_chars=100
-    )
+    text = controls.words(f"Your sentence (2 to {MOST} words)", "sentence", masking.SENTENCE, max_chars=100)
     try:
         tokens(text)
     except ValueError as reason:
@@ -278,19 +310,19 @@ def mine() -> str:
 
 def chosen_mask(n: int) -> str:
     """The mask that is to be shown, row by row; the causal one, with the reason in words, if the reader's is none."""
-    kind, causal = (
-        controls.choice("Mask", "mask", KINDS, help=MASK_HELP),
-        masking.written(masking.mask("causal", n)),
-    )
+    kind, causal = (controls.choice("Mask", "mask", KINDS, help=MASK_HELP), masking.written(masking.mask("causal", n)))
     if kind == "prefix":
         length = controls.whole("Words in the open prefix", "prefix_words", 1, MOST, 3)
         return masking.written(masking.mask("prefix", n, prefix=length))
     if kind != "own":
         return masking.written(masking.mask(kind, n))
     rows = controls.words(
-        "Your mask, row by row (1 = may look)", "own_mask", causal, max_chars=MOST * (MOST + 1),
+        "Your mask, row by row (1 = may look)",
+        "own_mask",
+        causal,
+        max_chars=MOST * (MOST + 1),
         help="Or click on the cells of the mask in “Who can influence whom”.",
-    )  # fmt: skip
+    )
     try:
         return masking.written(masking.parse(rows, n))
     except ValueError as reason:
@@ -312,9 +344,17 @@ with lesson(masking.concept) as page:
         seed = controls.seed("mask_seed")
     with stage:
         sweep(
-            "row", "Query row", range(n), attention_frames, sentence, rows, where, seed,
-            default=min(2, n - 1), labels=labelled(tokens(sentence)),
-        )  # fmt: skip
+            "row",
+            "Query row",
+            range(n),
+            attention_frames,
+            sentence,
+            rows,
+            where,
+            seed,
+            default=min(2, n - 1),
+            labels=labelled(tokens(sentence)),
+        )
 
     st.subheader("Who can influence whom", anchor=False)
     st.markdown(
@@ -346,9 +386,16 @@ with lesson(masking.concept) as page:
     with stage:
         usual = (vocabulary, length, seed) == (leak.VOCABULARY, leak.LENGTH, 0)
         live(
-            "leak", "Train both", leak.train, leak_frame, (seed, seed + 1, seed + 2), vocabulary, length,
-            share=lambda p: p.done, shipped=leak.trained() if usual else None,
-        )  # fmt: skip
+            "leak",
+            "Train both",
+            leak.train,
+            leak_frame,
+            (seed, seed + 1, seed + 2),
+            vocabulary,
+            length,
+            share=lambda p: p.done,
+            shipped=leak.trained() if usual else None,
+        )
 
     st.subheader("Append a word", anchor=False)
     word = controls.words("One more word", "append", "today", max_chars=20).split()[0]
@@ -360,7 +407,5 @@ with lesson(masking.concept) as page:
     )
     figure("nobody", nobody_frames, sentence, seed)
 
-    page.ran(
-        masking.mask, masking.weigh, masking.head, leak.train, masking.append, masking.libraries
-    )
+    page.ran(masking.mask, masking.weigh, masking.head, leak.train, masking.append, masking.libraries)
     page.takes(sentence=sentence, rows=rows, where=where, seed=seed)

@@ -36,14 +36,9 @@ def start_frames(width: int, seed: int) -> list[Frame]:
     begin = {order: norms.start(order, width, seed) for order in norms.ORDERS}
     last = {order: s.last.mean(-1) for order, s in begin.items()}
     fits = {order: float(norms.slope(norms.DEPTHS, values)) for order, values in last.items()}
-    moved = {
-        order: norms.typical(norms.amplification(order, width, seed)) for order in norms.ORDERS
-    }
+    moved = {order: norms.typical(norms.amplification(order, width, seed)) for order in norms.ORDERS}
     depths = torch.tensor(norms.DEPTHS, dtype=torch.float64)
-    theory = {
-        order: last[order][0] * (depths / depths[0]) ** s
-        for order, s in (("post", 0.0), ("pre", -0.5))
-    }
+    theory = {order: last[order][0] * (depths / depths[0]) ** s for order, s in (("post", 0.0), ("pre", -0.5))}
     means = [layers.mean(0) for s in begin.values() for layers in s.by_layer]
     limits, reach = span(torch.cat(means)), span(torch.cat(list(moved.values())))
     frames = []
@@ -58,29 +53,51 @@ def start_frames(width: int, seed: int) -> list[Frame]:
                             Series(NAMES[o], profiles[o], COLOURS[o], x=torch.arange(1, depth + 1), markers=True)
                             for o in norms.ORDERS
                         ],
-                        x=depths, title=f"Gradient of every layer, {depth} layers", x_title="layer, from the bottom",
-                        y_title="‖∂loss/∂W₂‖", x_range=(0, depth + 1), y_range=limits, log_y=True,
+                        x=depths,
+                        title=f"Gradient of every layer, {depth} layers",
+                        x_title="layer, from the bottom",
+                        y_title="‖∂loss/∂W₂‖",
+                        x_range=(0, depth + 1),
+                        y_range=limits,
+                        log_y=True,
                     ),
                     figures.lines(
                         [
-                            *(Series(f"{NAMES[o]}, slope {signed(fits[o])}", last[o], COLOURS[o], markers=True) for o in norms.ORDERS),
+                            *(
+                                Series(f"{NAMES[o]}, slope {signed(fits[o])}", last[o], COLOURS[o], markers=True)
+                                for o in norms.ORDERS
+                            ),
                             Series("slopes 0 and −½ through L = 2", theory["post"], MASKED, "dot", width=1.5),
                             Series("", theory["pre"], MASKED, "dot", width=1.5, legend=False),
                         ],
-                        x=depths, title="Gradient of the last layer, against the depth", x_title="layers L",
-                        y_title="‖∂loss/∂W₂‖", log_x=True, log_y=True, x_range=(1.8, 54), y_range=limits,
-                        x_ticks=DEPTH_TICKS, marks=here,
+                        x=depths,
+                        title="Gradient of the last layer, against the depth",
+                        x_title="layers L",
+                        y_title="‖∂loss/∂W₂‖",
+                        log_x=True,
+                        log_y=True,
+                        x_range=(1.8, 54),
+                        y_range=limits,
+                        x_ticks=DEPTH_TICKS,
+                        marks=here,
                     ),
                     figures.lines(
                         [Series(NAMES[o], moved[o], COLOURS[o], markers=True) for o in norms.ORDERS],
-                        x=depths, title="Squared change of the output under 2 % noise on all weights", x_title="layers L",
-                        y_title="squared change ÷ 0.02²", log_x=True, log_y=True, x_range=(1.8, 54), y_range=reach,
-                        x_ticks=DEPTH_TICKS, marks=here,
+                        x=depths,
+                        title="Squared change of the output under 2 % noise on all weights",
+                        x_title="layers L",
+                        y_title="squared change ÷ 0.02²",
+                        log_x=True,
+                        log_y=True,
+                        x_range=(1.8, 54),
+                        y_range=reach,
+                        x_ticks=DEPTH_TICKS,
+                        marks=here,
                     ),
                 ),
                 start_reading(i, last, fits, profiles, moved),
             )
-        )  # fmt: skip
+        )
     return frames
 
 
@@ -106,7 +123,7 @@ def moved_line() -> str:
     lines = [next(line for line in body if line.strip().startswith("return")) for body in bodies]
     return "\n".join(
         line for line in difflib.ndiff([f"    {lines[0].strip()}"], [f"    {lines[1].strip()}"]) if line[0] != "?"
-    )  # fmt: skip
+    )
 
 
 # ------------------------------------------------------------------------------------------------ the stream
@@ -122,13 +139,20 @@ def stream_frames(width: int, seed: int) -> list[Frame]:
             (
                 figures.lines(
                     [Series(NAMES[o], g.size[1:], COLOURS[o]) for o, g in grown.items()],
-                    x=blocks, title="Size of the stream after each block", x_title="block", y_title="‖x‖² ÷ d",
-                    x_range=(0, norms.DEPTHS[-1] + 1), y_range=(0, 1.1 * float(pre.size.max())),
+                    x=blocks,
+                    title="Size of the stream after each block",
+                    x_title="block",
+                    y_title="‖x‖² ÷ d",
+                    x_range=(0, norms.DEPTHS[-1] + 1),
+                    y_range=(0, 1.1 * float(pre.size.max())),
                 ),
                 figures.lines(
                     [Series(NAMES[o], 100 * g.change, COLOURS[o]) for o, g in grown.items()],
-                    x=blocks, title="How much each block still changes it", x_title="block",
-                    y_title="‖change‖ ÷ ‖stream‖, %", x_range=(0, norms.DEPTHS[-1] + 1),
+                    x=blocks,
+                    title="How much each block still changes it",
+                    x_title="block",
+                    y_title="‖change‖ ÷ ‖stream‖, %",
+                    x_range=(0, norms.DEPTHS[-1] + 1),
                     y_range=(0, 110 * max(1.0, float(grown["post"].change.max()))),
                 ),
             ),
@@ -137,7 +161,7 @@ def stream_frames(width: int, seed: int) -> list[Frame]:
             f"changes the stream by {pre.change[0]:.0%} of its length, its last by {pre.change[-1]:.0%}; in Post-Norm the last "
             f"one still changes it by {grown['post'].change[-1]:.0%}.",
         )
-    ]  # fmt: skip
+    ]
 
 
 def final_norm_frames(width: int, seed: int) -> list[Frame]:
@@ -154,21 +178,35 @@ def final_norm_frames(width: int, seed: int) -> list[Frame]:
     frames = []
     for i, depth in enumerate(norms.DEPTHS):
         here = {f"L = {depth}": (float(depth), INK)}
-        loss, spread = ({k: float(getattr(s, what)[i].mean()) for k, s in kinds.items()} for what in ("loss", "spread"))  # fmt: skip
+        loss, spread = ({k: float(getattr(s, what)[i].mean()) for k, s in kinds.items()} for what in ("loss", "spread"))
         frames.append(
             Frame(
                 (
                     figures.lines(
                         [Series(NAMES[k], s.spread.mean(-1), COLOURS[k], markers=True) for k, s in kinds.items()],
-                        x=depths, title="Spread of the logits before the first step", x_title="layers L",
-                        y_title="standard deviation", log_x=True, x_range=(1.8, 54), y_range=(0, 1.1 * widest),
-                        x_ticks=DEPTH_TICKS, marks=here,
+                        x=depths,
+                        title="Spread of the logits before the first step",
+                        x_title="layers L",
+                        y_title="standard deviation",
+                        log_x=True,
+                        x_range=(1.8, 54),
+                        y_range=(0, 1.1 * widest),
+                        x_ticks=DEPTH_TICKS,
+                        marks=here,
                     ),
                     figures.lines(
                         [Series(NAMES[k], s.loss.mean(-1), COLOURS[k], markers=True) for k, s in kinds.items()],
-                        x=depths, title="Loss before the first step", x_title="layers L", y_title="nats", log_x=True,
-                        x_range=(1.8, 54), y_range=(0, 1.1 * worst), x_ticks=DEPTH_TICKS, marks=here,
-                        levels={f"equal guesses: ln {norms.VOCABULARY}": (guess, INK)}, level_at="bottom right",
+                        x=depths,
+                        title="Loss before the first step",
+                        x_title="layers L",
+                        y_title="nats",
+                        log_x=True,
+                        x_range=(1.8, 54),
+                        y_range=(0, 1.1 * worst),
+                        x_ticks=DEPTH_TICKS,
+                        marks=here,
+                        levels={f"equal guesses: ln {norms.VOCABULARY}": (guess, INK)},
+                        level_at="bottom right",
                     ),
                 ),
                 f"With {depth} layers and no final norm the logits have a standard deviation of "
@@ -177,7 +215,7 @@ def final_norm_frames(width: int, seed: int) -> list[Frame]:
                 f"{norms.VOCABULARY} answers equally would cost {number(guess)}. Trained on the task below, "
                 f"{without_final_norm()}.",
             )
-        )  # fmt: skip
+        )
     return frames
 
 
@@ -202,9 +240,7 @@ KIND_NAMES = {
 def profile_frames(seed: int) -> list[Frame]:
     frames = []
     for depth in STACKS:
-        found = {
-            (o, k): norms.profile(o, k, depth, seed) for o in norms.ORDERS for k in KIND_NAMES
-        }  # fmt: skip
+        found = {(o, k): norms.profile(o, k, depth, seed) for o in norms.ORDERS for k in KIND_NAMES}
         ratio = {key: number(p.tilt) for key, p in found.items()}
         frames.append(
             Frame(
@@ -214,9 +250,14 @@ def profile_frames(seed: int) -> list[Frame]:
                             Series(name, found[order, kind].gradient.mean(0), colour, dash, markers=True)
                             for kind, (name, colour, dash) in KIND_NAMES.items()
                         ],
-                        x=torch.arange(1, depth + 1), title=f"{NAMES[order]}: gradient of every layer, {depth} layers",
-                        x_title="layer, from the bottom", y_title="‖∂loss/∂W₂‖", log_y=True, x_range=(0, depth + 1),
-                        y_range=(0.01, 3), height=380,
+                        x=torch.arange(1, depth + 1),
+                        title=f"{NAMES[order]}: gradient of every layer, {depth} layers",
+                        x_title="layer, from the bottom",
+                        y_title="‖∂loss/∂W₂‖",
+                        log_y=True,
+                        x_range=(0, depth + 1),
+                        y_range=(0.01, 3),
+                        height=380,
                     )
                     for order in norms.ORDERS
                 ),
@@ -226,7 +267,7 @@ def profile_frames(seed: int) -> list[Frame]:
                 f"of the encoder's output have a mean cosine of {number(found['post', 'decoder'].alike)} in Post-Norm, "
                 f"{number(found['pre', 'decoder'].alike)} in Pre-Norm, and random ones of {number(round(found['post', 'random memory'].alike, 2))}.",
             )
-        )  # fmt: skip
+        )
     return frames
 
 
@@ -248,10 +289,7 @@ def grid_frames() -> list[Frame]:
     seeds = len(training.SEEDS)
     for order in norms.ORDERS:
         for warmup in training.WARMUPS:
-            counts = [
-                [training.learned(order, d, r, warmup) for r in training.RATES]
-                for d in training.DEPTHS
-            ]
+            counts = [[training.learned(order, d, r, warmup) for r in training.RATES] for d in training.DEPTHS]
             panels.append(
                 figures.heatmap(
                     counts,
@@ -267,15 +305,11 @@ def grid_frames() -> list[Frame]:
                 )
             )
             cells = [c for row in counts for c in row]
-            said.append(
-                f"{NAMES[order]} with {warmed(warmup)}: {sum(cells)} of {seeds * len(cells)}"
-            )
-    return [Frame(tuple(panels), f"Runs that learned, of {seeds} seeds in each cell. {'; '.join(said)}.")]  # fmt: skip
+            said.append(f"{NAMES[order]} with {warmed(warmup)}: {sum(cells)} of {seeds * len(cells)}")
+    return [Frame(tuple(panels), f"Runs that learned, of {seeds} seeds in each cell. {'; '.join(said)}.")]
 
 
-STEP_AXIS = {
-    "x_title": "training step", "log_x": True, "x_range": (0.9, 330), "x_ticks": (1, 3, 10, 30, 100, 300),
-}  # fmt: skip
+STEP_AXIS = {"x_title": "training step", "log_x": True, "x_range": (0.9, 330), "x_ticks": (1, 3, 10, 30, 100, 300)}
 
 
 def mean_of(runs: tuple[training.Progress, ...], name: str) -> torch.Tensor:
@@ -296,10 +330,7 @@ def scrub_frames(depth: int, rate: float, warmup: int) -> list[Frame]:
         ]
 
     everyone = [run for seeds in runs.values() for run in seeds]
-    ranges = {
-        name: span(torch.cat([getattr(run, name) for run in everyone]))
-        for name in ("gradient", "update")
-    }
+    ranges = {name: span(torch.cat([getattr(run, name) for run in everyone])) for name in ("gradient", "update")}
     tilted = span(torch.cat(list(layers.values())))
     top = max(3.5, *(1.05 * float(run.loss.max()) for run in everyone))
     common = {"x": at, "height": 320, **STEP_AXIS}
@@ -310,27 +341,48 @@ def scrub_frames(depth: int, rate: float, warmup: int) -> list[Frame]:
             Frame(
                 (
                     figures.lines(
-                        curves("loss"), title="Loss, every seed", y_title="nats", y_range=(0, top), marks=here,
-                        levels={"ln 16": (training.NOTHING, INK)}, level_at="bottom left", **common,
+                        curves("loss"),
+                        title="Loss, every seed",
+                        y_title="nats",
+                        y_range=(0, top),
+                        marks=here,
+                        levels={"ln 16": (training.NOTHING, INK)},
+                        level_at="bottom left",
+                        **common,
                     ),
                     figures.lines(
                         [Series(NAMES[o], layers[o][i], COLOURS[o], markers=True) for o in norms.ORDERS],
-                        x=torch.arange(1, depth + 1), title=f"Gradient of every layer at step {step}, mean over seeds",
-                        x_title="layer, from the bottom", y_title="gradient norm", log_y=True, x_range=(0, depth + 1),
-                        y_range=tilted, height=320,
+                        x=torch.arange(1, depth + 1),
+                        title=f"Gradient of every layer at step {step}, mean over seeds",
+                        x_title="layer, from the bottom",
+                        y_title="gradient norm",
+                        log_y=True,
+                        x_range=(0, depth + 1),
+                        y_range=tilted,
+                        height=320,
                     ),
                     figures.lines(
-                        curves("gradient"), title="Gradient of all weights", y_title="gradient norm", log_y=True,
-                        y_range=ranges["gradient"], marks=here, **common,
+                        curves("gradient"),
+                        title="Gradient of all weights",
+                        y_title="gradient norm",
+                        log_y=True,
+                        y_range=ranges["gradient"],
+                        marks=here,
+                        **common,
                     ),
                     figures.lines(
-                        curves("update"), title="Size of the step", y_title="‖step‖ ÷ ‖weights‖", log_y=True,
-                        y_range=ranges["update"], marks=here, **common,
+                        curves("update"),
+                        title="Size of the step",
+                        y_title="‖step‖ ÷ ‖weights‖",
+                        log_y=True,
+                        y_range=ranges["update"],
+                        marks=here,
+                        **common,
                     ),
                 ),
                 scrub_reading(i, step, runs, layers),
             )
-        )  # fmt: skip
+        )
     return frames
 
 
@@ -357,10 +409,7 @@ def live_frame(shipped: training.Progress, label: str, progress: training.Progre
 
     def both(name: str) -> list[Series]:
         before = Series("shipped", getattr(shipped, name), MASKED, width=5, x=shipped.at)
-        return [
-            before,
-            *([Series("now", getattr(progress, name), WITH, width=2)] if trained_now else []),
-        ]
+        return [before, *([Series("now", getattr(progress, name), WITH, width=2)] if trained_now else [])]
 
     common = {"x": progress.at, "height": 280, **STEP_AXIS}
     top = max(3.5, 1.1 * float(shipped.loss.max()))
@@ -369,8 +418,22 @@ def live_frame(shipped: training.Progress, label: str, progress: training.Progre
     return Frame(
         (
             figures.lines(both("loss"), title="Loss", y_title="nats", y_range=(0, top), **common),
-            figures.lines(both("gradient"), title="Gradient of all weights", y_title="gradient norm", log_y=True, y_range=span(shipped.gradient), **common),
-            figures.lines(both("update"), title="Size of the step", y_title="‖step‖ ÷ ‖weights‖", log_y=True, y_range=span(shipped.update), **common),
+            figures.lines(
+                both("gradient"),
+                title="Gradient of all weights",
+                y_title="gradient norm",
+                log_y=True,
+                y_range=span(shipped.gradient),
+                **common,
+            ),
+            figures.lines(
+                both("update"),
+                title="Size of the step",
+                y_title="‖step‖ ÷ ‖weights‖",
+                log_y=True,
+                y_range=span(shipped.update),
+                **common,
+            ),
         ),
         f"{label}: after step {int(progress.at[-1])} the loss is {nats(float(progress.loss[-1]))} nats. "
         + (
@@ -378,7 +441,7 @@ def live_frame(shipped: training.Progress, label: str, progress: training.Progre
             if trained_now
             else "This is the shipped run; the button trains it again, and both curves should coincide."
         ),
-    )  # fmt: skip
+    )
 
 
 # ------------------------------------------------------------------------------------------------ the lab
@@ -409,9 +472,7 @@ with lesson(norms.concept) as page:
         "Moving the line is not all. After the last block Pre-Norm has one more, `x = norm(x)`, so that what has grown meets the "
         "head at an ordinary size. `nn.TransformerEncoder` does not add it by itself, whatever `norm_first` says."
     )
-    sweep(
-        "final_depth", "Layers L", norms.DEPTHS, final_norm_frames, width, seed, default=48, panel_width=360,
-    )  # fmt: skip
+    sweep("final_depth", "Layers L", norms.DEPTHS, final_norm_frames, width, seed, default=48, panel_width=360)
 
     st.subheader("Encoder and decoder", anchor=False)
     st.markdown(
@@ -421,7 +482,7 @@ with lesson(norms.concept) as page:
         "cross-attention adds it to every token, and the norm after it shrinks the path's share. The gradient of the other "
         "share leaves for the encoder."
     )
-    sweep("stack_depth", "Layers of each stack", STACKS, profile_frames, seed, default=12, panel_width=360)  # fmt: skip
+    sweep("stack_depth", "Layers of each stack", STACKS, profile_frames, seed, default=12, panel_width=360)
 
     st.subheader("Train them: which cells learn?", anchor=False)
     st.markdown(
@@ -437,33 +498,51 @@ with lesson(norms.concept) as page:
     side, stage = st.columns([1, 3.4], gap="large")
     with side:
         layers = controls.choice("Layers", "train_depth", {12: "12", 8: "8", 4: "4", 2: "2"})
-        rate = controls.choice("Learning rate", "train_rate", {0.003: "0.003", 0.001: "0.001", 0.01: "0.01"})  # fmt: skip
+        rate = controls.choice("Learning rate", "train_rate", {0.003: "0.003", 0.001: "0.001", 0.01: "0.01"})
         warmup = controls.choice("Warm-up", "train_warmup", {0: "none", 100: "100 steps"})
     with stage:
         sweep(
-            "train_step", "Training step", training.SNAPSHOTS, scrub_frames, layers, rate, warmup, default=7, panel_width=340,
-        )  # fmt: skip
+            "train_step",
+            "Training step",
+            training.SNAPSHOTS,
+            scrub_frames,
+            layers,
+            rate,
+            warmup,
+            default=7,
+            panel_width=340,
+        )
 
     st.subheader("Train one again, now", anchor=False)
     side, stage = st.columns([1, 3.4], gap="large")
     with side:
-        order = controls.choice(
-            "Order", "train_order", {order: NAMES[order] for order in training.ORDERS}
-        )
+        order = controls.choice("Order", "train_order", {order: NAMES[order] for order in training.ORDERS})
         run = controls.choice("Seed of the run", "train_seed", {s: str(s) for s in training.SEEDS})
     with stage:
         cell = (order, layers, rate, warmup)
         before = training.trained(*cell)[run]
-        label = (
-            f"{NAMES[order]}, {layers} layers, learning rate {rate:g}, {warmed(warmup)}, seed {run}"
-        )
+        label = f"{NAMES[order]}, {layers} layers, learning rate {rate:g}, {warmed(warmup)}, seed {run}"
         live(
-            "norm_run", "Train this cell", training.train, partial(live_frame, before, label), *cell, run,
-            share=lambda p: p.done, shipped=before,
-        )  # fmt: skip
+            "norm_run",
+            "Train this cell",
+            training.train,
+            partial(live_frame, before, label),
+            *cell,
+            run,
+            share=lambda p: p.done,
+            shipped=before,
+        )
 
     page.ran(
-        post_norm, pre_norm, layer_norm, norms.stream, norms.start, norms.amplification, norms.growth, norms.profile,
-        training.encode, training.train,
-    )  # fmt: skip
+        post_norm,
+        pre_norm,
+        layer_norm,
+        norms.stream,
+        norms.start,
+        norms.amplification,
+        norms.growth,
+        norms.profile,
+        training.encode,
+        training.train,
+    )
     page.takes(depth=depth, width=width, seed=seed)

@@ -16,13 +16,7 @@ from ui.figures import Series
 from ui.palette import OCHRE, ROSE, SIGNED, WITH, WITHOUT
 from ui.sweep import Frame, figure, sweep
 
-SCHEMES = {
-    "none": "none",
-    "sinusoidal": "sinusoidal",
-    "learned": "learned table",
-    "rope": "RoPE",
-    "alibi": "ALiBi",
-}
+SCHEMES = {"none": "none", "sinusoidal": "sinusoidal", "learned": "learned table", "rope": "RoPE", "alibi": "ALiBi"}
 # Broken, so that they stand upright under the bars on a phone too.
 BAR_LABELS = ["none", "sinu-<br>soidal", "learned<br>table", "RoPE", "ALiBi"]
 FEATURES = [str(i) for i in range(positions.D)]
@@ -46,10 +40,17 @@ def sparse(n: int, every: int) -> list[str]:
 def outputs(z: Any, words: list[str], title: str, limit: float, zeros: bool = False) -> Any:
     """One row per word, one column per feature; with `zeros`, what is exactly 0 is crossed out."""
     return figures.heatmap(
-        z, rows=words, columns=sparse(positions.D, 3), title=title, colours=SIGNED, limits=(-limit, limit),
-        row_title="word" if zeros else "word and its position", column_title="feature",
-        hatched=z == 0 if zeros else None, hatch_name="exactly 0",
-    )  # fmt: skip
+        z,
+        rows=words,
+        columns=sparse(positions.D, 3),
+        title=title,
+        colours=SIGNED,
+        limits=(-limit, limit),
+        row_title="word" if zeros else "word and its position",
+        column_title="feature",
+        hatched=z == 0 if zeros else None,
+        hatch_name="exactly 0",
+    )
 
 
 def picked(values: list[float], i: int, this: str, others: str) -> list[Series]:
@@ -72,17 +73,30 @@ def order_frames(words: str, order: str, layers: int, seed: int) -> list[Frame]:
                 outputs(both.first, labels(both.words), "Outputs, first order", 4.0),
                 outputs(both.second, labels(both.order), "Outputs, second order", 4.0),
                 outputs(
-                    both.difference, [short(w) for w in both.words], "Difference, un-shuffled (×: exactly 0)", widest, True
+                    both.difference,
+                    [short(w) for w in both.words],
+                    "Difference, un-shuffled (×: exactly 0)",
+                    widest,
+                    True,
                 ),
                 figures.bars(
                     [Series("first order", mean[0], WITHOUT), Series("second order", mean[1], WITH)],
-                    labels=FEATURES, title="The mean over the words", x_title="feature", y_title="mean output",
-                    y_range=(-reach, reach), height=340,
+                    labels=FEATURES,
+                    title="The mean over the words",
+                    x_title="feature",
+                    y_title="mean output",
+                    y_range=(-reach, reach),
+                    height=340,
                 ),
                 figures.bars(
-                    picked(largest, i, "chosen", "the others"), labels=BAR_LABELS,
-                    title="Largest difference that is left after un-shuffling", x_title="how positions are put in",
-                    y_title="largest difference", y_range=(0, 1.1 * widest), stacked=True, height=280,
+                    picked(largest, i, "chosen", "the others"),
+                    labels=BAR_LABELS,
+                    title="Largest difference that is left after un-shuffling",
+                    x_title="how positions are put in",
+                    y_title="largest difference",
+                    y_range=(0, 1.1 * widest),
+                    stacked=True,
+                    height=280,
                 ),
             ),
             order_reading(
@@ -90,7 +104,7 @@ def order_frames(words: str, order: str, layers: int, seed: int) -> list[Frame]:
             ),
         )
         for i, (scheme, both, mean) in enumerate(zip(SCHEMES, all_orders, means, strict=True))
-    ]  # fmt: skip
+    ]
 
 
 def order_reading(scheme: str, both: positions.Orders, plain: float, sinusoidal: float) -> str:
@@ -127,19 +141,10 @@ def pattern_frames(width: int, seed: int) -> list[Frame]:
     for base, one in zip(BASES, seen, strict=True):
         spread = [float((p.amax(0) - p.amin(0)).max()) for p in (one.raw, one.projected)]
         curves = list(
-            zip(
-                positions.STARTS,
-                (WITH, OCHRE, ROSE),
-                ("solid", "dash", "dot"),
-                (5.0, 3.0, 2.5),
-                strict=True,
-            )
+            zip(positions.STARTS, (WITH, OCHRE, ROSE), ("solid", "dash", "dot"), (5.0, 3.0, 2.5), strict=True)
         )
         raw, projected = (
-            [
-                Series(f"p = {p}", y[i], colour, dash, width=w)
-                for i, (p, colour, dash, w) in enumerate(curves)
-            ]
+            [Series(f"p = {p}", y[i], colour, dash, width=w) for i, (p, colour, dash, w) in enumerate(curves)]
             for y in (one.raw, one.projected)
         )
         last = len(one.table) - 1
@@ -147,24 +152,40 @@ def pattern_frames(width: int, seed: int) -> list[Frame]:
             Frame(
                 (
                     figures.heatmap(
-                        one.table, rows=[str(p) for p in range(last + 1)], columns=sparse(width, 4 * max(1, -(-width // 24))),
-                        row_title="position", column_title="feature (sine, cosine, sine …)", colours=SIGNED,
-                        limits=(-1, 1), title=f"The encodings of positions 0 … {last}", height=380,
+                        one.table,
+                        rows=[str(p) for p in range(last + 1)],
+                        columns=sparse(width, 4 * max(1, -(-width // 24))),
+                        row_title="position",
+                        column_title="feature (sine, cosine, sine …)",
+                        colours=SIGNED,
+                        limits=(-1, 1),
+                        title=f"The encodings of positions 0 … {last}",
+                        height=380,
                     ),
                     figures.lines(
-                        raw, x=one.offsets, title="PE_p · PE_p+k", x_title="offset k",
-                        y_title="dot product ÷ (d/2)", y_range=(-1.05, 1.05), height=380,
+                        raw,
+                        x=one.offsets,
+                        title="PE_p · PE_p+k",
+                        x_title="offset k",
+                        y_title="dot product ÷ (d/2)",
+                        y_range=(-1.05, 1.05),
+                        height=380,
                     ),
                     figures.lines(
-                        projected, x=one.offsets, title="The same after random W_Q and W_K", x_title="offset k",
-                        y_title="score ÷ (d/2)", y_range=(-top, top), height=380,
+                        projected,
+                        x=one.offsets,
+                        title="The same after random W_Q and W_K",
+                        x_title="offset k",
+                        y_title="score ÷ (d/2)",
+                        y_range=(-top, top),
+                        height=380,
                     ),
                 ),
                 f"With d = {width} and base {base:,}, the slowest pair needs {number(one.longest)} positions for one turn. "
                 f"Counted from p = {', '.join(map(str, positions.STARTS))}, the dot products at one offset differ by at most "
                 f"{number(spread[0])}; seen through W_Q and W_K, by up to {number(spread[1])}.",
             )
-        )  # fmt: skip
+        )
     return frames
 
 
@@ -180,14 +201,24 @@ def prefix_frames(story: str, order_seed: int, seed: int) -> list[Frame]:
             Frame(
                 (
                     figures.bars(
-                        [Series("as written", seen.before[i], WITHOUT), Series("shuffled before it", seen.after[i], WITH)],
-                        labels=FEATURES, title=f"Output at the last word, {deep}",
-                        x_title="feature", y_title="output", y_range=(-4, 4),
+                        [
+                            Series("as written", seen.before[i], WITHOUT),
+                            Series("shuffled before it", seen.after[i], WITH),
+                        ],
+                        labels=FEATURES,
+                        title=f"Output at the last word, {deep}",
+                        x_title="feature",
+                        y_title="output",
+                        y_range=(-4, 4),
                     ),
                     figures.bars(
                         picked(seen.change.tolist(), i, "this depth", "other depths"),
-                        labels=[str(d) for d in positions.DEPTHS], title="Largest change of that output",
-                        x_title="layers", y_title="largest change", y_range=(0, top or 1.0), stacked=True,
+                        labels=[str(d) for d in positions.DEPTHS],
+                        title="Largest change of that output",
+                        x_title="layers",
+                        y_title="largest change",
+                        y_range=(0, top or 1.0),
+                        stacked=True,
                     ),
                 ),
                 f"“{' '.join(seen.words)}” becomes “{' '.join(seen.shuffled)}”. With {deep} the last output changes by "
@@ -199,7 +230,7 @@ def prefix_frames(story: str, order_seed: int, seed: int) -> list[Frame]:
                 + f" Without the mask, 1 to {positions.DEPTHS[-1]} layers change it by "
                 + ("exactly 0." if unmasked == 0 else f"up to {number(unmasked)}."),
             )
-        )  # fmt: skip
+        )
     return frames
 
 
@@ -210,15 +241,19 @@ def counting_frame(n: int) -> list[Frame]:
             (
                 figures.lines(
                     [Series("causal mask", causal, WITH, markers=True), Series("no mask", full, WITHOUT, "dash")],
-                    x=range(n), title="A uniform head that looks for the first token", x_title="position t",
-                    y_title="what the head reads", y_range=(0, 1.05), height=300,
+                    x=range(n),
+                    title="A uniform head that looks for the first token",
+                    x_title="position t",
+                    y_title="what the head reads",
+                    y_range=(0, 1.05),
+                    height=300,
                 ),
             ),
             f"Under the causal mask the head reads 1 at t = 0, {number(float(causal[1]))} at t = 1 and "
             f"{number(float(causal[-1]))} at t = {n - 1}: 1/(t + 1), so the position can be read off. Without a mask it reads "
             f"{number(float(full[0]))} everywhere.",
         )
-    ]  # fmt: skip
+    ]
 
 
 def two_sentences() -> tuple[str, str]:
@@ -258,9 +293,17 @@ with lesson(positions.concept) as page:
         seed = controls.seed("positions_seed")
     with stage:
         scheme = sweep(
-            "scheme", "Positions", list(SCHEMES), order_frames, words, order, layers, seed,
-            default="none", labels=list(SCHEMES.values()),
-        )  # fmt: skip
+            "scheme",
+            "Positions",
+            list(SCHEMES),
+            order_frames,
+            words,
+            order,
+            layers,
+            seed,
+            default="none",
+            labels=list(SCHEMES.values()),
+        )
 
     st.subheader("The sinusoidal pattern, and what dot products see of it", anchor=False)
     st.markdown(
@@ -269,9 +312,16 @@ with lesson(positions.concept) as page:
     )
     width = controls.whole("Width d_model", "pe_width", WIDTHS[0], WIDTHS[1], 64, step=8)
     sweep(
-        "pe_base", "Base", BASES, pattern_frames, width, seed,
-        default=10_000, labels=[f"{base:,}" for base in BASES], panel_width=300,
-    )  # fmt: skip
+        "pe_base",
+        "Base",
+        BASES,
+        pattern_frames,
+        width,
+        seed,
+        default=10_000,
+        labels=[f"{base:,}" for base in BASES],
+        panel_width=300,
+    )
 
     st.subheader("A causal mask alone breaks the symmetry", anchor=False)
     st.markdown(
@@ -287,7 +337,13 @@ with lesson(positions.concept) as page:
     figure("counting", counting_frame, len(tokens(story)))
 
     page.ran(
-        positions.stack, positions.attend, positions.add_up, positions.matching, positions.two_orders, positions.pattern,
-        positions.shuffled_prefix, positions.counting_head,
-    )  # fmt: skip
+        positions.stack,
+        positions.attend,
+        positions.add_up,
+        positions.matching,
+        positions.two_orders,
+        positions.pattern,
+        positions.shuffled_prefix,
+        positions.counting_head,
+    )
     page.takes(words=words, order=order, scheme=scheme, layers=layers, seed=seed)

@@ -23,10 +23,7 @@ from ui.figures import Rectangle, Series
 from ui.palette import INK, KEY, OCHRE, QUERY, ROSE, VALUE, WITH, WITHOUT
 from ui.sweep import Frame, figure, sweep
 
-MODELS = {
-    parameters.GPT_2: parameters.GPT_2,
-    **{name: name for name in PRESETS if name != parameters.GPT_2},
-}
+MODELS = {parameters.GPT_2: parameters.GPT_2, **{name: name for name in PRESETS if name != parameters.GPT_2}}
 SWITCHES: dict[str, dict[str, dict[str, Any]]] = {
     "gated": {"as published": {}, "two matrices": {"gated": False}, "gated, three": {"gated": True}},
     "biases": {
@@ -48,7 +45,7 @@ SWITCHES: dict[str, dict[str, dict[str, Any]]] = {
         "a matrix of its own": {"head": "untied"},
         "none": {"head": "none", "head_bias": False},
     },
-}  # fmt: skip
+}
 PRECISIONS = {
     "float32": "float32",
     "bfloat16": "bfloat16",
@@ -64,9 +61,16 @@ PART_LABELS = {
 }
 # The fields of an architecture as their boxes call them.
 LETTERS = {
-    "n_heads": "h", "n_kv_heads": "g", "head_dim": "d_h", "n_layers": "L", "vocab": "V", "positions": "P", "experts": "E",
-    "experts_used": "experts per token", "decoder_layers": "decoder layers",
-}  # fmt: skip
+    "n_heads": "h",
+    "n_kv_heads": "g",
+    "head_dim": "d_h",
+    "n_layers": "L",
+    "vocab": "V",
+    "positions": "P",
+    "experts": "E",
+    "experts_used": "experts per token",
+    "decoder_layers": "decoder layers",
+}
 COLOURS = {"W_Q": QUERY, "W_K": KEY, "W_V": VALUE, "W_O": ROSE, "router": INK}
 
 
@@ -80,12 +84,14 @@ def tiles(a: Architecture) -> list[Rectangle]:
     shapes = [
         Rectangle(
             named(m.term),
-            m.wide, 1.0, COLOURS.get(m.term.label, OCHRE),
+            m.wide,
+            1.0,
+            COLOURS.get(m.term.label, OCHRE),
             f"{m.term.part}, {m.term.rows:,} × {m.term.columns:,} = {m.term.rows * m.term.columns:,}",
             (m.left, height - m.top - 1),
         )
         for m in matrices
-    ]  # fmt: skip
+    ]
     return [*shapes, Rectangle("the rule: 12 d²", 4, 3, INK, "", (0, height - 3), outline=True)]
 
 
@@ -99,10 +105,13 @@ def block_frames(a: Architecture, name: str) -> list[Frame]:
     across = max(s.at[0] + s.wide for s in shapes if s.at)
     high = max(s.at[1] + s.high for s in shapes if s.at)
     picture = figures.rectangles(
-        shapes, title="One block, every weight matrix to scale: area = parameters", named=True,
-        x_title="width in units of d_model", y_title="in units of d_model",
+        shapes,
+        title="One block, every weight matrix to scale: area = parameters",
+        named=True,
+        x_title="width in units of d_model",
+        y_title="in units of d_model",
         height=round(min(max(300, 90 + 360 * high / across), 520)),
-    )  # fmt: skip
+    )
     return [Frame((picture,), block_reading(a, name))]
 
 
@@ -130,9 +139,7 @@ def block_reading(a: Architecture, name: str) -> str:
         else "It has no biases, and its norms have no parameters."
     )
     return said + (
-        " The second row is cross-attention, which the encoder's blocks do not have."
-        if a.decoder_layers
-        else ""
+        " The second row is cross-attention, which the encoder's blocks do not have." if a.decoder_layers else ""
     )
 
 
@@ -146,9 +153,12 @@ def whole_frames(a: Architecture, name: str) -> list[Frame]:
     parts = counting.by_part(a)
     bars = figures.bars(
         [Series("parameters", torch.tensor([float(n) for n in parts.values()], dtype=torch.float64), WITH)],
-        labels=[PART_LABELS.get(part, part) for part in parts], title="The whole model, by part",
-        x_title="part, with its biases", y_title="parameters", height=320,
-    )  # fmt: skip
+        labels=[PART_LABELS.get(part, part) for part in parts],
+        title="The whole model, by part",
+        x_title="part, with its biases",
+        y_title="parameters",
+        height=320,
+    )
     outside = sum(t.total for t in a.terms if t.place == "model")
     return [
         Frame(
@@ -203,7 +213,11 @@ def rule_frames() -> list[Frame]:
                         figures.lines(
                             [
                                 # Exact is no point of a logarithmic axis, and what is the same as before needs no line.
-                                *([Series("weight matrices of a block", -100 * c.matrices, INK)] if c.matrices.any() else []),
+                                *(
+                                    [Series("weight matrices of a block", -100 * c.matrices, INK)]
+                                    if c.matrices.any()
+                                    else []
+                                ),
                                 *(
                                     [Series("with biases", -100 * c.biases, OCHRE, "dot")]
                                     if (c.biases != c.matrices).any()
@@ -212,24 +226,42 @@ def rule_frames() -> list[Frame]:
                                 Series("with norms", -100 * c.block, ROSE, "dash"),
                                 Series("with embeddings: the model", -100 * c.model, WITH),
                             ],
-                            x=c.width, title=f"12 d² counts too few: models built like {names[short]}, {designs[short].n_layers} layers",
-                            x_title="d_model", y_title="too few by, %", log_y=True, x_range=(0, parameters.WIDTHS[-1]),
-                            y_range=(0.002, 400), marks={f"d = {d:,}": (float(d), INK), names[short]: (float(designs[short].d_model), WITHOUT)}, height=380,
+                            x=c.width,
+                            title=f"12 d² counts too few: models built like {names[short]}, {designs[short].n_layers} layers",
+                            x_title="d_model",
+                            y_title="too few by, %",
+                            log_y=True,
+                            x_range=(0, parameters.WIDTHS[-1]),
+                            y_range=(0.002, 400),
+                            marks={
+                                f"d = {d:,}": (float(d), INK),
+                                names[short]: (float(designs[short].d_model), WITHOUT),
+                            },
+                            height=380,
                         )
                         for short, c in curves.items()
                     ),
                     figures.bars(
                         [
                             Series(part, [shares(m)[part] for m in models.values()], colour)
-                            for part, colour in (("matrices of the blocks", WITH), ("biases and norms", ROSE), ("embeddings and head", OCHRE))
+                            for part, colour in (
+                                ("matrices of the blocks", WITH),
+                                ("biases and norms", ROSE),
+                                ("embeddings and head", OCHRE),
+                            )
                         ],
-                        labels=list(models), title=f"What the model consists of at d = {d:,}", x_title="design", y_title="share, %",
-                        stacked=True, y_range=(0, 100), height=380,
+                        labels=list(models),
+                        title=f"What the model consists of at d = {d:,}",
+                        x_title="design",
+                        y_title="share, %",
+                        stacked=True,
+                        y_range=(0, 100),
+                        height=380,
                     ),
                 ),
                 " ".join(rule_reading(names[short], m) for short, m in models.items()),
             )
-        )  # fmt: skip
+        )
     return frames
 
 
@@ -257,12 +289,7 @@ def rule_reading(name: str, a: Architecture) -> str:
 
 def memory_frames(a: Architecture, name: str, precision: str) -> list[Frame]:
     m = counting.memory(a.parameters, precision)
-    named = {
-        "weights": m.weights,
-        "gradients": m.gradients,
-        "Adam's<br>moments": m.adam,
-        "float32<br>copy": m.master,
-    }
+    named = {"weights": m.weights, "gradients": m.gradients, "Adam's<br>moments": m.adam, "float32<br>copy": m.master}
     shown = {what: size for what, size in named.items() if size}
     said = (
         f"{name}, {PRECISIONS[precision]}: the weights take {size_of(m.weights)}, "
@@ -278,14 +305,21 @@ def memory_frames(a: Architecture, name: str, precision: str) -> list[Frame]:
         Frame(
             (
                 figures.bars(
-                    [Series("memory", torch.tensor([size / 1e9 for size in shown.values()], dtype=torch.float64), WITH)],
-                    labels=list(shown), title="Memory that the parameters need", x_title="kept for every parameter",
-                    y_title="GB (10⁹ bytes)", height=340,
+                    [
+                        Series(
+                            "memory", torch.tensor([size / 1e9 for size in shown.values()], dtype=torch.float64), WITH
+                        )
+                    ],
+                    labels=list(shown),
+                    title="Memory that the parameters need",
+                    x_title="kept for every parameter",
+                    y_title="GB (10⁹ bytes)",
+                    height=340,
                 ),
             ),
             said,
         )
-    ]  # fmt: skip
+    ]
 
 
 def cost_frames(a: Architecture, name: str, bytes_each: int) -> list[Frame]:
@@ -300,31 +334,39 @@ def cost_frames(a: Architecture, name: str, bytes_each: int) -> list[Frame]:
                 Series("between positions (attention)", c.attention, ROSE, "dash"),
                 Series("2 × all parameters", torch.full_like(c.weights, 2.0 * a.parameters), WITHOUT, "dot"),
             ],
-            x=c.context, title="Work of one token in the forward pass", x_title="n, tokens that it sees", y_title="FLOPs",
-            log_x=True, log_y=True, x_range=(100, 1.3e6), marks=mark, height=360,
-        )  # fmt: skip
+            x=c.context,
+            title="Work of one token in the forward pass",
+            x_title="n, tokens that it sees",
+            y_title="FLOPs",
+            log_x=True,
+            log_y=True,
+            x_range=(100, 1.3e6),
+            marks=mark,
+            height=360,
+        )
         cache = figures.lines(
             [
                 Series("keys and values of one text", c.cache / 1e9, ROSE, "dash"),
                 Series("the weights", torch.full_like(c.cache, a.parameters * bytes_each / 1e9), WITH),
             ],
-            x=c.context, title="KV cache beside the weights", x_title="n, tokens in the cache", y_title="GB (10⁹ bytes)",
-            log_x=True, log_y=True, x_range=(100, 1.3e6), marks=mark, height=360,
-        )  # fmt: skip
-        encoder = a.kind == "encoder"
-        frames.append(
-            Frame((work,) if encoder else (work, cache), cost_reading(a, name, n, bytes_each))
+            x=c.context,
+            title="KV cache beside the weights",
+            x_title="n, tokens in the cache",
+            y_title="GB (10⁹ bytes)",
+            log_x=True,
+            log_y=True,
+            x_range=(100, 1.3e6),
+            marks=mark,
+            height=360,
         )
+        encoder = a.kind == "encoder"
+        frames.append(Frame((work,) if encoder else (work, cache), cost_reading(a, name, n, bytes_each)))
     return frames
 
 
 def cost_reading(a: Architecture, name: str, n: int, bytes_each: int) -> str:
     flops = counting.flops_per_token(a, n)
-    one = (
-        "one source and one target token cost"
-        if a.decoder_layers
-        else "a token that sees them costs"
-    )
+    one = "one source and one target token cost" if a.decoder_layers else "a token that sees them costs"
     said = (
         f"With {n:,} tokens in {name}, {one} {amount(flops.weights)}FLOPs through the weights, "
         f"{number(flops.weights / a.parameters)} per parameter{idle(a)}, and {amount(flops.attention)}FLOPs in attention, "
@@ -349,9 +391,7 @@ def idle(a: Architecture) -> str:
     """Why a token pays for fewer than all parameters, or for some of them twice."""
     if 2 * a.parameters == counting.flops_per_token(a, 0).weights:
         return ""
-    experts = (
-        ", and neither do the experts that it is not sent to" if a.experts > a.experts_used else ""
-    )
+    experts = ", and neither do the experts that it is not sent to" if a.experts > a.experts_used else ""
     return f" instead of 2, since lookups, biases and norms multiply no matrix{experts}"
 
 
@@ -382,32 +422,18 @@ def changes(a: Architecture) -> dict[str, Any]:
         }
         # What a blank box stands for depends on the boxes before it.
         d, h = numbers["d_model"] or a.d_model, numbers["n_heads"] or a.n_heads
-        numbers["n_kv_heads"] = controls.blank_whole(
-            "Key/value heads g", "n_kv_heads", a.n_kv_heads or h
-        )
+        numbers["n_kv_heads"] = controls.blank_whole("Key/value heads g", "n_kv_heads", a.n_kv_heads or h)
         numbers["d_ff"] = controls.blank_whole("d_ff", "d_ff", a.d_ff)
     switches = [picked("Feed-forward", "gated")]
     with st.expander("More"):
         numbers["vocab"] = controls.blank_whole("Vocabulary V", "vocab", a.vocab)
-        switches += [
-            picked("Biases", "biases"),
-            picked("Norm", "norm"),
-            picked("Output head", "head"),
-        ]
-        numbers["head_dim"] = controls.blank_whole(
-            "Width of a head d_h", "head_dim", a.head_dim or d // h
-        )
-        numbers["positions"] = controls.blank_whole(
-            "Learned positions P", "n_positions", a.positions
-        )
+        switches += [picked("Biases", "biases"), picked("Norm", "norm"), picked("Output head", "head")]
+        numbers["head_dim"] = controls.blank_whole("Width of a head d_h", "head_dim", a.head_dim or d // h)
+        numbers["positions"] = controls.blank_whole("Learned positions P", "n_positions", a.positions)
         numbers["experts"] = controls.blank_whole("Experts E", "experts", a.experts)
-        numbers["experts_used"] = controls.blank_whole(
-            "Experts per token", "experts_used", a.experts_used
-        )
+        numbers["experts_used"] = controls.blank_whole("Experts per token", "experts_used", a.experts_used)
         if a.decoder_layers:
-            numbers["decoder_layers"] = controls.blank_whole(
-                "Decoder layers", "decoder_layers", a.decoder_layers
-            )
+            numbers["decoder_layers"] = controls.blank_whole("Decoder layers", "decoder_layers", a.decoder_layers)
     found: dict[str, Any] = {name: value for name, value in numbers.items() if value is not None}
     for switch in switches:
         found |= switch
@@ -416,9 +442,7 @@ def changes(a: Architecture) -> dict[str, Any]:
 
 def worded(reason: ValueError) -> str:
     """A refusal with the letters that stand at the boxes."""
-    return re.sub(
-        "|".join(rf"\b{name}\b" for name in LETTERS), lambda m: LETTERS[m[0]], str(reason)
-    )
+    return re.sub("|".join(rf"\b{name}\b" for name in LETTERS), lambda m: LETTERS[m[0]], str(reason))
 
 
 def picked(label: str, key: str) -> dict[str, Any]:

@@ -39,9 +39,7 @@ def steps(page: Page, control: str, picture: str, press: str | None, n: int = 30
             times.append(page.evaluate(STEP, [control, picture, "input"]))
         else:
             page.locator(control).focus()
-            page.evaluate(
-                f"(given) => {{ window.__step = ({STEP})(given); }}", [control, picture, ""]
-            )
+            page.evaluate(f"(given) => {{ window.__step = ({STEP})(given); }}", [control, picture, ""])
             page.keyboard.press("ArrowRight" if i % 2 else "ArrowLeft")
             times.append(page.evaluate("() => window.__step"))
         page.wait_for_timeout(250)
@@ -57,11 +55,7 @@ def memory(pid: int) -> float:
 
 
 def measured(
-    browser: Browser,
-    root: Path,
-    path: str,
-    figure: str,
-    act: Callable[[Page], dict[str, list[float]]],
+    browser: Browser, root: Path, path: str, figure: str, act: Callable[[Page], dict[str, list[float]]]
 ) -> None:
     process, url = serve(root)
     try:
@@ -77,9 +71,7 @@ def measured(
         print(f"  cold server to title  {title:6.2f} s\n  cold server to figure {drawn:6.2f} s")
         for name, times in act(page).items():
             p95 = sorted(times)[int(len(times) * 0.95)]
-            print(
-                f"  {name:34} p50 {statistics.median(times):6.1f} ms   p95 {p95:6.1f} ms   ({len(times)} moves)"
-            )
+            print(f"  {name:34} p50 {statistics.median(times):6.1f} ms   p95 {p95:6.1f} ms   ({len(times)} moves)")
         print(f"  memory of the server  {memory(process.pid):6.0f} MB")
         page.wait_for_timeout(3000)
         print(f"  idle, of one core     {used(process.pid, 3):6.1%}")
@@ -99,17 +91,12 @@ def app(page: Page) -> dict[str, list[float]]:
 def sweeps(*keys: str) -> Callable[[Page], dict[str, list[float]]]:
     """All sweeps of a page, by their keys."""
     return lambda page: {
-        f"sweep: {key}": steps(page, f"#tt-{key}", f".tt:has(#tt-{key}) .tt-plot", None)
-        for key in keys
+        f"sweep: {key}": steps(page, f"#tt-{key}", f".tt:has(#tt-{key}) .tt-plot", None) for key in keys
     }
 
 
 def bare(page: Page) -> dict[str, list[float]]:
-    return {
-        "st.slider and st.plotly_chart": steps(
-            page, ".stSlider input", "[data-testid=stPlotlyChart]", "key"
-        )
-    }
+    return {"st.slider and st.plotly_chart": steps(page, ".stSlider input", "[data-testid=stPlotlyChart]", "key")}
 
 
 if __name__ == "__main__":

@@ -18,16 +18,12 @@ def main() -> None:
             for slug in ("", *(topic.slug for topic in lessons())):
                 for width in (1440, 390):
                     for scheme in ("light", "dark"):
-                        page = browser.new_page(
-                            viewport={"width": width, "height": 900}, color_scheme=scheme
-                        )
+                        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
                         page.goto(f"{url}/{slug}")
                         page.wait_for_selector(".tt[data-drawn]")
                         page.wait_for_timeout(1500)
                         # Streamlit scrolls inside its own container: only a window as high as that shows all of it.
-                        high = page.evaluate(
-                            "document.querySelector('[data-testid=stMain]').scrollHeight"
-                        )
+                        high = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
                         page.set_viewport_size({"width": width, "height": min(high + 40, 12_000)})
                         page.wait_for_timeout(1200)
                         path = folder / f"{slug or 'home'}_{width}_{scheme}.png"
@@ -41,7 +37,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     if chromium() is None:
-        raise SystemExit(
-            f"no Chromium found{'' if shutil.which('apt-get') is None else ': apt-get install chromium'}"
-        )
+        raise SystemExit(f"no Chromium found{'' if shutil.which('apt-get') is None else ': apt-get install chromium'}")
     main()

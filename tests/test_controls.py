@@ -19,10 +19,7 @@ def page() -> None:
     st.write(repr(controls.words("Words", "t_words", "a b", max_chars=10)))
 
 
-PLACE = {
-    key: i
-    for i, key in enumerate(("few", "many", "whole", "blank", "seed", "real", "switch", "words"))
-}
+PLACE = {key: i for i, key in enumerate(("few", "many", "whole", "blank", "seed", "real", "switch", "words"))}
 
 
 def opened(key: str, asked: str) -> tuple[str, list[str]]:
@@ -43,10 +40,16 @@ def test_the_defaults() -> None:
 @pytest.mark.parametrize(
     ("key", "asked", "used"),
     [
-        ("few", "two", "2"), ("many", "n7", "7"), ("whole", "6", "6"), ("blank", "-3", "-3"), ("seed", "42", "42"),
-        ("real", "0.3", "0.3"), ("switch", "true", "True"), ("words", "dog", "'dog'"),
+        ("few", "two", "2"),
+        ("many", "n7", "7"),
+        ("whole", "6", "6"),
+        ("blank", "-3", "-3"),
+        ("seed", "42", "42"),
+        ("real", "0.3", "0.3"),
+        ("switch", "true", "True"),
+        ("words", "dog", "'dog'"),
     ],
-)  # fmt: skip
+)
 def test_a_link_sets_a_control_without_a_word(key: str, asked: str, used: str) -> None:
     assert opened(key, asked) == (used, [])
 
@@ -54,11 +57,21 @@ def test_a_link_sets_a_control_without_a_word(key: str, asked: str, used: str) -
 @pytest.mark.parametrize(
     ("key", "asked", "used"),
     [
-        ("few", "three", "1"), ("many", "<b>", "0"), ("whole", "7", "6"), ("whole", "99", "4"), ("whole", "1e99", "4"),
-        ("blank", "abc", "None"), ("blank", "1e400", "None"), ("seed", "-1", "0"), ("seed", "inf", "0"),
-        ("real", "0.3333", "0.3"), ("real", "nan", "0.5"), ("switch", "1", "False"), ("words", "a\x00b", "'a b'"),
+        ("few", "three", "1"),
+        ("many", "<b>", "0"),
+        ("whole", "7", "6"),
+        ("whole", "99", "4"),
+        ("whole", "1e99", "4"),
+        ("blank", "abc", "None"),
+        ("blank", "1e400", "None"),
+        ("seed", "-1", "0"),
+        ("seed", "inf", "0"),
+        ("real", "0.3333", "0.3"),
+        ("real", "nan", "0.5"),
+        ("switch", "1", "False"),
+        ("words", "a\x00b", "'a b'"),
     ],
-)  # fmt: skip
+)
 def test_nonsense_gives_something_near_and_a_note(key: str, asked: str, used: str) -> None:
     got, notes = opened(key, asked)
     assert got == used

@@ -84,10 +84,7 @@ def test_no_latex_backslash_was_eaten(concept: Concept) -> None:
     shown = [s.text for s in concept.sentences] + [c.said + c.better for c in concept.corrections]
     shown += [p.question + p.answer for p in concept.push_backs] + [concept.topic.question]
     if concept.prediction:
-        shown += [
-            concept.prediction.question,
-            *(o.text + o.why for o in concept.prediction.options),
-        ]
+        shown += [concept.prediction.question, *(o.text + o.why for o in concept.prediction.options)]
     for text in shown:
         assert not [c for c in text if unicodedata.category(c) == "Cc"], text
 
@@ -97,6 +94,4 @@ def test_equations_keep_their_backslashes() -> None:
         module = __import__(f"core.ops.{path.stem}", fromlist=["_"])
         for name, function in inspect.getmembers(module, inspect.isfunction):
             text = function.__doc__ or ""
-            assert not [c for c in text if unicodedata.category(c) == "Cc" and c != "\n"], (
-                f"{path.stem}.{name}"
-            )
+            assert not [c for c in text if unicodedata.category(c) == "Cc" and c != "\n"], f"{path.stem}.{name}"

@@ -27,8 +27,10 @@ def charts() -> list[figures.Figure]:
         figures.histogram(two, limits=(0, 2), marks=marks, **COMMON),
         figures.heatmap(Z, **heat),
         figures.heatmap(Z, colours=palette.SIGNED, hatched=Z > 0, chosen_row=1, text=".2f", **heat),
-        figures.rectangles([Rectangle("W", 3, 2, palette.QUERY), Rectangle("V", 1, 2, palette.VALUE)], gap=0.2, **COMMON),
-    ]  # fmt: skip
+        figures.rectangles(
+            [Rectangle("W", 3, 2, palette.QUERY), Rectangle("V", 1, 2, palette.VALUE)], gap=0.2, **COMMON
+        ),
+    ]
 
 
 def leaves(node: object) -> list[object]:
@@ -42,11 +44,7 @@ def leaves(node: object) -> list[object]:
 @pytest.mark.parametrize("i", range(8))
 def test_titles_and_colours(i: int) -> None:
     figure = go.Figure(charts()[i])  # raises if Plotly knows a property or a value not
-    assert (
-        figure.layout.title.text
-        and figure.layout.xaxis.title.text
-        and figure.layout.yaxis.title.text
-    )
+    assert figure.layout.title.text and figure.layout.xaxis.title.text and figure.layout.yaxis.title.text
     known = set(palette.twins())
     rgb = {palette.faded(c, 0.5).rpartition(",")[0] for c in known if c.startswith("#")}
     for leaf in leaves(figure.to_plotly_json()):
@@ -61,7 +59,7 @@ def test_a_mark_at_the_right_edge_has_its_name_on_the_left(log: bool) -> None:
     for place, side in ((2.0, "left"), (9.5, "right")):
         chart = figures.lines(
             [Series("a", DATA)], x=DATA, log_x=log, x_range=(1, 10), marks={"m": (place, palette.INK)}, **COMMON
-        )  # fmt: skip
+        )
         assert chart["layout"]["annotations"][0]["xanchor"] == side
 
 
@@ -80,25 +78,21 @@ def test_inputs_stay_as_they_are() -> None:
 def test_a_hidden_cell_has_no_value_and_a_cross() -> None:
     hatched = torch.zeros(3, 4, dtype=torch.bool)
     hatched[0, 3] = True
-    heat, crosses = figures.heatmap(
-        Z, title="t", rows=list("abc"), columns=list("abcd"), hatched=hatched
-    )["data"]
+    heat, crosses = figures.heatmap(Z, title="t", rows=list("abc"), columns=list("abcd"), hatched=hatched)["data"]
     assert np.isnan(heat["z"][0][3]) and not np.isnan(heat["z"][0][2])
     assert list(crosses["x"]) == [3] and list(crosses["y"]) == [0], "column = key, row = query"
 
 
 def test_signed_colours_are_centred_at_zero() -> None:
-    heat = figures.heatmap(
-        Z.abs(), title="t", rows=list("abc"), columns=list("abcd"), colours=palette.SIGNED
-    )["data"][0]
+    heat = figures.heatmap(Z.abs(), title="t", rows=list("abc"), columns=list("abcd"), colours=palette.SIGNED)["data"][
+        0
+    ]
     assert heat["zmin"] == -heat["zmax"] == -1
 
 
 def test_a_histogram_counts_what_it_does_not_draw() -> None:
     inside_and_out = torch.tensor([0.5, 0.5, 5.0, -5.0])
-    steps = figures.histogram(
-        [Series("s", inside_and_out)], limits=(0, 1), bins=2, title="t", x_title="x"
-    )["data"][0]
+    steps = figures.histogram([Series("s", inside_and_out)], limits=(0, 1), bins=2, title="t", x_title="x")["data"][0]
     assert list(steps["y"]) == [0, 0.5, 0.5]
 
 

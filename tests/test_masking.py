@@ -17,9 +17,7 @@ from core.training import leak
 from ui import figures, palette
 
 quick = settings(deadline=None, derandomize=True, max_examples=15)
-SENTENCES = st.lists(st.text("abcdefgh", min_size=1, max_size=4), min_size=2, max_size=MOST).map(
-    " ".join
-)
+SENTENCES = st.lists(st.text("abcdefgh", min_size=1, max_size=4), min_size=2, max_size=MOST).map(" ".join)
 SEEDS = st.integers(0, 99)
 
 
@@ -35,8 +33,7 @@ def by_name(kind: masking.Kind, n: int = 6) -> str:
 
 
 @pytest.mark.parametrize(
-    ("kind", "allowed"),
-    [("causal", 21), ("none", 36), ("ahead", 26), ("strict", 15), ("prefix", 24)],
+    ("kind", "allowed"), [("causal", 21), ("none", 36), ("ahead", 26), ("strict", 15), ("prefix", 24)]
 )
 def test_who_may_look(kind: masking.Kind, allowed: int) -> None:
     assert int(masking.mask(kind, 6).sum()) == allowed
@@ -85,12 +82,8 @@ def test_logits_and_weights_are_torchs(sentence: str, seed: int) -> None:
     head = masking.head(sentence, seed=seed)
     x = masking.inputs(sentence.split())
     w_q, w_k, _ = masking._projections(seed, masking.D_MODEL)
-    identity = torch.eye(
-        len(x), dtype=torch.float64
-    )  # with these values, the output is the weights
-    expected = F.scaled_dot_product_attention(
-        (x @ w_q)[None], (x @ w_k)[None], identity[None], is_causal=True
-    )[0]
+    identity = torch.eye(len(x), dtype=torch.float64)  # with these values, the output is the weights
+    expected = F.scaled_dot_product_attention((x @ w_q)[None], (x @ w_k)[None], identity[None], is_causal=True)[0]
     torch.testing.assert_close(head.weights, expected, atol=1e-12, rtol=1e-12)
     assert (head.weights.triu(1) == 0).all()
 
@@ -98,12 +91,16 @@ def test_logits_and_weights_are_torchs(sentence: str, seed: int) -> None:
 @pytest.mark.parametrize(
     ("kind", "where", "pairs"),
     [
-        ("causal", "before", 21), ("none", "before", 36), ("ahead", "before", 26), ("prefix", "before", 24),
-        ("causal", "after", 36), ("causal", "multiply", 36),
+        ("causal", "before", 21),
+        ("none", "before", 36),
+        ("ahead", "before", 26),
+        ("prefix", "before", 24),
+        ("causal", "after", 36),
+        ("causal", "multiply", 36),
         # 15 allowed pairs, and 4 rows with more than one visible key that their own query still steers.
         ("strict", "before", 19),
     ],
-)  # fmt: skip
+)
 def test_how_many_pairs_influence(kind: masking.Kind, where: masking.Where, pairs: int) -> None:
     assert masking.head(rows=by_name(kind), where=where).pairs == pairs
 
@@ -123,16 +120,14 @@ def test_only_visible_keys_and_the_own_query_act(n: int, seed: int, data: st.Dat
 @given(sentence=SENTENCES, seed=SEEDS)
 def test_renormalising_after_zeroing_is_masking(sentence: str, seed: int) -> None:
     """Zeroing afterwards would be right if the row were divided by its new sum, which is what −∞ does."""
-    before, after = (masking.head(sentence, "", w, seed=seed).weights for w in ("before", "after"))  # fmt: skip
+    before, after = (masking.head(sentence, "", w, seed=seed).weights for w in ("before", "after"))
     torch.testing.assert_close(after / after.sum(-1, keepdim=True), before, atol=1e-12, rtol=1e-12)
     assert float(after[0].sum()) < 1
 
 
 def test_equal_logits_share_equally() -> None:
     weights = masking.weigh(torch.zeros(6, 6, dtype=torch.float64), masks.causal(6))
-    torch.testing.assert_close(
-        weights, masks.causal(6) / torch.arange(1, 7, dtype=torch.float64)[:, None]
-    )
+    torch.testing.assert_close(weights, masks.causal(6) / torch.arange(1, 7, dtype=torch.float64)[:, None])
     after = masking.weigh(torch.zeros(6, 6, dtype=torch.float64), masks.causal(6), "after")
     torch.testing.assert_close(after.sum(-1), torch.arange(1, 7, dtype=torch.float64) / 6)
 
@@ -142,9 +137,7 @@ def test_equal_logits_share_equally() -> None:
 
 @quick
 @given(sentence=SENTENCES, word=st.sampled_from(["today", "a", "<b>"]), seed=SEEDS)
-def test_appending_changes_earlier_outputs_only_without_a_mask(
-    sentence: str, word: str, seed: int
-) -> None:
+def test_appending_changes_earlier_outputs_only_without_a_mask(sentence: str, word: str, seed: int) -> None:
     causal, full = (masking.append(sentence, word, c, seed) for c in (True, False))
     assert (causal.change == 0).all() and (full.change > 0).all()
     assert len(causal.change) == len(sentence.split())
@@ -160,17 +153,13 @@ def test_appending_changes_earlier_outputs_only_without_a_mask(
 def test_an_empty_row_has_three_answers_and_the_others_one(sentence: str, seed: int) -> None:
     found, n = masking.libraries(sentence, -1, seed), len(tokens(sentence))
     assert found.row[0].isnan().all() and (found.row[1] == 0).all()
-    assert (found.row[2] == 1 / n).all(), (
-        "hidden words too: the whole sentence, later words included"
-    )
+    assert (found.row[2] == 1 / n).all(), "hidden words too: the whole sentence, later words included"
     # Two ways to round a quotient of sums of at most 12 numbers below 1.
     assert found.others < 12 * 4 * torch.finfo(torch.float64).eps
 
 
 def test_a_nan_spreads_to_every_word_and_only_from_an_empty_row() -> None:
-    assert (
-        masking.spoiled_gradients(-1) == 6 * masking.D_MODEL and masking.spoiled_gradients(0) == 0
-    )
+    assert masking.spoiled_gradients(-1) == 6 * masking.D_MODEL and masking.spoiled_gradients(0) == 0
 
 
 def test_what_the_push_backs_say_of_torch() -> None:
@@ -200,11 +189,7 @@ def test_the_leak_is_found_and_repeats() -> None:
 def test_progress_reports_every_run_until_the_end() -> None:
     found = list(leak.train(seeds=(0, 1), vocabulary=4, length=8, steps=7, every=3))
     assert [p.losses.shape for p in found] == [(2, 2, 1), (2, 2, 2), (2, 2, 3)]
-    assert [p.at.tolist() for p in found][-1] == [3, 6, 7] and [p.done for p in found] == [
-        3 / 7,
-        6 / 7,
-        1,
-    ]
+    assert [p.at.tolist() for p in found][-1] == [3, 6, 7] and [p.done for p in found] == [3 / 7, 6 / 7, 1]
     assert found[-1].by_position.shape == (2, 2, 8)
     assert found[-1].entropy == math.log(4) and found[-1].floor == math.log(4) / 8
     first, second = found[0].losses.unbind(0)
@@ -243,17 +228,20 @@ def test_a_mask_that_can_be_clicked_answers_on_hidden_cells() -> None:
     seen, look = masks.causal(2), {"title": "t", "rows": ["a", "b"], "columns": ["a", "b"]}
     chart = figures.heatmap(seen.float(), hatched=~seen, clickable=True, **look)
     assert chart["layout"]["meta"] == {"clickable": True}
-    assert chart["data"][0]["z"].tolist() == [[1, 0], [1, 1]], (
-        "Plotly hears no click on a missing value"
-    )
+    assert chart["data"][0]["z"].tolist() == [[1, 0], [1, 1]], "Plotly hears no click on a missing value"
     assert "meta" not in figures.heatmap(seen.float(), hatched=~seen, **look)["layout"]
 
 
 def test_levels_are_rules_with_a_name() -> None:
     for log, place in ((False, 10.0), (True, 1.0)):
         chart = figures.lines(
-            [figures.Series("a", [1.0, 2.0])], x=[0, 1], title="t", x_title="x", y_title="y", log_y=log,
+            [figures.Series("a", [1.0, 2.0])],
+            x=[0, 1],
+            title="t",
+            x_title="x",
+            y_title="y",
+            log_y=log,
             levels={"ten": (10.0, palette.INK)},
-        )  # fmt: skip
+        )
         (rule,), (name,) = chart["layout"]["shapes"], chart["layout"]["annotations"]
         assert rule["y0"] == rule["y1"] == 10 and (name["text"], name["y"]) == ("ten", place)

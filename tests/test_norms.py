@@ -39,15 +39,13 @@ def test_layer_norm_forgets_shift_and_scale(shift: float, scale: float) -> None:
 @given(n=st.integers(1, 5), d=st.integers(1, 6), f=st.integers(1, 9))
 def test_feed_forward_is_two_linear_layers(n: int, d: int, f: int) -> None:
     x, w_1, w_2 = normal(n, d), normal(d, f, seed=1), normal(f, d, seed=2)
-    torch.testing.assert_close(feed_forward(x, w_1, w_2), F.linear(F.relu(F.linear(x, w_1.T)), w_2.T))  # fmt: skip
+    torch.testing.assert_close(feed_forward(x, w_1, w_2), F.linear(F.relu(F.linear(x, w_1.T)), w_2.T))
 
 
 def layers(order: str, kind: type[nn.Module]) -> nn.Module:
     """A layer of torch's with random weights and without biases."""
     torch.manual_seed(3)
-    layer = kind(
-        16, 4, 24, dropout=0, batch_first=True, norm_first=order == "pre", dtype=torch.float64
-    )
+    layer = kind(16, 4, 24, dropout=0, batch_first=True, norm_first=order == "pre", dtype=torch.float64)
     with torch.no_grad():
         for name, parameter in layer.named_parameters():
             if name.endswith("bias"):

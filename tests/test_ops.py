@@ -22,20 +22,12 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 @quick
 @given(b=SIZES, q=SIZES, k=SIZES, d_k=SIZES, v=SIZES, seed=st.integers(0, 99), data=st.data())
-def test_attention_is_torchs(
-    b: int, q: int, k: int, d_k: int, v: int, seed: int, data: st.DataObject
-) -> None:
-    query, key, value = (
-        normal(b, q, d_k, seed=seed),
-        normal(b, k, d_k, seed=seed + 1),
-        normal(b, k, v, seed=seed + 2),
-    )
+def test_attention_is_torchs(b: int, q: int, k: int, d_k: int, v: int, seed: int, data: st.DataObject) -> None:
+    query, key, value = (normal(b, q, d_k, seed=seed), normal(b, k, d_k, seed=seed + 1), normal(b, k, v, seed=seed + 2))
     visible = torch.rand(q, k, generator=torch.Generator().manual_seed(seed)) < 0.6
     visible[:, data.draw(st.integers(0, k - 1))] = True  # no empty row: there libraries disagree
     expected = F.scaled_dot_product_attention(query, key, value, attn_mask=visible)
-    torch.testing.assert_close(
-        ops.attention(query, key, value, visible), expected, atol=1e-12, rtol=1e-12
-    )
+    torch.testing.assert_close(ops.attention(query, key, value, visible), expected, atol=1e-12, rtol=1e-12)
 
 
 @quick
@@ -64,10 +56,7 @@ def test_jacobian_norm_is_that_of_the_jacobian(n: int, scale: float, seed: int) 
 @quick
 @given(n=st.integers(2, 9))
 def test_uniform_and_one_hot_rows(n: int) -> None:
-    uniform, one_hot = (
-        torch.full((n,), 1 / n, dtype=torch.float64),
-        F.one_hot(torch.tensor(0), n).double(),
-    )
+    uniform, one_hot = (torch.full((n,), 1 / n, dtype=torch.float64), F.one_hot(torch.tensor(0), n).double())
     assert ops.softmax_jacobian_norm(uniform) == pytest.approx(math.sqrt(n - 1) / n)
     assert ops.softmax_jacobian_norm(one_hot) == 0
     assert ops.entropy(uniform) == pytest.approx(math.log(n)) and ops.entropy(one_hot) == 0
@@ -119,9 +108,7 @@ def test_masks_entry_by_entry(n: int, d: int, offset: int, prefix: int) -> None:
     assert torch.equal(masks.prefix_lm(n, prefix), (j <= i) | (j < prefix))
     x = normal(1, n, d)
     expected = F.scaled_dot_product_attention(x, x, x, is_causal=True)
-    torch.testing.assert_close(
-        ops.attention(x, x, x, masks.causal(n)), expected, atol=1e-12, rtol=1e-12
-    )
+    torch.testing.assert_close(ops.attention(x, x, x, masks.causal(n)), expected, atol=1e-12, rtol=1e-12)
 
 
 def test_masks() -> None:
@@ -137,9 +124,7 @@ def test_masks() -> None:
 def test_attention_without_positions_is_equivariant(n: int, d: int, seed: int) -> None:
     x = normal(n, d, seed=seed)
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-    torch.testing.assert_close(
-        ops.attention(x[order], x[order], x[order]), ops.attention(x, x, x)[order]
-    )
+    torch.testing.assert_close(ops.attention(x[order], x[order], x[order]), ops.attention(x, x, x)[order])
 
 
 @quick
@@ -147,9 +132,7 @@ def test_attention_without_positions_is_equivariant(n: int, d: int, seed: int) -
 def test_sinusoid_dot_products_depend_on_the_offset_only(d: int, offset: int, start: int) -> None:
     table = positions.sinusoidal(60, 2 * d)
     expected = torch.cos(offset * 10_000.0 ** (-torch.arange(d, dtype=torch.float64) / d)).sum()
-    torch.testing.assert_close(
-        table[start] @ table[start + offset], expected, atol=1e-10, rtol=1e-10
-    )
+    torch.testing.assert_close(table[start] @ table[start + offset], expected, atol=1e-10, rtol=1e-10)
 
 
 @quick
@@ -191,7 +174,10 @@ def test_rope_keeps_lengths_and_alibi_is_linear() -> None:
     assert positions.alibi_slopes(8)[0] == 0.5
 
 
-@pytest.mark.parametrize("call", [lambda: positions.sinusoidal(3, 3), lambda: positions.rotate(normal(2, 3)), lambda: positions.alibi_slopes(6)])  # fmt: skip
+@pytest.mark.parametrize(
+    "call",
+    [lambda: positions.sinusoidal(3, 3), lambda: positions.rotate(normal(2, 3)), lambda: positions.alibi_slopes(6)],
+)
 def test_wrong_sizes_are_refused_in_words(call: object) -> None:
     with pytest.raises(ValueError, match=r"even|power of two"):
         call()  # type: ignore[operator]

@@ -44,9 +44,7 @@ def test_the_readings_of_a_model(page: SimpleNamespace, name: str) -> None:
     assert ("too few" in said) == (12 * a.d_model**2 < matrices)
     assert ("too many" in said) == (12 * a.d_model**2 > matrices)
     # “2.5 d² (attention) + 10.5 d² (feed-forward) = 13 d²”: an equals sign only where the written numbers add up.
-    sum_of, sign, total = re.split(
-        r" (=|≈) ", said.partition(": ")[2].partition(" d²: ")[0], maxsplit=1
-    )
+    sum_of, sign, total = re.split(r" (=|≈) ", said.partition(": ")[2].partition(" d²: ")[0], maxsplit=1)
     parts = [float(n) for n in re.findall(r"([\d.]+) d²", sum_of)]
     assert (sign == "=") == (abs(sum(parts) - float(total)) < 0.001)
     biased = a.qkv_bias or a.out_bias or a.ffn_bias
@@ -77,7 +75,7 @@ def test_the_table_compares_two_counts(page: SimpleNamespace) -> None:
         ("head", "tied to the embedding", {"head": "tied"}),
     ],
 )
-def test_a_switch_does_what_it_says(page: SimpleNamespace, key: str, word: str, changed: dict) -> None:  # fmt: skip
+def test_a_switch_does_what_it_says(page: SimpleNamespace, key: str, word: str, changed: dict) -> None:
     assert page.SWITCHES[key][word] == changed
     assert page.SWITCHES[key]["as published"] == {}
 
@@ -93,12 +91,12 @@ def test_how_far_the_rule_is_off(page: SimpleNamespace) -> None:
         ("with norms", "block"),
         ("with embeddings: the model", "model"),
     ):
-        assert float(curves[name][at]) == pytest.approx(-100 * counting.rule_error(preset("Llama 3 8B"), scope), rel=1e-4)  # fmt: skip
+        assert float(curves[name][at]) == pytest.approx(
+            -100 * counting.rule_error(preset("Llama 3 8B"), scope), rel=1e-4
+        )
     biases = next(t for t in gpt2["data"] if t["name"] == "with biases")
     # 9 d of biases on 12 d²: 9/(12 d + 9)
-    assert float(biases["y"][list(biases["x"]).index(4096)]) == pytest.approx(
-        100 * 9 / (12 * 4096 + 9), rel=1e-4
-    )
+    assert float(biases["y"][list(biases["x"]).index(4096)]) == pytest.approx(100 * 9 / (12 * 4096 + 9), rel=1e-4)
     assert "weight matrices of a block" not in {t["name"] for t in gpt2["data"]}, "exact: no line"
     for bars in np.array([t["y"] for t in shares["data"]]).T:
         assert bars.sum() == pytest.approx(100, abs=1e-3)
@@ -116,12 +114,12 @@ def test_memory_and_cache(page: SimpleNamespace) -> None:
     assert "no training" in page.memory_frames(a, "Llama", "int8")[0].reading
     at = parameters.CONTEXTS.index(8192)
     frame = page.cost_frames(a, "Llama 3 8B", 2)[at]
-    assert "At 2 bytes a number the cache takes 131.1 kB per token, 1.074 GB for these 8,192." in frame.reading  # fmt: skip
+    assert "At 2 bytes a number the cache takes 131.1 kB per token, 1.074 GB for these 8,192." in frame.reading
     work, cache = frame.figures
     assert float(cache["data"][0]["y"][at]) == pytest.approx(2**30 / 1e9, rel=1e-6)
     assert float(cache["data"][1]["y"][at]) == pytest.approx(2 * a.parameters / 1e9, rel=1e-6)
     flops = counting.flops_per_token(a, 8192)
-    for trace, value in zip(work["data"], (flops.weights, flops.attention, 2 * a.parameters), strict=True):  # fmt: skip
+    for trace, value in zip(work["data"], (flops.weights, flops.attention, 2 * a.parameters), strict=True):
         assert float(trace["y"][at]) == pytest.approx(value, rel=1e-6)
 
 
@@ -134,9 +132,7 @@ def test_what_a_token_pays_is_explained(page: SimpleNamespace, name: str) -> Non
     assert not re.search(r"\b1000 [kMGT]|  |\.\.", said)
 
 
-@pytest.mark.parametrize(
-    ("value", "written"), [(999_960, "1 M"), (131_072, "131.1 k"), (12, "12 "), (2e9, "2 G")]
-)
+@pytest.mark.parametrize(("value", "written"), [(999_960, "1 M"), (131_072, "131.1 k"), (12, "12 "), (2e9, "2 G")])
 def test_amounts(page: SimpleNamespace, value: float, written: str) -> None:
     assert page.amount(value) == written
 
@@ -174,7 +170,7 @@ def test_a_wrong_box_says_what_to_do_and_what_is_shown() -> None:
     app.run()
     (error,) = app.error
     assert error.value.startswith("d_model = 770 cannot be split into h = 12 equal heads")
-    assert "Nearest: 768 or 780" in error.value and "everything below shows GPT-2 small as published" in error.value  # fmt: skip
+    assert "Nearest: 768 or 780" in error.value and "everything below shows GPT-2 small as published" in error.value
     assert app.metric[0].value == "124,439,808" and app.metric[0].label == "GPT-2 small: by formula"
     assert app.number_input(key="d_model").value == 770, "nothing that was typed is lost"
 

@@ -48,41 +48,22 @@ def test_before_the_first_step(page: SimpleNamespace, width: int, seed: int) -> 
         assert len(profile["Post-Norm"]) == norms.DEPTHS[i]
         post, pre = last["Post-Norm"][i], last["Pre-Norm"][i]
         # The last point of the profile is the point of the second figure.
-        assert profile["Post-Norm"][-1] == pytest.approx(post) and profile["Pre-Norm"][
-            -1
-        ] == pytest.approx(pre)
-        said = [
-            float(n)
-            for n in re.findall(
-                r"gradient is ([\d.]+) in Post-Norm and ([\d.]+) in", frame.reading
-            )[0]
-        ]
+        assert profile["Post-Norm"][-1] == pytest.approx(post) and profile["Pre-Norm"][-1] == pytest.approx(pre)
+        said = [float(n) for n in re.findall(r"gradient is ([\d.]+) in Post-Norm and ([\d.]+) in", frame.reading)[0]]
         assert said == pytest.approx([post, pre], rel=1e-3)
-        first = [
-            float(n)
-            for n in re.findall(r"first layer's is ([\d.]+) and ([\d.]+) times", frame.reading)[0]
-        ]
-        assert first == pytest.approx(
-            [profile[o][0] / profile[o][-1] for o in ("Post-Norm", "Pre-Norm")], rel=1e-3
-        )
+        first = [float(n) for n in re.findall(r"first layer's is ([\d.]+) and ([\d.]+) times", frame.reading)[0]]
+        assert first == pytest.approx([profile[o][0] / profile[o][-1] for o in ("Post-Norm", "Pre-Norm")], rel=1e-3)
         (ratio,) = re.findall(r"noise is ([\d.]+) times as large", frame.reading)
         assert float(ratio) == pytest.approx(moved["Post-Norm"][i] / moved["Pre-Norm"][i], rel=1e-3)
 
 
 def test_the_line_that_moves_is_the_code(page: SimpleNamespace) -> None:
-    assert page.moved_line().split("\n") == [
-        "-     return norm(x + sublayer(x))",
-        "+     return x + sublayer(norm(x))",
-    ]
+    assert page.moved_line().split("\n") == ["-     return norm(x + sublayer(x))", "+     return x + sublayer(norm(x))"]
 
 
 @pytest.mark.parametrize("seed", [0, 42])
 def test_the_other_figures_of_the_start(page: SimpleNamespace, seed: int) -> None:
-    for frame in (
-        *page.stream_frames(64, seed),
-        *page.final_norm_frames(32, seed),
-        *page.profile_frames(seed),
-    ):
+    for frame in (*page.stream_frames(64, seed), *page.final_norm_frames(32, seed), *page.profile_frames(seed)):
         assert all(inside(figure) for figure in frame.figures), frame.reading
     assert "they recover: 96 of 96 runs" in page.final_norm_frames(64, seed)[0].reading
     for frame in page.profile_frames(seed):
@@ -103,9 +84,7 @@ def test_the_grid_counts_what_is_shipped(page: SimpleNamespace) -> None:
         "Pre-Norm, no warm-up",
         "Pre-Norm, warm-up",
     ]
-    for figure, (order, warmup) in zip(
-        frame.figures, [(o, w) for o in ("post", "pre") for w in (0, 100)], strict=True
-    ):
+    for figure, (order, warmup) in zip(frame.figures, [(o, w) for o in ("post", "pre") for w in (0, 100)], strict=True):
         for d, row in zip(training.DEPTHS, figure["data"][0]["z"], strict=True):
             assert list(row) == [training.learned(order, d, r, warmup) for r in training.RATES]
     assert "Post-Norm with no warm-up: 32 of 48" in frame.reading
@@ -125,8 +104,7 @@ def test_every_cell_can_be_scrubbed(page: SimpleNamespace, cell: tuple) -> None:
         for order, name in (("post", "Post-Norm"), ("pre", "Pre-Norm")):
             runs = training.trained(order, *cell)
             (times,) = re.findall(
-                rf"{name}: loss [^,]*, last layer's gradient (more than a million|[\d.,]+) times",
-                said,
+                rf"{name}: loss [^,]*, last layer's gradient (more than a million|[\d.,]+) times", said
             )
             mean = np.mean([run.by_layer[i].numpy() for run in runs], axis=0)
             tilt = mean[-1] / mean[0]

@@ -19,17 +19,7 @@ LESSONS = [p for p in PAGES if not p.name.startswith("00")]
 every_page = pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
 every_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
 
-HOSTILE = (
-    "<script>alert(1)</script>",
-    "1e99",
-    "-1",
-    "abc",
-    "nan",
-    "",
-    "\u202e\x00x",
-    "y" * 5000,
-    "1/0/1",
-)
+HOSTILE = ("<script>alert(1)</script>", "1e99", "-1", "abc", "nan", "", "\u202e\x00x", "y" * 5000, "1/0/1")
 
 
 def opened(path: Path, **query: str) -> AppTest:
@@ -48,16 +38,7 @@ def checked(app: AppTest) -> AppTest:
 
 
 def controls(app: AppTest) -> list:
-    kinds = (
-        "slider",
-        "select_slider",
-        "number_input",
-        "selectbox",
-        "radio",
-        "toggle",
-        "text_input",
-        "checkbox",
-    )
+    kinds = ("slider", "select_slider", "number_input", "selectbox", "radio", "toggle", "text_input", "checkbox")
     return [w for kind in kinds for w in app.get(kind) if w.key and ":" not in w.key]
 
 
@@ -99,9 +80,7 @@ def test_every_figure_is_one_that_plotly_knows(path: Path) -> None:
                 go.Figure(drawn)
                 for trace in drawn["data"]:
                     written = trace.get("texttemplate", "%{z:.2f}")
-                    assert re.fullmatch(r"%\{z:\.\d[a-z]\}", written), (
-                        f"{written!r} is no number format"
-                    )
+                    assert re.fullmatch(r"%\{z:\.\d[a-z]\}", written), f"{written!r} is no number format"
 
 
 @every_page

@@ -10,15 +10,7 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from core.concepts import parameters
-from core.models import (
-    MatrixProducts,
-    Transformer,
-    build,
-    built_counts,
-    count_built,
-    count_by_path,
-    counted_flops,
-)
+from core.models import MatrixProducts, Transformer, build, built_counts, count_built, count_by_path, counted_flops
 from core.ops.adam import adam_step
 from core.ops.counting import (
     LIMITS,
@@ -198,7 +190,7 @@ def test_every_published_total_is_of_a_preset() -> None:
 @pytest.mark.parametrize(
     "name",
     ["GPT-2 small", "BERT base", "T5 small", "BART base", "Llama 3.1 405B", "Mixtral 8x7B", "Gemma 3 1B", "OLMo 2 7B"],
-)  # fmt: skip
+)
 def test_the_module_of_a_published_model_is_exact(name: str) -> None:
     total, by_path = built_counts(preset(name))
     assert total == PUBLISHED[name]
@@ -249,10 +241,17 @@ def test_the_block_of_gpt_2_and_bert() -> None:
 @pytest.mark.parametrize(
     ("name", "percent"),
     [
-        ("Llama 2 7B", -0.52), ("Phi-3 mini", 0.0), ("Llama 3 8B", -7.69), ("Qwen2.5 7B", -33.9),
-        ("Gemma 2B", -54.3), ("Gemma 7B", -59.1), ("Falcon 7B", 19.7), ("Mixtral 8x7B", -86.1), ("GPT-2 small", 0.0),
+        ("Llama 2 7B", -0.52),
+        ("Phi-3 mini", 0.0),
+        ("Llama 3 8B", -7.69),
+        ("Qwen2.5 7B", -33.9),
+        ("Gemma 2B", -54.3),
+        ("Gemma 7B", -59.1),
+        ("Falcon 7B", 19.7),
+        ("Mixtral 8x7B", -86.1),
+        ("GPT-2 small", 0.0),
     ],
-)  # fmt: skip
+)
 def test_how_far_the_rule_is_off(name: str, percent: float) -> None:
     """The fact pack's figures, which are rounded to the digits given."""
     digits = 2 if abs(percent) < 10 else 1
@@ -260,15 +259,12 @@ def test_how_far_the_rule_is_off(name: str, percent: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "percent"),
-    [("GPT-2 small", 31.65), ("Pythia 70M", 73.1), ("XLM-R base", 69.2), ("Llama 2 70B", 0.76)],
+    ("name", "percent"), [("GPT-2 small", 31.65), ("Pythia 70M", 73.1), ("XLM-R base", 69.2), ("Llama 2 70B", 0.76)]
 )
 def test_the_share_of_embeddings(name: str, percent: float) -> None:
     a = preset(name)
     # The fact pack counts embeddings and the output head; BERT's pooler is neither.
-    share = sum(
-        t.total for t in a.terms if t.place == "model" and t.matrix and "pool" not in t.path
-    )
+    share = sum(t.total for t in a.terms if t.place == "model" and t.matrix and "pool" not in t.path)
     digits = len(str(percent).partition(".")[2])
     assert round(100 * share / a.parameters, digits) == percent
 
@@ -323,24 +319,15 @@ GOOD = {"d_model": 768, "n_layers": 12, "n_heads": 12, "d_ff": 3072, "vocab": 50
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        (
-            {"d_model": 770},
-            "cannot be split into n_heads = 12 equal heads: 770 = 12 · 64 \\+ 2. Nearest: 768 or 780",
-        ),
-        (
-            {"n_kv_heads": 5},
-            "cannot share n_kv_heads = 5 key/value heads evenly: .* Take one of 1, 2, 3, 4, 6, 12",
-        ),
+        ({"d_model": 770}, "cannot be split into n_heads = 12 equal heads: 770 = 12 · 64 \\+ 2. Nearest: 768 or 780"),
+        ({"n_kv_heads": 5}, "cannot share n_kv_heads = 5 key/value heads evenly: .* Take one of 1, 2, 3, 4, 6, 12"),
         ({"n_kv_heads": 24}, "more than n_heads = 12: some key/value heads would have no query"),
         ({"experts_used": 2}, "experts_used = 2 is more than experts = 1"),
         ({"experts": 1024}, "too many to build while you wait: take at most 170 experts"),
         ({"decoder_layers": 3}, "needs at least one decoder layer"),
         ({"kind": "encoder-decoder"}, "needs at least one decoder layer"),
         ({"head": "none", "head_bias": True}, "head_bias needs an output head"),
-        (
-            {"d_model": 10**12},
-            "d_model = 1,000,000,000,000 is too large: at most 131,072 are counted",
-        ),
+        ({"d_model": 10**12}, "d_model = 1,000,000,000,000 is too large: at most 131,072 are counted"),
         ({"d_model": -1}, "d_model must be at least 1, it is -1"),
         ({"n_layers": True}, "n_layers must be a whole number, it is True"),
     ],
@@ -353,7 +340,7 @@ def test_a_wrong_value_gets_the_reason_in_words(wrong: dict, words: str) -> None
 @pytest.mark.parametrize("name", LIMITS)
 def test_zero_and_a_trillion_are_refused_everywhere(name: str) -> None:
     for value in (10**12, 0):
-        if value == 0 and name in ("positions", "token_types", "relative_buckets", "decoder_layers", "block_norms"):  # fmt: skip
+        if value == 0 and name in ("positions", "token_types", "relative_buckets", "decoder_layers", "block_norms"):
             continue
         with pytest.raises(ValueError, match=rf"^{name} .*(at least|at most)"):
             Architecture(**(GOOD | {name: value}))
@@ -364,7 +351,10 @@ def test_zero_and_a_trillion_are_refused_everywhere(name: str) -> None:
 def test_any_integers_give_a_count_or_a_reason(data: st.DataObject) -> None:
     """Whatever a link carries: a total, or a ValueError with a sentence; no other exception."""
     some = st.integers(-5, 200) | st.integers(-(10**13), 10**13)
-    values = {name: data.draw(some, label=name) for name in ("d_model", "n_heads", "n_kv_heads", "d_ff", "vocab", "head_dim", "positions")}  # fmt: skip
+    values = {
+        name: data.draw(some, label=name)
+        for name in ("d_model", "n_heads", "n_kv_heads", "d_ff", "vocab", "head_dim", "positions")
+    }
     try:
         a = Architecture(n_layers=1, **values)
     except ValueError as reason:
@@ -421,7 +411,7 @@ def test_the_numbers_in_the_push_backs() -> None:
     assert kv_cache_bytes(replace(llama, n_kv_heads=32)) == 4 * kv_cache_bytes(llama)
     mixtral = preset("Mixtral 8x7B")
     used = replace(mixtral, experts=1, experts_used=1).parameters
-    used += sum(t.rows * t.columns * t.copies for t in mixtral.terms if t.part == "feed-forward" and t.each > 1)  # fmt: skip
+    used += sum(t.rows * t.columns * t.copies for t in mixtral.terms if t.part == "feed-forward" and t.each > 1)
     used += sum(t.total for t in mixtral.terms if t.path.endswith("router.weight"))
     assert f"{used / 1e9:.1f}" == "12.9"
     assert f"{mixtral.parameters / 1e9:.1f}" == "46.7"
@@ -459,7 +449,7 @@ def test_adam_is_the_adam_of_torch(eps: float) -> None:
     ours, first, second = start, torch.zeros_like(start), torch.zeros_like(start)
     for step in range(1, 6):
         theirs.grad = torch.randn(5, 3, generator=g, dtype=torch.float64)
-        ours, first, second = adam_step(ours, theirs.grad, first, second, step, 0.1, (0.8, 0.95), eps)  # fmt: skip
+        ours, first, second = adam_step(ours, theirs.grad, first, second, step, 0.1, (0.8, 0.95), eps)
         optimiser.step()
         assert torch.allclose(ours, theirs.detach(), rtol=1e-12, atol=1e-14)
     with pytest.raises(ValueError, match="counted from 1"):

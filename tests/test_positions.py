@@ -16,11 +16,7 @@ from core.ops.words import embed
 
 quick = settings(deadline=None, derandomize=True, max_examples=12)
 schemes = st.sampled_from(lesson.SCHEMES)
-words = st.lists(
-    st.sampled_from(["the", "dog", "man", "bites", "cat", "runs", "a", "not"]),
-    min_size=2,
-    max_size=12,
-)
+words = st.lists(st.sampled_from(["the", "dog", "man", "bites", "cat", "runs", "a", "not"]), min_size=2, max_size=12)
 
 
 def reference(row: list[str], scheme: str, layers: int, seed: int, causal_mask: bool) -> Tensor:
@@ -33,9 +29,7 @@ def reference(row: list[str], scheme: str, layers: int, seed: int, causal_mask: 
     n, d = len(row), 16
     table = torch.randn(12, d, generator=g, dtype=torch.float64)
     x = embed(row, d)
-    x = x + {"sinusoidal": ops.sinusoidal(n, d), "learned": table[:n]}.get(
-        scheme, torch.zeros(1, d)
-    )
+    x = x + {"sinusoidal": ops.sinusoidal(n, d), "learned": table[:n]}.get(scheme, torch.zeros(1, d))
     distance = (torch.arange(n)[:, None] - torch.arange(n)).abs().double()
     for _ in range(layers):
         w_q, w_k, w_v, w_o, up, down = (*(draw(d, d) for _ in range(4)), draw(d, 64), draw(64, d))
@@ -54,12 +48,8 @@ def reference(row: list[str], scheme: str, layers: int, seed: int, causal_mask: 
 
 
 @quick
-@given(
-    row=words, scheme=schemes, layers=st.integers(1, 4), seed=st.integers(0, 99), mask=st.booleans()
-)
-def test_the_encoder_is_what_it_says(
-    row: list[str], scheme: str, layers: int, seed: int, mask: bool
-) -> None:
+@given(row=words, scheme=schemes, layers=st.integers(1, 4), seed=st.integers(0, 99), mask=st.booleans())
+def test_the_encoder_is_what_it_says(row: list[str], scheme: str, layers: int, seed: int, mask: bool) -> None:
     expected = reference(row, scheme, layers, seed, mask)
     for summation in ("sorted", "plain"):
         got = lesson.encode(row, scheme, layers, seed, mask, summation)
@@ -81,9 +71,7 @@ def test_a_sum_does_not_depend_on_where_it_stands(n: int, width: int, seed: int)
 
 @quick
 @given(row=words, layers=st.integers(1, 4), seed=st.integers(0, 99), mask=st.booleans())
-def test_a_deep_encoder_starts_as_a_shallow_one(
-    row: list[str], layers: int, seed: int, mask: bool
-) -> None:
+def test_a_deep_encoder_starts_as_a_shallow_one(row: list[str], layers: int, seed: int, mask: bool) -> None:
     deep = lesson.stack(row, "rope", 4, seed, mask)[layers - 1]
     assert torch.equal(deep, lesson.encode(row, "rope", layers, seed, mask))
 
@@ -101,11 +89,7 @@ def test_without_positions_outputs_follow_their_words_to_the_last_bit(
 
 
 @quick
-@given(
-    order=st.permutations(["one", "two", "three", "four", "five"]),
-    scheme=schemes,
-    seed=st.integers(0, 99),
-)
+@given(order=st.permutations(["one", "two", "three", "four", "five"]), scheme=schemes, seed=st.integers(0, 99))
 def test_with_positions_they_do_not(order: list[str], scheme: str, seed: int) -> None:
     row = ["one", "two", "three", "four", "five"]
     both = lesson.two_orders(" ".join(row), " ".join(order), scheme, 2, seed)
@@ -166,25 +150,17 @@ def test_the_counting_head() -> None:
     assert lesson.counting_head(5, causal=False).tolist() == [0.2] * 5
 
 
-@pytest.mark.parametrize(
-    ("offset", "product"), [(0, 256), (1, 249.102), (2, 231.734), (5, 189.597), (10, 173.790)]
-)
+@pytest.mark.parametrize(("offset", "product"), [(0, 256), (1, 249.102), (2, 231.734), (5, 189.597), (10, 173.790)])
 def test_dot_products_of_sinusoids(offset: int, product: float) -> None:
     seen = lesson.pattern(512)
     column = seen.raw[:, seen.offsets.tolist().index(offset)] * 256
-    torch.testing.assert_close(
-        column, torch.full_like(column, product), atol=5e-4, rtol=0
-    )  # 3 decimals in the facts
-    torch.testing.assert_close(
-        seen.raw, seen.raw.flip(-1), atol=1e-11, rtol=0
-    )  # later or earlier: the same
+    torch.testing.assert_close(column, torch.full_like(column, product), atol=5e-4, rtol=0)  # 3 decimals in the facts
+    torch.testing.assert_close(seen.raw, seen.raw.flip(-1), atol=1e-11, rtol=0)  # later or earlier: the same
     assert (seen.projected.amax(0) - seen.projected.amin(0)).max() > 1e-3
 
 
 @pytest.mark.parametrize(("width", "base"), [(2, 10.0), (64, 100.0), (512, 10_000.0)])
 def test_the_longest_wavelength_is_that_of_the_last_pair(width: int, base: float) -> None:
     sine, cosine = ops.sinusoidal(2, width, base)[1, -2:].tolist()
-    assert lesson.pattern(width, base).longest == pytest.approx(
-        2 * math.pi / math.atan2(sine, cosine)
-    )
+    assert lesson.pattern(width, base).longest == pytest.approx(2 * math.pi / math.atan2(sine, cosine))
     assert int(lesson.pattern(512).longest) == 60_611

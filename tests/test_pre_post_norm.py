@@ -19,7 +19,7 @@ def plain(order: str, depth: int, draw: int) -> list[float]:
     g = torch.Generator().manual_seed(0)
     x = torch.randn(lesson.draws(64), lesson.BATCH, lesson.LENGTH, 64, generator=g)[draw]
     head = (torch.randn(lesson.draws(64), 1, 64, lesson.VOCABULARY, generator=g) / 8)[draw, 0]
-    target = torch.randint(0, lesson.VOCABULARY, (lesson.draws(64) * lesson.BATCH * lesson.LENGTH,), generator=g)  # fmt: skip
+    target = torch.randint(0, lesson.VOCABULARY, (lesson.draws(64) * lesson.BATCH * lesson.LENGTH,), generator=g)
     target = target.unflatten(0, (lesson.draws(64), -1))[draw]
     weights = lesson.draw(lesson.DEPTHS[-1], 64, g)
     v, w_1, w_2 = ([m.clone() for m in w[draw, :depth]] for w in weights)
@@ -30,10 +30,7 @@ def plain(order: str, depth: int, draw: int) -> list[float]:
             lambda y, i=layer: (y @ v[i]).mean(-2, keepdim=True).expand_as(y),
             lambda y, i=layer: F.relu(y @ w_1[i]) @ w_2[i],
         ):
-            if order == "post":
-                x = F.layer_norm(x + sublayer(x), (64,))
-            else:
-                x = x + sublayer(F.layer_norm(x, (64,)))
+            x = F.layer_norm(x + sublayer(x), (64,)) if order == "post" else x + sublayer(F.layer_norm(x, (64,)))
     x = F.layer_norm(x, (64,)) if order == "pre" else x
     loss = F.cross_entropy((x @ head).flatten(0, 1), target)
     return [float(grad.norm()) for grad in torch.autograd.grad(loss, w_2)]
@@ -43,17 +40,14 @@ def plain(order: str, depth: int, draw: int) -> list[float]:
 def test_the_batched_gradients_are_those_of_one_network_alone(order: lesson.Order) -> None:
     for depth, draw in ((2, 0), (6, 5)):
         ours = lesson.start(order).by_layer[lesson.DEPTHS.index(depth)][draw]
-        torch.testing.assert_close(ours, torch.tensor(plain(order, depth, draw)), rtol=1e-3, atol=1e-5)  # fmt: skip
+        torch.testing.assert_close(ours, torch.tensor(plain(order, depth, draw)), rtol=1e-3, atol=1e-5)
 
 
 @ORDERS
 @pytest.mark.parametrize("width", [32, 64, 128])
 def test_the_slopes_are_the_theorys(order: lesson.Order, width: int) -> None:
     """Facts: over 12 repeats +.09 ± .04 for Post-Norm (at most .17), −.47 ± .03 for Pre-Norm."""
-    slopes = [
-        float(lesson.slope(lesson.DEPTHS, lesson.start(order, width, seed).last.mean(-1)))
-        for seed in range(3)
-    ]
+    slopes = [float(lesson.slope(lesson.DEPTHS, lesson.start(order, width, seed).last.mean(-1))) for seed in range(3)]
     low, high = (-0.15, 0.25) if order == "post" else (-0.62, -0.36)
     assert all(low < s < high for s in slopes), slopes
 
@@ -109,10 +103,7 @@ def test_growth_is_that_of_a_plain_stack(order: lesson.Order) -> None:
             lambda y, i=layer: (y.mean(-2, keepdim=True) @ weights.v[:, None, i]).expand_as(y),
             lambda y, i=layer: F.relu(y @ weights.w_1[:, None, i]) @ weights.w_2[:, None, i],
         ):
-            if order == "post":
-                x = F.layer_norm(x + sublayer(x), (64,))
-            else:
-                x = x + sublayer(F.layer_norm(x, (64,)))
+            x = F.layer_norm(x + sublayer(x), (64,)) if order == "post" else x + sublayer(F.layer_norm(x, (64,)))
         after.append(float(((x - before).norm(dim=-1) / before.norm(dim=-1)).mean()))
     grown = lesson.growth(order)
     torch.testing.assert_close(grown.change[:2], torch.tensor(after), rtol=1e-4, atol=1e-5)
@@ -173,9 +164,7 @@ def test_the_full_stacks_are_torchs(order: lesson.Order) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_encoders_are_flat_and_decoders_fall_but_not_over_random_memory(seed: int) -> None:
     tilt: dict = {
-        (order, kind): lesson.profile(order, kind, 12, seed).tilt
-        for order in lesson.ORDERS
-        for kind in lesson.KINDS
+        (order, kind): lesson.profile(order, kind, 12, seed).tilt for order in lesson.ORDERS for kind in lesson.KINDS
     }
     assert 2 / 3 < tilt["post", "encoder"] < 1.5
     assert tilt["post", "decoder"] > 5  # facts: 16.4 for torch's own module

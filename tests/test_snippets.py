@@ -24,11 +24,7 @@ def test_it_prints_the_number_of_the_page(snippet: Snippet, controls: dict) -> N
         name.split(".")[0]
         for node in ast.walk(ast.parse(program))
         if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in (
-            [node.module or ""]
-            if isinstance(node, ast.ImportFrom)
-            else [a.name for a in node.names]
-        )
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
     }
     assert imported <= {"torch"} | set(sys.stdlib_module_names)
     printed = io.StringIO()
@@ -37,6 +33,4 @@ def test_it_prints_the_number_of_the_page(snippet: Snippet, controls: dict) -> N
     last = printed.getvalue().split()[-1].replace(",", "")
     expected = snippet.number(**controls)
     decimals = len(last.partition(".")[2].partition("e")[0])
-    assert float(last) == pytest.approx(
-        expected, abs=10.0**-decimals if "e" not in last else 1e-12, rel=1e-6
-    )
+    assert float(last) == pytest.approx(expected, abs=10.0**-decimals if "e" not in last else 1e-12, rel=1e-6)

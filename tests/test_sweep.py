@@ -24,10 +24,7 @@ def unpacked(data: bytes) -> tuple[dict[str, Any], list[np.ndarray]]:
     assert size % 4 == 0, "the numbers must begin at a multiple of 4"
     head = json.loads(data[4 : 4 + size])
     flat = np.frombuffer(data[4 + size :], "<f4")
-    arrays = [
-        flat[e["at"] // 4 : e["at"] // 4 + int(np.prod(e["shape"]))].reshape(e["shape"])
-        for e in head["arrays"]
-    ]
+    arrays = [flat[e["at"] // 4 : e["at"] // 4 + int(np.prod(e["shape"]))].reshape(e["shape"]) for e in head["arrays"]]
     return head, arrays
 
 
@@ -48,13 +45,17 @@ def frames(n: int, size: int = 5) -> list[Frame]:
     return [
         Frame(
             (
-                figures.lines([Series("a", x * k), Series("same", x + 0.5)], x=x, title=f"k = {k}", x_title="x", y_title="y"),
-                figures.heatmap(np.full((k + 1, 2), k), title="grows", rows=list("abcdefgh"[: k + 1]), columns=["p", "q"]),
+                figures.lines(
+                    [Series("a", x * k), Series("same", x + 0.5)], x=x, title=f"k = {k}", x_title="x", y_title="y"
+                ),
+                figures.heatmap(
+                    np.full((k + 1, 2), k), title="grows", rows=list("abcdefgh"[: k + 1]), columns=["p", "q"]
+                ),
             ),
             f"k is {k}",
         )
         for k in range(n)
-    ]  # fmt: skip
+    ]
 
 
 def test_every_frame_comes_back() -> None:
@@ -89,9 +90,16 @@ def page() -> None:
     def draw(size: int) -> list[Frame]:
         rng = np.random.default_rng(0)
         return [
-            Frame((figures.lines([Series("a", rng.random(size))], x=np.arange(size), title="t", x_title="x", y_title="y"),), "r")
+            Frame(
+                (
+                    figures.lines(
+                        [Series("a", rng.random(size))], x=np.arange(size), title="t", x_title="x", y_title="y"
+                    ),
+                ),
+                "r",
+            )
             for _ in range(3)
-        ]  # fmt: skip
+        ]
 
     import streamlit as st
 
@@ -101,8 +109,17 @@ def page() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "shown", "noted"),
-    [("4", 4, False), ("2", 2, False), ("3.5", 4, True), ("1e99", 4, True), ("-7", 1, True), ("nan", 2, True), ("<b>", 2, True), ("", 2, True)],
-)  # fmt: skip
+    [
+        ("4", 4, False),
+        ("2", 2, False),
+        ("3.5", 4, True),
+        ("1e99", 4, True),
+        ("-7", 1, True),
+        ("nan", 2, True),
+        ("<b>", 2, True),
+        ("", 2, True),
+    ],
+)
 def test_the_value_in_the_address(asked: str, shown: int, noted: bool) -> None:
     app = AppTest.from_function(page, default_timeout=30)
     app.query_params["t_key"] = asked
@@ -132,7 +149,7 @@ def test_processes_that_start_together_share_one_plotly(tmp_path: Path) -> None:
     started = [
         subprocess.Popen([sys.executable, "-c", "import ui.sweep"], cwd=tmp_path, stderr=subprocess.PIPE)
         for _ in range(3)
-    ]  # fmt: skip
+    ]
     for process in started:
         _, error = process.communicate(timeout=120)
         assert process.returncode == 0, error.decode()

@@ -16,10 +16,7 @@ def last(progress, steps: int):
 
 
 def test_same_seed_same_curve() -> None:
-    for train in (
-        lambda: leak.train((0, 1), steps=10),
-        lambda: retrieval.train(16, (0, 1), cap=10),
-    ):
+    for train in (lambda: leak.train((0, 1), steps=10), lambda: retrieval.train(16, (0, 1), cap=10)):
         first, second = (last(train(), 9).losses for _ in range(2))
         assert torch.equal(first, second)
         assert not torch.equal(first[:, 0], first[:, 1]), "two seeds, one curve"
@@ -33,9 +30,7 @@ def test_retrieval_is_the_textbook_program() -> None:
     plain = ((x[:, :1] @ w[0]) @ (x @ w[1]).mT / math.sqrt(6)).softmax(-1)[:, 0]
     ours = retrieval.retrieve(w[0], w[1], x, torch.tensor(math.sqrt(6), dtype=torch.float64))
     torch.testing.assert_close(ours, plain)
-    for a, b in zip(
-        *(torch.autograd.grad(p.square().sum(), w) for p in (ours, plain)), strict=True
-    ):
+    for a, b in zip(*(torch.autograd.grad(p.square().sum(), w) for p in (ours, plain)), strict=True):
         torch.testing.assert_close(a, b)
 
 

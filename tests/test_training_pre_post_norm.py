@@ -23,9 +23,8 @@ def until(step: int, *cell, **more) -> grid.Progress:
 def torchs(weights: grid.Weights, order: grid.Order, depth: int) -> nn.TransformerEncoder:
     """nn.TransformerEncoder with our weights."""
     layer = nn.TransformerEncoderLayer(
-        grid.WIDTH, grid.HEADS, grid.D_FF, dropout=0, batch_first=True, norm_first=order != "post",
-        dtype=torch.float64,
-    )  # fmt: skip
+        grid.WIDTH, grid.HEADS, grid.D_FF, dropout=0, batch_first=True, norm_first=order != "post", dtype=torch.float64
+    )
     norm = nn.LayerNorm(grid.WIDTH, dtype=torch.float64) if order == "pre" else None
     encoder = nn.TransformerEncoder(layer, depth, norm, enable_nested_tensor=False)
     with torch.no_grad():
@@ -67,12 +66,7 @@ def test_the_model_is_torchs_encoder(order: grid.Order) -> None:
 def test_the_first_matrices_are_drawn_as_torch_draws_them() -> None:
     """Bounds of uniform draws: none larger, and the largest of thousands close to it."""
     weights = grid.first_weights(4, 0)
-    for name, bound in (
-        ("qkv", math.sqrt(6 / (4 * grid.WIDTH))),
-        ("out", 1 / 8),
-        ("up", 1 / 8),
-        ("down", 1 / 16),
-    ):
+    for name, bound in (("qkv", math.sqrt(6 / (4 * grid.WIDTH))), ("out", 1 / 8), ("up", 1 / 8), ("down", 1 / 16)):
         assert 0.99 * bound < float(weights[name].detach().abs().max()) <= bound
     assert all((weights[b] == 0).all() for b in ("up_bias", "down_bias", "shift", "final_shift"))
 
@@ -117,14 +111,20 @@ def test_the_norms_are_those_of_the_gradient() -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", [("post", 12, 0.003, 0, 0), ("post", 4, 0.001, 100, 3), ("pre", 8, 0.01, 0, 2), ("pre, no final norm", 2, 0.003, 0, 1)]
-)  # fmt: skip
+    "cell",
+    [
+        ("post", 12, 0.003, 0, 0),
+        ("post", 4, 0.001, 100, 3),
+        ("pre", 8, 0.01, 0, 2),
+        ("pre, no final norm", 2, 0.003, 0, 1),
+    ],
+)
 def test_the_shipped_curve_is_what_the_program_gives(cell: tuple) -> None:
     """The shipped numbers have three digits; rounding of other machines grows with the steps, so only the first few."""
     *_, seed = cell
     again, shipped = until(7, *cell), grid.trained(*cell[:-1])[seed]
     for name in ("loss", "gradient", "update", "by_layer"):
-        torch.testing.assert_close(getattr(again, name), getattr(shipped, name)[:6], rtol=0.02, atol=1e-5)  # fmt: skip
+        torch.testing.assert_close(getattr(again, name), getattr(shipped, name)[:6], rtol=0.02, atol=1e-5)
 
 
 def test_every_run_is_shipped_and_the_file_is_small() -> None:
@@ -135,7 +135,7 @@ def test_every_run_is_shipped_and_the_file_is_small() -> None:
         for run in runs:
             assert run.at.tolist() == list(grid.SNAPSHOTS) and run.done == 1
             assert run.by_layer.shape == (len(grid.SNAPSHOTS), depth)
-            assert all(torch.isfinite(c).all() for c in (run.loss, run.gradient, run.update, run.by_layer))  # fmt: skip
+            assert all(torch.isfinite(c).all() for c in (run.loss, run.gradient, run.update, run.by_layer))
 
 
 def test_learned_or_not_is_no_matter_of_the_threshold() -> None:

@@ -62,9 +62,7 @@ def test_the_batched_losses_and_gradients_are_the_plain_ones() -> None:
             alone = w[:, v, r].detach().requires_grad_()
             loss = plain_loss(alone[0], alone[1], x[r], value[r], scaled=v == 0)
             torch.testing.assert_close(ours[v, r], loss)
-            torch.testing.assert_close(
-                gradient[:, v, r], torch.autograd.grad(loss, alone)[0], rtol=1e-9, atol=1e-12
-            )
+            torch.testing.assert_close(gradient[:, v, r], torch.autograd.grad(loss, alone)[0], rtol=1e-9, atol=1e-12)
 
 
 def test_the_steps_are_what_torch_trains_alone(at_64: list[retrieval.Progress]) -> None:
@@ -79,9 +77,7 @@ def test_the_steps_are_what_torch_trains_alone(at_64: list[retrieval.Progress]) 
         torch.testing.assert_close(last.losses[v, 0, :steps], alone, atol=1e-3, rtol=0)
 
 
-def test_learned_is_the_first_step_whose_mean_of_five_is_below(
-    at_64: list[retrieval.Progress],
-) -> None:
+def test_learned_is_the_first_step_whose_mean_of_five_is_below(at_64: list[retrieval.Progress]) -> None:
     last = at_64[-1]
     assert last.done and (last.learned > 0).all() and last.learned.max() < CAP
     assert last.losses.shape[-1] == last.learned.max(), "it ends with its last run"
@@ -131,7 +127,5 @@ def test_the_first_loss_follows_from_the_weights(d_k: int, scaled: bool) -> None
 
 def test_a_run_that_learns_at_the_cap_has_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     below, above = [1.0] * (CAP - WINDOW) + [0.05] * WINDOW, [1.0] * CAP
-    monkeypatch.setattr(
-        retrieval, "shipped", lambda _: {"result": {"16": [[below, above], [[0.05] * 9, above]]}}
-    )
+    monkeypatch.setattr(retrieval, "shipped", lambda _: {"result": {"16": [[below, above], [[0.05] * 9, above]]}})
     assert retrieval.trained(16).learned.tolist() == [[CAP, -1], [9, -1]]

@@ -22,9 +22,7 @@ def note(label: str, asked: str, used: str) -> None:
     st.text(f"The link asked for {label} = {shown or '(nothing)'}; showing {used or '(nothing)'}.")
 
 
-def _note_if_refused(
-    key: str, label: str, asked: str | None, used: str, shown: str | None = None
-) -> None:
+def _note_if_refused(key: str, label: str, asked: str | None, used: str, shown: str | None = None) -> None:
     if asked is not None and asked != used:
         note(label, asked, shown or used)
 
@@ -58,16 +56,7 @@ def choice(label: str, key: str, options: Mapping[T, str], *, help: str | None =
     return list(options)[words.index(chosen)]
 
 
-def whole(
-    label: str,
-    key: str,
-    low: int,
-    high: int,
-    default: int,
-    *,
-    step: int = 1,
-    help: str | None = None,
-) -> int:
+def whole(label: str, key: str, low: int, high: int, default: int, *, step: int = 1, help: str | None = None) -> int:
     """A whole number on a slider."""
     asked = _asked(key)
     value = st.slider(label, low, high, default, step, key=key, bind="query-params", help=help)
@@ -82,7 +71,7 @@ def blank_whole(label: str, key: str, instead: int, *, help: str | None = None) 
     asked = _asked(key)
     value = st.number_input(
         label, value=None, step=1, key=key, bind=_binding(key), placeholder=f"{instead:,}", help=help
-    )  # fmt: skip
+    )
     used = "" if value is None else str(int(value))
     _note_if_refused(key, label, asked, used, used or f"{instead:,}")
     return None if value is None else int(value)
@@ -91,22 +80,13 @@ def blank_whole(label: str, key: str, instead: int, *, help: str | None = None) 
 def seed(key: str) -> int:
     """The seed of every random draw of a lab."""
     asked = _asked(key)
-    value = st.number_input(
-        "Seed", 0, 9999, 0, key=key, bind=_binding(key), help="Same seed, same random draw."
-    )
+    value = st.number_input("Seed", 0, 9999, 0, key=key, bind=_binding(key), help="Same seed, same random draw.")
     _note_if_refused(key, "seed", asked, str(int(value)))
     return int(value)
 
 
 def real(
-    label: str,
-    key: str,
-    low: float,
-    high: float,
-    default: float,
-    step: float,
-    *,
-    help: str | None = None,
+    label: str, key: str, low: float, high: float, default: float, step: float, *, help: str | None = None
 ) -> float:
     """A real number on a slider, snapped to the step: a link can carry anything in between."""
     asked = _asked(key)
@@ -129,18 +109,11 @@ def switch(label: str, key: str, *, default: bool = False, help: str | None = No
     return value
 
 
-def words(
-    label: str, key: str, default: str, *, max_chars: int = 120, help: str | None = None
-) -> str:
+def words(label: str, key: str, default: str, *, max_chars: int = 120, help: str | None = None) -> str:
     """The reader's own text, without control characters; its limit stands at the box."""
     asked = _asked(key)
-    text = st.text_input(
-        label, default, max_chars=max_chars, key=key, bind="query-params", help=help
-    )
-    clean = (
-        " ".join("".join(c if unicodedata.category(c)[0] != "C" else " " for c in text).split())
-        or default
-    )
+    text = st.text_input(label, default, max_chars=max_chars, key=key, bind="query-params", help=help)
+    clean = " ".join("".join(c if unicodedata.category(c)[0] != "C" else " " for c in text).split()) or default
     if asked is not None and " ".join(asked.split()) != clean:
         note(label, asked, clean)
     return clean

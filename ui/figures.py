@@ -133,13 +133,25 @@ def lines(
         _mark(figure, name, position, colour, log_x, i, x_range)
     for name, (position, colour) in (levels or {}).items():
         figure.shape(
-            type="line", x0=0, x1=1, xref="paper", y0=position, y1=position, line={"color": colour, "width": 1.5, "dash": "dash"},
-        )  # fmt: skip
+            type="line",
+            x0=0,
+            x1=1,
+            xref="paper",
+            y0=position,
+            y1=position,
+            line={"color": colour, "width": 1.5, "dash": "dash"},
+        )
         up, side = level_at.split()
         figure.note(
-            name, x=float(side == "right"), xref="paper", xanchor=side, y=float(np.log10(position)) if log_y else position,
-            yanchor="top" if up == "bottom" else "bottom", yshift=-2 if up == "bottom" else 2, font={"color": colour},
-        )  # fmt: skip
+            name,
+            x=float(side == "right"),
+            xref="paper",
+            xanchor=side,
+            y=float(np.log10(position)) if log_y else position,
+            yanchor="top" if up == "bottom" else "bottom",
+            yshift=-2 if up == "bottom" else 2,
+            font={"color": colour},
+        )
     return figure
 
 
@@ -156,13 +168,7 @@ def _axis(figure: Figure, axis: str, log: bool, limits: tuple[float, float] | No
 
 
 def _mark(
-    figure: Figure,
-    name: str,
-    position: float,
-    colour: str,
-    log: bool,
-    row: int,
-    limits: tuple[float, float] | None,
+    figure: Figure, name: str, position: float, colour: str, log: bool, row: int, limits: tuple[float, float] | None
 ) -> None:
     """A vertical rule with its name on top: on the left of a rule near the right edge. Neighbours stand lower."""
     place = float(np.log10(position)) if log else position
@@ -180,9 +186,15 @@ def _mark(
         line={"color": colour, "width": 2, "dash": "dot"},
     )
     figure.note(
-        name, x=place, y=1 - 0.09 * row, yref="paper", yanchor="top", xanchor="right" if left else "left",
-        xshift=-4 if left else 4, font={"color": colour},
-    )  # fmt: skip
+        name,
+        x=place,
+        y=1 - 0.09 * row,
+        yref="paper",
+        yanchor="top",
+        xanchor="right" if left else "left",
+        xshift=-4 if left else 4,
+        font={"color": colour},
+    )
 
 
 def bars(
@@ -201,13 +213,7 @@ def bars(
     figure = Figure(title, x_title, y_title, height)
     figure.lay_out(barmode="stack" if stacked else "group")
     for i, one in enumerate(series):
-        figure.trace(
-            "bar",
-            x=list(labels),
-            y=numbers(one.y),
-            name=one.name,
-            marker={"color": _colour(one, i)},
-        )
+        figure.trace("bar", x=list(labels), y=numbers(one.y), name=one.name, marker={"color": _colour(one, i)})
     figure.lay_out(showlegend=len(series) > 1, xaxis={"type": "category"})
     _axis(figure, "yaxis", log_y, y_range)
     return figure
@@ -327,9 +333,13 @@ def heatmap(
         figure.lay_out(meta={"clickable": True})
     if chosen_row is not None:
         figure.shape(
-            type="rect", x0=-0.5, x1=values.shape[1] - 0.5, y0=chosen_row - 0.5, y1=chosen_row + 0.5,
+            type="rect",
+            x0=-0.5,
+            x1=values.shape[1] - 0.5,
+            y0=chosen_row - 0.5,
+            y1=chosen_row + 0.5,
             line={"color": palette.QUERY, "width": 3},
-        )  # fmt: skip
+        )
     return figure
 
 
@@ -404,17 +414,20 @@ def rectangles(
         inside = named and not one.outline and (level or upright)
         figure.trace(
             "scatter",
-            x=numbers([x, x + one.wide, x + one.wide, x, x]), y=numbers([y, y, y + one.high, y + one.high, y]),
-            mode="lines", name=one.name, fill=None if one.outline else "toself",
+            x=numbers([x, x + one.wide, x + one.wide, x, x]),
+            y=numbers([y, y, y + one.high, y + one.high, y]),
+            mode="lines",
+            name=one.name,
+            fill=None if one.outline else "toself",
             fillcolor=None if one.outline else faded(one.colour, 0.35),
             line={"color": one.colour, "width": 2 if one.outline else 1.5, "dash": "dot" if one.outline else "solid"},
-            hoveron="fills", text=f"{one.name}: {one.note}" if one.note else one.name, hoverinfo="text",
+            hoveron="fills",
+            text=f"{one.name}: {one.note}" if one.note else one.name,
+            hoverinfo="text",
             showlegend=not inside and one.name not in listed,
-        )  # fmt: skip
+        )
         if inside:
-            figure.note(
-                one.name, x=x + one.wide / 2, y=y + one.high / 2, textangle=0 if level else -90,
-            )  # fmt: skip
+            figure.note(one.name, x=x + one.wide / 2, y=y + one.high / 2, textangle=0 if level else -90)
         else:
             listed.add(one.name)
     figure.lay_out(

@@ -91,9 +91,7 @@ def _prediction(concept: Concept) -> None:
     st.header("Predict", anchor="predict")
     texts = [option.text for option in prediction.options]
     with st.container(border=True):
-        chosen = st.radio(
-            prediction.question, texts, index=None, key=f"{concept.topic.slug}:prediction"
-        )
+        chosen = st.radio(prediction.question, texts, index=None, key=f"{concept.topic.slug}:prediction")
         if chosen is None:
             st.caption("Choose before you look at the numbers; nothing is locked.")
             return
@@ -104,9 +102,7 @@ def _prediction(concept: Concept) -> None:
         (st.success if mine == right else st.info)(f"{verdict} {prediction.outcome(measured)}")
         for i, option in enumerate(prediction.options):
             mark = ":material/check:" if i == right else ":material/close:"
-            st.markdown(
-                f"{mark} **{option.text}**{' (your choice)' if i == mine else ''}: {option.why}"
-            )
+            st.markdown(f"{mark} **{option.text}**{' (your choice)' if i == mine else ''}: {option.why}")
 
 
 # ------------------------------------------------------------------------------------------------ 4 the answer
@@ -125,9 +121,7 @@ def _proof(slug: str, kind: str, index: int, claim: Sentence | Correction) -> No
     mark = ":material/check: measured" if evidence.holds else ":material/error: fails"
     with st.popover(mark, type="tertiary"):
         st.markdown(f"**{evidence.what}**")
-        st.markdown(
-            f"measured **{number(evidence.value)}**, the sentence promises {evidence.promise}"
-        )
+        st.markdown(f"measured **{number(evidence.value)}**, the sentence promises {evidence.promise}")
         wrong = _measured(slug, kind, index, True)
         how = ", ".join(f"{name} = {value}" for name, value in claim.fails_if.items())
         st.markdown(
@@ -192,20 +186,14 @@ def _code(page: Lesson) -> None:
     st.header("Code", anchor="code")
     snippet, slug = page.concept.snippet, page.concept.topic.slug
     if snippet is not None:
-        st.markdown(
-            "A program of its own, with the values that the controls have now. It needs only PyTorch."
-        )
+        st.markdown("A program of its own, with the values that the controls have now. It needs only PyTorch.")
         filled = snippet.filled(**page.controls)
         st.code(filled, language="python", wrap_lines=True)
-        st.download_button(
-            "Save the program", filled, f"{slug}.py", "text/x-python", icon=":material/download:"
-        )
+        st.download_button("Save the program", filled, f"{slug}.py", "text/x-python", icon=":material/download:")
     if page.functions:
         with st.expander("The functions that made the figures above"):
             for function in page.functions:
-                st.code(
-                    inspect.getsource(inspect.unwrap(function)), language="python", wrap_lines=True
-                )
+                st.code(inspect.getsource(inspect.unwrap(function)), language="python", wrap_lines=True)
 
 
 # ------------------------------------------------------------------------------------------------ 8 sources
@@ -220,9 +208,7 @@ def _sources(concept: Concept) -> None:
     for source in concept.reading:
         section = f", {source.section}" if source.section else ""
         label = f"{source.authors}, *{source.title}*{section}"
-        st.markdown(
-            f"- {label}, [{source.identifier}]({source.url})" if source.url else f"- {label}"
-        )
+        st.markdown(f"- {label}, [{source.identifier}]({source.url})" if source.url else f"- {label}")
     st.markdown("This page in exactly this state:")
     st.code(_address(), language=None, wrap_lines=True)
 
@@ -231,8 +217,6 @@ def _address() -> str:
     """The address of the page with every control that is not at its default."""
     here = urlsplit(st.context.url or f"/{nav.NAME}")
     query = "&".join(
-        f"{quote(k, safe='')}={quote(v, safe='')}"
-        for k in st.query_params
-        for v in st.query_params.get_all(k)
+        f"{quote(k, safe='')}={quote(v, safe='')}" for k in st.query_params for v in st.query_params.get_all(k)
     )
     return urlunsplit((here.scheme, here.netloc, here.path, query, ""))

@@ -36,9 +36,7 @@ def topic_of(file: str) -> Topic:
     for topic in topics():
         if found and topic.slug == found[1]:
             return topic
-    raise LookupError(
-        f"{Path(file).name} belongs to no question: name it NN_<slug of core/concepts>.py."
-    )
+    raise LookupError(f"{Path(file).name} belongs to no question: name it NN_<slug of core/concepts>.py.")
 
 
 def lessons() -> list[Topic]:
@@ -47,9 +45,7 @@ def lessons() -> list[Topic]:
 
 
 def _navigation() -> Page:
-    sections: dict[str, list[Page]] = {
-        "": [st.Page(HOME, title="All questions", icon=":material/home:", default=True)]
-    }
+    sections: dict[str, list[Page]] = {"": [st.Page(HOME, title="All questions", icon=":material/home:", default=True)]}
     for theme in Theme:
         found = [
             st.Page(path, title=f"{t.number} · {t.title}", url_path=t.slug)

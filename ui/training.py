@@ -69,9 +69,7 @@ def live(
             if _admitted(ticket):
                 state["run"], state["progress"] = train(*arguments), None
                 st.rerun()
-            st.warning(
-                f"This server is already training for {AT_ONCE} other visitors. Try again in a few seconds."
-            )
+            st.warning(f"This server is already training for {AT_ONCE} other visitors. Try again in a few seconds.")
         if st.button("Stop", key=f"{key}:stop", icon=":material/stop:", disabled=not active):
             state.pop("run", None)
             _left(ticket)
@@ -85,9 +83,7 @@ def live(
             done = min(max(share(latest), 0.0), 1.0) if latest is not None else 0.0
             st.progress(done, f"{'Training' if runs else 'Waiting for a free place'}: {done:.0%}")
         elif latest is None and shipped is not None:
-            st.caption(
-                "Trained beforehand with the same program; press the button to train it again, now."
-            )
+            st.caption("Trained beforehand with the same program; press the button to train it again, now.")
         if latest is not None or shipped is not None:
             show(f"{key}:figure", draw(shipped if latest is None else latest))
         if runs:

@@ -57,9 +57,7 @@ def parse(rows: str, n: int) -> Bool[Tensor, "n n"]:
         )
     for i, line in enumerate(lines):
         if len(line) != n:
-            raise ValueError(
-                f"Each row needs {n} digits, one for each word; row {i} has {len(line)}."
-            )
+            raise ValueError(f"Each row needs {n} digits, one for each word; row {i} has {len(line)}.")
     return torch.tensor([[digit == "1" for digit in line] for line in lines])
 
 
@@ -179,16 +177,11 @@ def append(sentence: str, word: str, causal: bool, seed: int = 0) -> Appended:
     visible = masks.causal(n + 1) if causal else masks.full(n + 1)
     unused = visible.clone()
     unused[:, n] = False
-    earlier, later = (
-        attention(x @ w_q, x @ w_k, x @ w_v, seen)
-        for x, seen in ((before, unused), (after, visible))
-    )
+    earlier, later = (attention(x @ w_q, x @ w_k, x @ w_v, seen) for x, seen in ((before, unused), (after, visible)))
     # One query, and all keys and values so far: a step of decoding needs no mask.
     key, value = after @ w_k, after @ w_v
     steps = [attention(after[i : i + 1] @ w_q, key[: i + 1], value[: i + 1]) for i in range(n + 1)]
-    return Appended(
-        (later - earlier)[:n].abs().amax(-1), float((torch.cat(steps) - later).abs().max())
-    )
+    return Appended((later - earlier)[:n].abs().amax(-1), float((torch.cat(steps) - later).abs().max()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,10 +205,7 @@ def libraries(sentence: str = SENTENCE, offset: int = -1, seed: int = 0) -> Libr
             softmax(masked(scores, visible)),
             # Values that are the unit vectors make the outputs the weights.
             F.scaled_dot_product_attention(
-                query[None, None],
-                key[None, None],
-                torch.eye(n, dtype=scores.dtype)[None, None],
-                attn_mask=visible,
+                query[None, None], key[None, None], torch.eye(n, dtype=scores.dtype)[None, None], attn_mask=visible
             )[0, 0],
             # Beside the lowest finite number the logits are lost to rounding, so all hidden keys tie.
             softmax(scores + added),
@@ -240,12 +230,24 @@ def spoiled_gradients(offset: int) -> int:
     "A language model is trained on tokens that are drawn independently and uniformly from 16. Its mask is one step "
     "too far: every position also sees the next token, which it must predict. Where does the mean loss over 16 "
     "positions end? (Guessing costs ln 16 = 2.77.)",
-    Option("at 2.77: random tokens cannot be predicted", 2.0, 9.0, "That is the honest floor. But this model does not predict, it reads the answer."),
+    Option(
+        "at 2.77: random tokens cannot be predicted",
+        2.0,
+        9.0,
+        "That is the honest floor. But this model does not predict, it reads the answer.",
+    ),
     Option("near 1.4, about half", 0.8, 2.0, "Nothing is halved: 15 of the 16 positions see their answer completely."),
-    Option("near 0.17", 0.05, 0.8, "15 positions copy their answer and lose almost nothing. The last one has no next token in its input and still pays ln 16: ln 16 / 16 = 0.173."),
-    Option("at 0", 0.0, 0.05, "The last position cannot see its answer: it lies outside the input. It keeps paying ln 16."),
+    Option(
+        "near 0.17",
+        0.05,
+        0.8,
+        "15 positions copy their answer and lose almost nothing. The last one has no next token in its input and still pays ln 16: ln 16 / 16 = 0.173.",
+    ),
+    Option(
+        "at 0", 0.0, 0.05, "The last position cannot see its answer: it lies outside the input. It keeps paying ln 16."
+    ),
     shows="The shipped training of this lesson (three seeds, `python -m core.training leak`) ended at a mean loss of {0} nats.",
-)  # fmt: skip
+)
 def loss_of_a_leaking_mask() -> float:
     return float(leak.final_losses("ahead").mean())
 
@@ -258,9 +260,7 @@ def loss_of_a_leaking_mask() -> float:
     "inputs 0 to i, and on no later one.",
     fails_if={"polarity": "True hides"},
 )
-def output_depends_on_the_past(
-    polarity: Literal["True may look", "True hides"] = "True may look",
-) -> Evidence:
+def output_depends_on_the_past(polarity: Literal["True may look", "True hides"] = "True may look") -> Evidence:
     causal = masks.causal(6)
     found = head(rows=written(causal if polarity == "True may look" else ~causal)).influence != 0
     return Evidence.exactly(
@@ -282,7 +282,7 @@ def weights_are_redistributed(where: Where = "before") -> Evidence:
     hidden, off = weights.triu(1).max(), (weights.sum(-1) - 1).abs().max()
     return Evidence.near(
         "largest hidden weight, or distance of a row's sum from 1", float(max(hidden, off)), 0, within=rounding
-    )  # fmt: skip
+    )
 
 
 @concept.says(
@@ -293,9 +293,7 @@ def weights_are_redistributed(where: Where = "before") -> Evidence:
 def no_position_sees_its_answer(shift: int = 1) -> Evidence:
     # The answer of the last position is not among the inputs at all.
     return Evidence.exactly(
-        "outputs that depend on the token they predict",
-        float((head().influence.diagonal(shift) != 0).sum()),
-        0,
+        "outputs that depend on the token they predict", float((head().influence.diagonal(shift) != 0).sum()), 0
     )
 
 
@@ -318,9 +316,7 @@ def a_leak_beats_the_entropy(mask: leak.Mask = "ahead") -> Evidence:
 )
 def appending_changes_nothing_before(causal: bool = True) -> Evidence:
     return Evidence.exactly(
-        "largest change of an earlier output",
-        float(append(SENTENCE, "today", causal).change.max()),
-        0,
+        "largest change of an earlier output", float(append(SENTENCE, "today", causal).change.max()), 0
     )
 
 
@@ -352,9 +348,7 @@ def the_row_sees_itself(kind: Kind = "causal") -> Evidence:
 )
 def a_zero_logit_is_not_a_zero_weight(where: Where = "multiply") -> Evidence:
     weights = head(where=where).weights
-    return Evidence.above(
-        "smallest weight of a forbidden key", float(weights[~masks.causal(6)].min()), 0
-    )
+    return Evidence.above("smallest weight of a forbidden key", float(weights[~masks.causal(6)].min()), 0)
 
 
 @concept.corrects(
@@ -415,13 +409,9 @@ def one_query_sees_only_the_oldest_key(is_causal: bool = True) -> Evidence:
 
 # ---------------------------------------------------------------------------------------------- push-back
 
-RAFFEL_2020 = Source(
-    "Raffel et al. 2020", "Exploring the Limits of Transfer Learning", "arXiv 1910.10683"
-)
+RAFFEL_2020 = Source("Raffel et al. 2020", "Exploring the Limits of Transfer Learning", "arXiv 1910.10683")
 DAO_2023 = Source(
-    "Dao 2023",
-    "FlashAttention-2: Faster Attention with Better Parallelism and Work Partitioning",
-    "arXiv 2307.08691",
+    "Dao 2023", "FlashAttention-2: Faster Attention with Better Parallelism and Work Partitioning", "arXiv 2307.08691"
 )
 TORCH_SDPA = Source(
     "PyTorch",
@@ -456,9 +446,7 @@ concept.pushes_back(
     "The tokens of the prompt see each other in both directions; the rest is causal.",
     RAFFEL_2020,
 )
-concept.reads(
-    VASWANI_2017.at("§3.1 and §3.2.3"), RAFFEL_2020.at("§3.2.1"), DAO_2023.at("§3.1"), TORCH_SDPA
-)
+concept.reads(VASWANI_2017.at("§3.1 and §3.2.3"), RAFFEL_2020.at("§3.2.1"), DAO_2023.at("§3.1"), TORCH_SDPA)
 
 # ---------------------------------------------------------------------------------------------- to take away
 
@@ -499,12 +487,7 @@ jacobian = torch.autograd.functional.jacobian(output, x)
 influence = jacobian.square().sum((1, 3)).sqrt()
 print("pairs with any influence:", int((influence != 0).sum()))
 """,
-    {
-        "sentence": SENTENCE,
-        "rows": "100000/110000/111000/111100/111110/111111",
-        "where": "before",
-        "seed": 0,
-    },
+    {"sentence": SENTENCE, "rows": "100000/110000/111000/111100/111110/111111", "where": "before", "seed": 0},
     {"sentence": "a b c", "rows": "000/100/110", "where": "before", "seed": 3},
     {"sentence": 'it\'s a "b"', "rows": "100/110/111", "where": "after", "seed": 1},
 )

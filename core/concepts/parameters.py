@@ -34,9 +34,7 @@ AINSLIE = Source(
     "arXiv 2305.13245",
 )
 SHAZEER = Source("Shazeer 2020", "GLU Variants Improve Transformer", "arXiv 2002.05202")
-PRESS_WOLF = Source(
-    "Press and Wolf 2017", "Using the Output Embedding to Improve Language Models", "arXiv 1608.05859"
-)  # fmt: skip
+PRESS_WOLF = Source("Press and Wolf 2017", "Using the Output Embedding to Improve Language Models", "arXiv 1608.05859")
 ZERO = Source(
     "Rajbhandari et al. 2020",
     "ZeRO: Memory Optimizations Toward Training Trillion Parameter Models",
@@ -58,9 +56,7 @@ def scaled(a: Architecture, d_model: int) -> Architecture:
     Raises ValueError in words if that would cut a head; multiples of `width_unit(a)` never do.
     """
     if d_model % width_unit(a):
-        raise ValueError(
-            f"d_model = {d_model:,} would cut a head: this design grows in steps of {width_unit(a):,}."
-        )
+        raise ValueError(f"d_model = {d_model:,} would cut a head: this design grows in steps of {width_unit(a):,}.")
     return replace(
         a,
         d_model=d_model,
@@ -155,7 +151,7 @@ def costs(a: Architecture, bytes_each: int = 2) -> Costs:
         torch.tensor([float(n * kv_cache_bytes(a, bytes_each)) for n in CONTEXTS], dtype=torch.float64),
         torch.tensor([float(f.weights) for f in flops], dtype=torch.float64),
         torch.tensor([float(f.attention) for f in flops], dtype=torch.float64),
-    )  # fmt: skip
+    )
 
 
 @lru_cache(maxsize=32)
@@ -187,24 +183,32 @@ def bytes_of_training(optimiser: Literal["adam", "sgd"] = "adam", bits: int = 32
     "Llama 3 8B: d = 4096, 32 query heads that share 8 key/value heads, a gated feed-forward layer of width 14,336. "
     "How far off is 12 d² for the weight matrices of one layer?",
     Option(
-        "it counts half of them", -0.6, -0.3,
+        "it counts half of them",
+        -0.6,
+        -0.3,
         "Three matrices instead of two, each 3.5 d wide, make the feed-forward layer larger, but grouped heads make "
         "attention smaller: together it is no factor of two.",
     ),
     Option(
-        "about 8 % too few", -0.15, -0.01,
+        "about 8 % too few",
+        -0.15,
+        -0.01,
         "The feed-forward layer has 3 · 3.5 = 10.5 d² instead of 8, attention 2.5 d² instead of 4: 13 d² in all.",
     ),
     Option(
-        "it is exact", -0.01, 0.01,
+        "it is exact",
+        -0.01,
+        0.01,
         "It would be with a width of 8/3 d and full multi-head attention, as in Phi-3 mini. Llama 3 keeps neither.",
     ),
     Option(
-        "about 14 % too many", 0.01, 0.3,
+        "about 14 % too many",
+        0.01,
+        0.3,
         "Grouped heads alone, with the textbook's 8 d², would leave 10.5 d². But the gate brings a third matrix.",
     ),
     shows="Measured on a block just built: (12 d² − N) / N = {0}; N counts its weight matrices.",
-)  # fmt: skip
+)
 def the_rule_for_llama_3() -> float:
     a = preset(LLAMA_3)
     return rule_of_thumb(a.d_model) / built_block(a)[1] - 1
@@ -221,23 +225,18 @@ def the_rule_for_llama_3() -> float:
 def a_textbook_block(gated: bool = False) -> Evidence:
     a = replace(preset(GPT_2), gated=gated)
     return Evidence.exactly(
-        "weight matrices of a block of GPT-2 small, built and counted, ÷ d²",
-        built_block(a)[1] / a.d_model**2,
-        12,
+        "weight matrices of a block of GPT-2 small, built and counted, ÷ d²", built_block(a)[1] / a.d_model**2, 12
     )
 
 
-@concept.says(
-    "Its biases and two LayerNorms add 13d, at d = 768 a seventh of a per cent.",
-    fails_if={"biases": False},
-)
+@concept.says("Its biases and two LayerNorms add 13d, at d = 768 a seventh of a per cent.", fails_if={"biases": False})
 def biases_and_norms(biases: bool = True) -> Evidence:
     a = preset(GPT_2)
     a = a if biases else replace(a, qkv_bias=False, out_bias=False, ffn_bias=False)
     everything, _ = built_block(a)
     return Evidence.exactly(
         "(block of GPT-2 small − 12 d²) ÷ d", (everything - rule_of_thumb(a.d_model)) / a.d_model, 13
-    )  # fmt: skip
+    )
 
 
 @concept.says(
@@ -260,9 +259,7 @@ def the_whole_of_gpt_2(head: Head = "tied") -> Evidence:
 )
 def a_modern_block(n_kv_heads: int = 8) -> Evidence:
     a = replace(preset(LLAMA_3), n_kv_heads=n_kv_heads)
-    return Evidence.exactly(
-        "weight matrices of a block of Llama 3 8B ÷ d²", built_block(a)[1] / a.d_model**2, 13
-    )
+    return Evidence.exactly("weight matrices of a block of Llama 3 8B ÷ d²", built_block(a)[1] / a.d_model**2, 13)
 
 
 @concept.says(
@@ -305,9 +302,7 @@ def work_of_a_token(every_parameter: bool = False, n: int = 64) -> Evidence:
 def the_rule_misses_the_embeddings(model: str = GPT_2) -> Evidence:
     a = preset(model)
     return Evidence.below(
-        f"12 d² × layers ÷ all parameters of {model}",
-        rule_of_thumb(a.d_model) * a.blocks / count_built(build(a)),
-        0.7,
+        f"12 d² × layers ÷ all parameters of {model}", rule_of_thumb(a.d_model) * a.blocks / count_built(build(a)), 0.7
     )
 
 
@@ -321,9 +316,7 @@ def the_rule_misses_the_embeddings(model: str = GPT_2) -> Evidence:
 def grouped_heads_are_fewer(n_kv_heads: int = 8) -> Evidence:
     a = replace(preset(LLAMA_3), n_kv_heads=n_kv_heads)
     attention = build(replace(a, n_layers=1)).stack[0].get_submodule("block.0.attention")
-    return Evidence.exactly(
-        "parameters of attention in Llama 3 8B ÷ d²", count_built(attention) / a.d_model**2, 2.5
-    )
+    return Evidence.exactly("parameters of attention in Llama 3 8B ÷ d²", count_built(attention) / a.d_model**2, 2.5)
 
 
 @concept.corrects(
@@ -336,11 +329,7 @@ def grouped_heads_are_fewer(n_kv_heads: int = 8) -> Evidence:
 def a_gate_is_a_third_matrix(model: str = LLAMA_3) -> Evidence:
     a = preset(model)
     layer = build(replace(a, n_layers=1)).stack[0].get_submodule("block.0.feed_forward")
-    return Evidence.above(
-        f"parameters of the feed-forward layer of {model} ÷ d²",
-        count_built(layer) / a.d_model**2,
-        8,
-    )
+    return Evidence.above(f"parameters of the feed-forward layer of {model} ÷ d²", count_built(layer) / a.d_model**2, 8)
 
 
 @concept.corrects(
@@ -351,14 +340,9 @@ def a_gate_is_a_third_matrix(model: str = LLAMA_3) -> Evidence:
     source=VASWANI_2017.at("§3.2.2"),
 )
 def heads_divide_the_width(fixed_width: int | None = None) -> Evidence:
-    counts = [
-        built_block(replace(preset(GPT_2), n_heads=h, head_dim=fixed_width))[0]
-        for h in (1, 2, 12, 64, 768)
-    ]
+    counts = [built_block(replace(preset(GPT_2), n_heads=h, head_dim=fixed_width))[0] for h in (1, 2, 12, 64, 768)]
     return Evidence.exactly(
-        "largest − smallest block of GPT-2 small with 1, 2, 12, 64 and 768 heads",
-        max(counts) - min(counts),
-        0,
+        "largest − smallest block of GPT-2 small with 1, 2, 12, 64 and 768 heads", max(counts) - min(counts), 0
     )
 
 
@@ -374,8 +358,7 @@ def a_state_dict_counts_twice(head: Head = "tied") -> Evidence:
     model = build(a)
     return Evidence.exactly(
         "(numbers in the state dict − parameters) ÷ (V · d), GPT-2 small",
-        (sum(t.numel() for t in model.state_dict().values()) - count_built(model))
-        / (a.vocab * a.d_model),
+        (sum(t.numel() for t in model.state_dict().values()) - count_built(model)) / (a.vocab * a.d_model),
         1,
     )
 
@@ -422,14 +405,7 @@ concept.pushes_back(
 )
 
 concept.reads(
-    VASWANI_2017.at("§3.2.2 and §3.3"),
-    KAPLAN,
-    GEVA_2021.at("§1"),
-    AINSLIE,
-    SHAZEER,
-    PRESS_WOLF,
-    ZERO,
-    MIXTRAL,
+    VASWANI_2017.at("§3.2.2 and §3.3"), KAPLAN, GEVA_2021.at("§1"), AINSLIE, SHAZEER, PRESS_WOLF, ZERO, MIXTRAL
 )
 
 # ---------------------------------------------------------------------------------------------- to take away

@@ -39,9 +39,7 @@ def add_up(terms: Float[Tensor, "*b c"]) -> Float[Tensor, "*b"]:
     return reduce(torch.add, terms.unbind(-1))
 
 
-def multiply(
-    x: Float[Tensor, "*b n c"], w: Float[Tensor, "c d"], summation: Summation
-) -> Float[Tensor, "*b n d"]:
+def multiply(x: Float[Tensor, "*b n c"], w: Float[Tensor, "c d"], summation: Summation) -> Float[Tensor, "*b n d"]:
     """`x @ w`. "sorted" adds each row's terms in the order of the features, wherever the row stands."""
     return x @ w if summation == "plain" else add_up(x[..., None, :] * w.mT)
 
@@ -108,8 +106,7 @@ def stack(
         w_up, w_down = matrix(D, D_FF), matrix(D_FF, D)
         h = F.layer_norm(x, (D,))
         query, key, value = (
-            multiply(h, w, summation).unflatten(-1, (HEADS, -1)).transpose(0, 1)
-            for w in (w_q, w_k, w_v)
+            multiply(h, w, summation).unflatten(-1, (HEADS, -1)).transpose(0, 1) for w in (w_q, w_k, w_v)
         )
         if scheme == "rope":
             query, key = positions.rotate(query), positions.rotate(key)
@@ -160,9 +157,7 @@ def matching(words: list[str], order: list[str]) -> Int[Tensor, " n"]:
     if missing or extra:
         wanted = [f"add {', '.join(missing)}"] if missing else []
         wanted += [f"take out {', '.join(extra)}"] if extra else []
-        raise ValueError(
-            f"The second order must use exactly the words of the first: {'; '.join(wanted)}."
-        )
+        raise ValueError(f"The second order must use exactly the words of the first: {'; '.join(wanted)}.")
     if order != words and order == words[::-1]:
         return torch.arange(len(words) - 1, -1, -1)
     free = list(range(len(order)))
@@ -250,10 +245,7 @@ def pattern(width: int = 64, base: float = 10_000.0, seed: int = 0, reach: int =
     $W_Q$ and $W_K$ are random, $N(0, 1/d)$. Divided by d/2, an encoding's product with itself is 1.
     """
     g = torch.Generator().manual_seed(seed)
-    w_q, w_k = (
-        torch.randn(width, width, generator=g, dtype=torch.float64) / math.sqrt(width)
-        for _ in range(2)
-    )
+    w_q, w_k = (torch.randn(width, width, generator=g, dtype=torch.float64) / math.sqrt(width) for _ in range(2))
     table = positions.sinusoidal(STARTS[-1] + reach + 1, width, base)
     offsets = torch.arange(-reach, reach + 1)
     near = table[torch.tensor(STARTS)[:, None] + offsets]  # [s, o, d]
@@ -279,22 +271,16 @@ class Prefix:
 
 
 @lru_cache(maxsize=32)
-def shuffled_prefix(
-    sentence: str = STORY, order_seed: int = 0, seed: int = 0, causal: bool = True
-) -> Prefix:
+def shuffled_prefix(sentence: str = STORY, order_seed: int = 0, seed: int = 0, causal: bool = True) -> Prefix:
     """Shuffle all words but the last. Raises ValueError, in words, if no other order of them exists."""
     words = tokens(sentence)
     if len(set(words[:-1])) < 2:
-        raise ValueError(
-            "Write at least two different words before the last one: they are shuffled."
-        )
+        raise ValueError("Write at least two different words before the last one: they are shuffled.")
     g = torch.Generator().manual_seed(order_seed)
     shuffled = words
     while shuffled == words:
         shuffled = [words[i] for i in torch.randperm(len(words) - 1, generator=g)] + words[-1:]
-    before, after = (
-        stack(row, "none", DEPTHS[-1], seed, causal)[:, -1] for row in (words, shuffled)
-    )
+    before, after = (stack(row, "none", DEPTHS[-1], seed, causal)[:, -1] for row in (words, shuffled))
     return Prefix(tuple(words), tuple(shuffled), before, after)
 
 
@@ -315,25 +301,33 @@ def counting_head(n: int, causal: bool = True) -> Float[Tensor, " n"]:
     "One layer of *causal* attention, no position encoding. You shuffle all words before the last one. How much does "
     "the output at the last word change, compared with replacing one of those words by another word?",
     Option(
-        "not at all", 0.0, ROUNDING,
+        "not at all",
+        0.0,
+        ROUNDING,
         "The last word sees all the others, and one layer only adds up what it sees: a sum does not know an order.",
     ),
     Option(
-        "a little, less than a tenth as much", ROUNDING, 0.1,
+        "a little, less than a tenth as much",
+        ROUNDING,
+        0.1,
         "A weak trace of the order would need a second layer, whose inputs already saw different prefixes.",
     ),
     Option(
-        "clearly, but less", 0.1, 0.9,
+        "clearly, but less",
+        0.1,
+        0.9,
         "That is what happens from two layers on: the words in between have seen different prefixes, and the last word "
         "reads them.",
     ),
     Option(
-        "about as much", 0.9, math.inf,
+        "about as much",
+        0.9,
+        math.inf,
         "That would be a model that knows positions well. A causal mask gives the last word the same set of keys "
         "in every order.",
     ),
     shows="Measured just now: the shuffle changes it {0} times as much as the replacement.",
-)  # fmt: skip
+)
 def one_causal_layer() -> float:
     words = tokens(STORY)
     replaced = ["the", "cat", *words[2:]]
@@ -366,9 +360,7 @@ def the_mean_is_the_same(summary: Literal["mean", "first"] = "mean") -> Evidence
     both = two_orders(SENTENCE, ORDER, "none", 4)
     first_word = float((both.second[0] - both.first[0]).abs().max())
     return Evidence.exactly(
-        f"largest difference of the two summaries ({summary})",
-        both.pooled if summary == "mean" else first_word,
-        0,
+        f"largest difference of the two summaries ({summary})", both.pooled if summary == "mean" else first_word, 0
     )
 
 
@@ -387,9 +379,7 @@ def positions_tell_orders_apart(also: Scheme = "rope") -> Evidence:
     "The sinusoids are absolute, but the dot product of two of them depends only on how far apart the positions are.",
     fails_if={"table": "learned"},
 )
-def the_dot_product_knows_the_offset(
-    table: Literal["sinusoidal", "learned"] = "sinusoidal",
-) -> Evidence:
+def the_dot_product_knows_the_offset(table: Literal["sinusoidal", "learned"] = "sinusoidal") -> Evidence:
     d, last = 512, 999
     pe = positions.sinusoidal(last + 1, d)
     if table == "learned":
@@ -415,10 +405,7 @@ def a_causal_head_counts(causal: bool = True) -> Evidence:
     promised = 1 / torch.arange(1, n + 1, dtype=torch.float64)
     off = (counting_head(n, causal) - promised).abs().max()
     return Evidence.near(
-        "largest difference to 1/(t + 1), t = 0 … 63",
-        float(off),
-        0,
-        within=torch.finfo(torch.float64).eps,
+        "largest difference to 1/(t + 1), t = 0 … 63", float(off), 0, within=torch.finfo(torch.float64).eps
     )
 
 
@@ -454,16 +441,12 @@ def it_is_equivariant(unshuffle: bool = False) -> Evidence:
 )
 def scores_have_a_direction(tied: bool = False) -> Evidence:
     g = torch.Generator().manual_seed(5)
-    w_q, w_k = (
-        torch.randn(D, D, generator=g, dtype=torch.float64) / math.sqrt(D) for _ in range(2)
-    )
+    w_q, w_k = (torch.randn(D, D, generator=g, dtype=torch.float64) / math.sqrt(D) for _ in range(2))
     a, b = embed(["dog", "man"], D)
     w_k = w_q if tied else w_k
     a_asks_b, b_asks_a = ((x @ w_q) @ (y @ w_k) / math.sqrt(D) for x, y in ((a, b), (b, a)))
     return Evidence.above(
-        "|score of dog asking man − score of man asking dog|",
-        float((a_asks_b - b_asks_a).abs()),
-        ROUNDING,
+        "|score of dog asking man − score of man asking dog|", float((a_asks_b - b_asks_a).abs()), ROUNDING
     )
 
 
@@ -480,10 +463,7 @@ def projections_lose_the_offset(projected: bool = True) -> Evidence:
     products = seen.projected if projected else seen.raw
     spread = float((products.amax(0) - products.amin(0)).max())
     return Evidence.above(
-        "largest spread over p at one offset, d = 64"
-        + (", after W_Q and W_K" if projected else ""),
-        spread,
-        ROUNDING,
+        "largest spread over p at one offset, d = 64" + (", after W_Q and W_K" if projected else ""), spread, ROUNDING
     )
 
 
@@ -548,13 +528,7 @@ concept.pushes_back(
     "ordinary matrix products the difference is a rounding error, about 1e-15 in float64 and 1e-6 in float32.",
 )
 
-concept.reads(
-    VASWANI_2017.at("§3.5"),
-    SU_2021,
-    PRESS_2021,
-    HAVIV_2022,
-    KAZEMNEJAD_2023,
-)
+concept.reads(VASWANI_2017.at("§3.5"), SU_2021, PRESS_2021, HAVIV_2022, KAZEMNEJAD_2023)
 
 # ---------------------------------------------------------------------------------------------- to take away
 
@@ -617,13 +591,7 @@ print("largest difference of the means over the words:", round((a - b).abs().max
 """,
     {"words": SENTENCE, "order": ORDER, "scheme": "none", "layers": 1, "seed": 0},
     {"words": SENTENCE, "order": ORDER, "scheme": "sinusoidal", "layers": 2, "seed": 0},
-    {
-        "words": 'it\'s a "<b>" $x',
-        "order": '$x a it\'s "<b>"',
-        "scheme": "learned",
-        "layers": 4,
-        "seed": 7,
-    },
+    {"words": 'it\'s a "<b>" $x', "order": '$x a it\'s "<b>"', "scheme": "learned", "layers": 4, "seed": 7},
     {"words": "a b c d e f", "order": "f a d e c b", "scheme": "rope", "layers": 3, "seed": 1},
     {"words": "a b c d e f", "order": "b a c f e d", "scheme": "alibi", "layers": 4, "seed": 9999},
 )

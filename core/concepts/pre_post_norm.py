@@ -26,22 +26,16 @@ RADFORD = Source(
     "Language Models are Unsupervised Multitask Learners",
     "https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf",
 )
-TOUVRON = Source(
-    "Touvron et al. 2023",
-    "LLaMA: Open and Efficient Foundation Language Models",
-    "arXiv 2302.13971",
-)
+TOUVRON = Source("Touvron et al. 2023", "LLaMA: Open and Efficient Foundation Language Models", "arXiv 2302.13971")
 OLMO_2 = Source("OLMo team 2025", "2 OLMo 2 Furious", "arXiv 2501.00656")
-GEMMA_2 = Source(
-    "Gemma team 2024", "Gemma 2: Improving Open Language Models at a Practical Size", "arXiv 2408.00118"
-)  # fmt: skip
+GEMMA_2 = Source("Gemma team 2024", "Gemma 2: Improving Open Language Models at a Practical Size", "arXiv 2408.00118")
 TAKASE = Source(
     "Takase et al. 2023", "B2T Connection: Serving Stability and Performance in Deep Transformers", "arXiv 2206.00330"
-)  # fmt: skip
-DEEPNORM = Source("Wang et al. 2022", "DeepNet: Scaling Transformers to 1,000 Layers", "arXiv 2203.00555")  # fmt: skip
+)
+DEEPNORM = Source("Wang et al. 2022", "DeepNet: Scaling Transformers to 1,000 Layers", "arXiv 2203.00555")
 REZERO = Source(
     "Bachlechner et al. 2020", "ReZero is All You Need: Fast Convergence at Large Depth", "arXiv 2003.04887"
-)  # fmt: skip
+)
 
 Order = Literal["post", "pre"]
 ORDERS: tuple[Order, ...] = ("post", "pre")
@@ -72,7 +66,7 @@ class Weights(NamedTuple):
 def draw(depth: int, width: int, g: torch.Generator, dtype: torch.dtype = torch.float32) -> Weights:
     r"""Gaussian Xavier, here $N(0, 1/d)$; r independent draws side by side."""
     shape = (draws(width), depth, width, width)
-    return Weights(*((torch.randn(shape, generator=g) / math.sqrt(width)).to(dtype) for _ in range(3)))  # fmt: skip
+    return Weights(*((torch.randn(shape, generator=g) / math.sqrt(width)).to(dtype) for _ in range(3)))
 
 
 def mean_of_values(x: Float[Tensor, "*b n d"], v: Float[Tensor, "*#b d d"]) -> Tensor:
@@ -150,9 +144,7 @@ def typical(values: Float[Tensor, "*b r"]) -> Float[Tensor, "*b"]:
 
 
 @lru_cache(maxsize=32)
-def amplification(
-    order: Order, width: int = 64, seed: int = 0, epsilon: float = 0.02
-) -> Float[Tensor, "s r"]:
+def amplification(order: Order, width: int = 64, seed: int = 0, epsilon: float = 0.02) -> Float[Tensor, "s r"]:
     r"""$\lVert f(x, \theta + \epsilon\,\delta) - f(x, \theta) \rVert^2 / (d\,\epsilon^2)$ at every depth, per draw
 
     δ is drawn like the weights θ themselves: every weight is changed by 2 % of its own spread. In float64, for it
@@ -198,7 +190,7 @@ KINDS: tuple[Kind, ...] = ("encoder", "decoder", "random memory")
 
 def multi_head(
     w: tuple[Tensor, ...], memory: Tensor | None = None, visible: Tensor | None = None, heads: int = 4
-) -> Callable[[Tensor], Tensor]:  # fmt: skip
+) -> Callable[[Tensor], Tensor]:
     """Attention with its four matrices, as a sublayer: of a text to itself, or to a `memory`."""
 
     def split(x: Tensor) -> Tensor:
@@ -314,29 +306,37 @@ def of_means(values: Float[Tensor, " *b"]) -> tuple[float, float]:
     "An encoder grows from 12 to 24 layers. Before the first training step, what happens to the gradient of its last "
     "feed-forward matrix?",
     Option(
-        "it halves in both orders", 0.85, 1.15,
+        "it halves in both orders",
+        0.85,
+        1.15,
         "The loss stands right above the last layer. More layers below do not dilute its gradient; only Pre-Norm's "
         "larger stream does.",
     ),
     Option(
-        "Post-Norm: nothing. Pre-Norm: it falls to about 70 %", 1.15, 1.7,
+        "Post-Norm: nothing. Pre-Norm: it falls to about 70 %",
+        1.15,
+        1.7,
         "Post-Norm hands the last layer a stream of constant size. Pre-Norm's has grown with the depth, and the final "
         "norm divides by its length, √2 times as long: 1/√2 is 71 %.",
     ),
     Option(
-        "Post-Norm: it doubles. Pre-Norm: nothing", 1.7, 2.5,
+        "Post-Norm: it doubles. Pre-Norm: nothing",
+        1.7,
+        2.5,
         "Something of Post-Norm's does about double: the squared change of its output under a small change of *all* "
         "weights. That is not the gradient of one layer.",
     ),
     Option(
-        "Post-Norm: it explodes exponentially", 2.5, math.inf,
+        "Post-Norm: it explodes exponentially",
+        2.5,
+        math.inf,
         "That is a network without any norm. Every norm sets the length of the stream back to the same number.",
     ),
     shows="Change of the last layer's gradient in Post-Norm ÷ its change in Pre-Norm: {0}.",
-)  # fmt: skip
+)
 def from_12_to_24() -> float:
     before, after = DEPTHS.index(12), DEPTHS.index(24)
-    changes = [(start(order).last[after] / start(order).last[before]).log().mean() for order in ORDERS]  # fmt: skip
+    changes = [(start(order).last[after] / start(order).last[before]).log().mean() for order in ORDERS]
     return float((changes[0] - changes[1]).exp())
 
 
@@ -376,10 +376,7 @@ def post_norm_does_not_depend_on_depth(order: Order = "post") -> Evidence:
     )
 
 
-@concept.says(
-    "In Pre-Norm it falls like 1/√depth: four times as deep, half as large.",
-    fails_if={"order": "post"},
-)
+@concept.says("In Pre-Norm it falls like 1/√depth: four times as deep, half as large.", fails_if={"order": "post"})
 def pre_norm_falls_with_the_root(order: Order = "pre") -> Evidence:
     mean, error = of_means(from_12_to_48(order))
     return Evidence.near(
@@ -427,9 +424,7 @@ def deep_post_norm_needs_a_warm_up(warmup: int = 0) -> Evidence:
 def late_layers_change_less(order: Order = "pre") -> Evidence:
     change = growth(order).change
     return Evidence.below(
-        f"relative change of the stream by block 48 ÷ by block 1, {order}-norm",
-        float(change[-1] / change[0]),
-        1 / 3,
+        f"relative change of the stream by block 48 ÷ by block 1, {order}-norm", float(change[-1] / change[0]), 1 / 3
     )
 
 
@@ -452,7 +447,7 @@ concept.cites(
 def encoder_gradients_are_flat(kind: Kind = "encoder") -> Evidence:
     return Evidence.between(
         f"‖∂loss/∂W₂‖ of layer 12 ÷ of layer 1, post-norm {kind}", profile("post", kind, 12).tilt, 2 / 3, 3 / 2
-    )  # fmt: skip
+    )
 
 
 @concept.corrects(
@@ -490,11 +485,7 @@ def the_imbalance_comes_with_the_first_steps(warmup: int = 0) -> Evidence:
 )
 def pre_norm_is_not_flat(order: Order = "pre") -> Evidence:
     norms = start(order).by_layer[DEPTHS.index(12)].mean(0)
-    return Evidence.above(
-        f"‖∂loss/∂W₂‖ of layer 1 ÷ of layer 12, {order}-norm encoder",
-        float(norms[0] / norms[-1]),
-        2,
-    )
+    return Evidence.above(f"‖∂loss/∂W₂‖ of layer 1 ÷ of layer 12, {order}-norm encoder", float(norms[0] / norms[-1]), 2)
 
 
 @concept.corrects(
@@ -522,9 +513,7 @@ def shallow_post_norm_trains(depth: int = 2) -> Evidence:
 )
 def the_last_block_changes_little(order: Order = "pre") -> Evidence:
     return Evidence.below(
-        f"relative change of the stream by block 48, {order}-norm",
-        float(growth(order).change[-1]),
-        0.25,
+        f"relative change of the stream by block 48, {order}-norm", float(growth(order).change[-1]), 0.25
     )
 
 
@@ -548,9 +537,7 @@ def norm_first_has_no_final_norm(final_norm: bool = False) -> Evidence:
         with torch.no_grad():
             out = encoder(torch.randn(1, 16, 64))
     return Evidence.above(
-        "‖x‖²/d of what nn.TransformerEncoder(norm_first=True) returns, 12 layers",
-        float(out.square().mean()),
-        1.1,
+        "‖x‖²/d of what nn.TransformerEncoder(norm_first=True) returns, 12 layers", float(out.square().mean()), 1.1
     )
 
 
@@ -590,9 +577,18 @@ concept.pushes_back(
 )
 
 concept.reads(
-    XIONG_2020, LIU_2020, VASWANI_2017.at("§3.1 and §5.3"), RADFORD.at("§2.3"), TAKASE, SUN_2025, DEEPNORM, REZERO,
-    TOUVRON, OLMO_2, GEMMA_2,
-)  # fmt: skip
+    XIONG_2020,
+    LIU_2020,
+    VASWANI_2017.at("§3.1 and §5.3"),
+    RADFORD.at("§2.3"),
+    TAKASE,
+    SUN_2025,
+    DEEPNORM,
+    REZERO,
+    TOUVRON,
+    OLMO_2,
+    GEMMA_2,
+)
 
 # ---------------------------------------------------------------------------------------------- to take away
 

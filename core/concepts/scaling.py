@@ -78,9 +78,7 @@ class Rows:
 
 
 @lru_cache(maxsize=16)
-def attend(
-    divisor: Divisor, n_keys: int = 64, distribution: Distribution = "normal", seed: int = 0
-) -> Rows:
+def attend(divisor: Divisor, n_keys: int = 64, distribution: Distribution = "normal", seed: int = 0) -> Rows:
     """Divide, take the softmax, and measure how it would pass a gradient on."""
     divisors = torch.tensor([divide_by(divisor, d_k) for d_k in WIDTHS])
     scores = dot_products(n_keys, distribution, seed) / divisors[:, None, None]
@@ -117,16 +115,27 @@ def _at(d_k: int) -> int:
 @concept.predicts(
     "64 random keys of width d_k = 64, and the factor 1/√64 is left out. "
     "How much of its weight does a row give to its favourite key, on average?",
-    Option("about 11 %", 0.0, 0.2, "That is what it gives *with* the factor, when the logits have standard deviation 1."),
-    Option("about 28 %", 0.2, 0.5, "That is right for keys of width 4. At width 64 the logits are four times as far apart."),
     Option(
-        "about 79 %", 0.5, 0.95,
+        "about 11 %", 0.0, 0.2, "That is what it gives *with* the factor, when the logits have standard deviation 1."
+    ),
+    Option(
+        "about 28 %", 0.2, 0.5, "That is right for keys of width 4. At width 64 the logits are four times as far apart."
+    ),
+    Option(
+        "about 79 %",
+        0.5,
+        0.95,
         "The logits have standard deviation 8: the largest of 64 is far enough ahead of the second to take most of "
         "the weight in most rows, though not in all.",
     ),
-    Option("practically 100 %", 0.95, 1.01, "Saturation is not total: in many rows two keys happen to be close, and they share."),
+    Option(
+        "practically 100 %",
+        0.95,
+        1.01,
+        "Saturation is not total: in many rows two keys happen to be close, and they share.",
+    ),
     shows="Measured just now over 1024 rows: the favourite key gets {0} of a row's weight, where 1 would be all of it.",
-)  # fmt: skip
+)
 def favourite_without_the_factor() -> float:
     return float(attend("none").largest[_at(64)])
 
@@ -150,15 +159,10 @@ def variance_grows_with_width(distribution: Distribution = "normal", pairs: int 
         standard_error = math.sqrt((2 + 6 / d_k) / pairs)
         if abs(off) / standard_error >= abs(worst) / (error or 1):
             worst, error = off, standard_error
-    return Evidence.near(
-        "Var[q·k] / d_k, the worst of d_k = 4, 64, 512", 1 + worst, 1, within=4 * error
-    )
+    return Evidence.near("Var[q·k] / d_k, the worst of d_k = 4, 64, 512", 1 + worst, 1, within=4 * error)
 
 
-@concept.says(
-    "Dividing by √d_k brings that variance back to 1, whatever the width.",
-    fails_if={"divisor": "none"},
-)
+@concept.says("Dividing by √d_k brings that variance back to 1, whatever the width.", fails_if={"divisor": "none"})
 def scaling_restores_unit_variance(divisor: Divisor = "sqrt", pairs: int = 8192) -> Evidence:
     g = torch.Generator().manual_seed(3)
     variances = []
@@ -167,10 +171,7 @@ def scaling_restores_unit_variance(divisor: Divisor = "sqrt", pairs: int = 8192)
         variances.append(float(logits(query, key, divisor).var()))
     worst = max(variances, key=lambda v: abs(v - 1))
     return Evidence.near(
-        "Var[q·k / √d_k], the worst of d_k = 4, 64, 512",
-        worst,
-        1,
-        within=4 * math.sqrt((2 + 6 / 4) / pairs),
+        "Var[q·k / √d_k], the worst of d_k = 4, 64, 512", worst, 1, within=4 * math.sqrt((2 + 6 / 4) / pairs)
     )
 
 
@@ -180,9 +181,7 @@ def scaling_restores_unit_variance(divisor: Divisor = "sqrt", pairs: int = 8192)
     fails_if={"divisor": "sqrt"},
 )
 def softmax_saturates(divisor: Divisor = "none") -> Evidence:
-    return Evidence.above(
-        "mean largest weight, d_k = 64, 64 keys", float(attend(divisor).largest[_at(64)]), 2 / 3
-    )
+    return Evidence.above("mean largest weight, d_k = 64, 64 keys", float(attend(divisor).largest[_at(64)]), 2 / 3)
 
 
 @concept.says(
@@ -195,9 +194,7 @@ def saturated_rows_pass_no_gradient(statistic: Literal["tenth", "mean"] = "tenth
         r.quantile(0.1)[_at(64)] if statistic == "tenth" else r.jacobian[_at(64)].mean()
         for r in (attend("none"), attend("sqrt"))
     )
-    return Evidence.below(
-        f"‖J‖ without ÷ ‖J‖ with the factor, {statistic} of rows", float(without / scaled), 0.1
-    )
+    return Evidence.below(f"‖J‖ without ÷ ‖J‖ with the factor, {statistic} of rows", float(without / scaled), 0.1)
 
 
 concept.cites(
@@ -215,14 +212,10 @@ concept.cites(
 def the_factor_folds_into_the_weights(fold: int = 64) -> Evidence:
     g = torch.Generator().manual_seed(4)
     x = torch.randn(10, 512, generator=g, dtype=torch.float64)
-    w_q, w_k = (
-        torch.randn(512, 64, generator=g, dtype=torch.float64) / math.sqrt(512) for _ in range(2)
-    )
+    w_q, w_k = (torch.randn(512, 64, generator=g, dtype=torch.float64) / math.sqrt(512) for _ in range(2))
     scaled = logits(x @ w_q, x @ w_k, "sqrt")
     folded = logits(x @ (w_q / math.sqrt(fold)), x @ w_k, "none")
-    return Evidence.near(
-        "largest difference of the logits", float((scaled - folded).abs().max()), 0, within=1e-12
-    )
+    return Evidence.near("largest difference of the logits", float((scaled - folded).abs().max()), 0, within=1e-12)
 
 
 # ---------------------------------------------------------------------------------------------- corrections
@@ -237,9 +230,7 @@ def initial_logit_variance(init: Init, seed: int, d_model: int = 768, n_heads: i
     `gpt2` is $N(0, 0.02^2)$, `lecun` $N(0, 1/d)$. Theory: $(d\,\mathrm{Var}[w])^2$, that is 1/4, 1/9, 0.094, 1.
     """
     g = torch.Generator().manual_seed(seed)
-    packed = torch.empty(
-        3 * d_model, d_model
-    )  # W_Q, W_K and W_V on top of each other, as torch stores them
+    packed = torch.empty(3 * d_model, d_model)  # W_Q, W_K and W_V on top of each other, as torch stores them
     if init == "multihead":
         nn.init.xavier_uniform_(packed, generator=g)
     elif init == "linear":
@@ -248,8 +239,7 @@ def initial_logit_variance(init: Init, seed: int, d_model: int = 768, n_heads: i
         nn.init.normal_(packed, std=0.02 if init == "gpt2" else d_model**-0.5, generator=g)
     w_q, w_k, _ = packed.chunk(3)
     query, key = (
-        (torch.randn(256, d_model, generator=g) @ w.mT).unflatten(-1, (n_heads, -1)).transpose(0, 1)
-        for w in (w_q, w_k)
+        (torch.randn(256, d_model, generator=g) @ w.mT).unflatten(-1, (n_heads, -1)).transpose(0, 1) for w in (w_q, w_k)
     )
     return float(logits(query, key).var())
 
@@ -283,9 +273,7 @@ def the_mean_gradient_does_not_vanish(statistic: Literal["tenth", "mean"] = "mea
         r.quantile(0.1)[_at(64)] if statistic == "tenth" else r.jacobian[_at(64)].mean()
         for r in (attend("none"), attend("sqrt"))
     )
-    return Evidence.above(
-        f"‖J‖ without ÷ ‖J‖ with the factor, {statistic} of rows", float(without / scaled), 1
-    )
+    return Evidence.above(f"‖J‖ without ÷ ‖J‖ with the factor, {statistic} of rows", float(without / scaled), 1)
 
 
 @concept.corrects(
@@ -299,9 +287,7 @@ def the_maximum_prevents_overflow(subtract_max: bool = True) -> Evidence:
     key = torch.cat([query, -query])
     scores = logits(query, key, "none")  # ±57,600, while exp overflows float32 at 88.7
     weights = softmax(scores) if subtract_max else scores.exp() / scores.exp().sum(-1, keepdim=True)
-    return Evidence.exactly(
-        "sum of the row with logits of ±57,600 and no factor", float(weights.sum()), 1
-    )
+    return Evidence.exactly("sum of the row with logits of ±57,600 and no factor", float(weights.sum()), 1)
 
 
 # ---------------------------------------------------------------------------------------------- push-back
@@ -320,7 +306,10 @@ concept.pushes_back(
     "The sum inside the dot product runs over the width of one head. With 8 heads, √d_model is √8 too large: the code "
     "runs, the outputs differ, and no error tells you.",
 )
-concept.pushes_back("Is it a temperature?", "Yes: softmax(q·k/T) with T = √d_k. Learned temperatures exist; the factor is the fixed one.")  # fmt: skip
+concept.pushes_back(
+    "Is it a temperature?",
+    "Yes: softmax(q·k/T) with T = √d_k. Learned temperatures exist; the factor is the fixed one.",
+)
 concept.pushes_back(
     "Could a model do without it?",
     "Yes. T5 has no factor: its initialisation of W_Q is smaller by √d_k instead, which is the same starting point.",
@@ -331,11 +320,7 @@ concept.pushes_back(
     "Nothing in the factor does. Models that need it normalise queries and keys (QK-norm) or cap the logits.",
 )
 
-concept.reads(
-    VASWANI_2017.at("§3.2.1 and footnote 4"),
-    T5,
-    MUP,
-)
+concept.reads(VASWANI_2017.at("§3.2.1 and footnote 4"), T5, MUP)
 
 # ---------------------------------------------------------------------------------------------- to take away
 

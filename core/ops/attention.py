@@ -44,9 +44,7 @@ def softmax(logits: Float[Tensor, "*b k"]) -> Float[Tensor, "*b k"]:
     return shifted / shifted.sum(-1, keepdim=True)
 
 
-def masked(
-    logits: Float[Tensor, "*b q k"], visible: Bool[Tensor, "*#b q k"] | None
-) -> Float[Tensor, "*b q k"]:
+def masked(logits: Float[Tensor, "*b q k"], visible: Bool[Tensor, "*#b q k"] | None) -> Float[Tensor, "*b q k"]:
     r"""$s_{ij} \leftarrow -\infty$ where query $i$ must not see key $j$
 
     `visible` is True where looking is *allowed*, as in torch's `scaled_dot_product_attention`

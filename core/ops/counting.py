@@ -16,9 +16,7 @@ Kind = Literal["decoder", "encoder", "encoder-decoder"]
 Norm = Literal["layer", "layer, no bias", "rms", "no parameters"]
 QKNorm = Literal["none", "head", "full"]
 Head = Literal["tied", "untied", "none"]
-Part = Literal[
-    "embeddings", "attention", "cross-attention", "feed-forward", "normalisation", "head"
-]
+Part = Literal["embeddings", "attention", "cross-attention", "feed-forward", "normalisation", "head"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 # Far beyond anything published, and small enough that the module can really be built.
@@ -99,9 +97,7 @@ class Architecture:
             if value < least:
                 raise ValueError(f"{field.name} must be at least {least}, it is {value:,}.")
             if value > LIMITS[field.name]:
-                raise ValueError(
-                    f"{field.name} = {value:,} is too large: at most {LIMITS[field.name]:,} are counted."
-                )
+                raise ValueError(f"{field.name} = {value:,} is too large: at most {LIMITS[field.name]:,} are counted.")
         if self.head_dim is None and self.d_model % self.n_heads:
             raise ValueError(
                 f"d_model = {self.d_model:,} cannot be split into n_heads = {self.n_heads:,} equal heads: "
@@ -301,7 +297,7 @@ def feed_forward_terms(a: Architecture) -> tuple[Term, ...]:
 
     def term(name: str, label: str, formula: str, rows: int, columns: int, each: int = e) -> Term:
         times = "E · " if each > 1 else ""
-        return Term(f"feed_forward.{name}", "feed-forward", label, times + formula, rows, columns, each, a.blocks)  # fmt: skip
+        return Term(f"feed_forward.{name}", "feed-forward", label, times + formula, rows, columns, each, a.blocks)
 
     found = [term("router.weight", "router", "d · E", e, d, 1)] if e > 1 else []
     names = (("gate", "W_gate", "b_gate"),) if a.gated else ()
@@ -334,9 +330,9 @@ def norm_terms(a: Architecture) -> tuple[Term, ...]:
             continue
         times = f"{each} · " if each > 1 else ""
         part: Part = "normalisation"
-        found.append(Term(f"{path}.weight", part, f"{label}, γ", f"{times}d", 1, a.d_model, each, copies, at))  # fmt: skip
+        found.append(Term(f"{path}.weight", part, f"{label}, γ", f"{times}d", 1, a.d_model, each, copies, at))
         if a.norm == "layer":
-            found.append(Term(f"{path}.bias", part, f"{label}, β", f"{times}d", 1, a.d_model, each, copies, at))  # fmt: skip
+            found.append(Term(f"{path}.bias", part, f"{label}, β", f"{times}d", 1, a.d_model, each, copies, at))
     return tuple(found)
 
 
@@ -350,16 +346,26 @@ def embedding_terms(a: Architecture) -> tuple[Term, ...]:
     """
     d, v = a.d_model, a.vocab
 
-    def term(path: str, part: Part, label: str, formula: str, rows: int, columns: int, copies: int = 1) -> Term:  # fmt: skip
+    def term(path: str, part: Part, label: str, formula: str, rows: int, columns: int, copies: int = 1) -> Term:
         return Term(path, part, label, formula, rows, columns, 1, copies, "model")
 
     found = [term("token_embedding.weight", "embeddings", "tokens", "V · d", v, d)]
     if a.positions:
-        found.append(term("position_embedding.weight", "embeddings", "positions", "P · d", a.positions, d, a.stacks))  # fmt: skip
+        found.append(term("position_embedding.weight", "embeddings", "positions", "P · d", a.positions, d, a.stacks))
     if a.relative_buckets:
-        found.append(term("relative_bias.weight", "embeddings", "relative positions", "buckets · h", a.relative_buckets, a.n_heads, a.stacks))  # fmt: skip
+        found.append(
+            term(
+                "relative_bias.weight",
+                "embeddings",
+                "relative positions",
+                "buckets · h",
+                a.relative_buckets,
+                a.n_heads,
+                a.stacks,
+            )
+        )
     if a.token_types:
-        found.append(term("type_embedding.weight", "embeddings", "token types", "types · d", a.token_types, d))  # fmt: skip
+        found.append(term("type_embedding.weight", "embeddings", "token types", "types · d", a.token_types, d))
     if a.pooler:
         found += [
             term("pooler.weight", "head", "W_pool", "d · d", d, d),
@@ -422,11 +428,7 @@ def rule_error(a: Architecture, scope: Scope = "matrices") -> float:
     """
     if scope == "model":
         return rule_of_thumb(a.d_model) * a.blocks / a.parameters - 1
-    counted = {
-        "matrices": a.block_matrices,
-        "biases": a.block_matrices + a.block_biases,
-        "block": a.block,
-    }[scope]
+    counted = {"matrices": a.block_matrices, "biases": a.block_matrices + a.block_biases, "block": a.block}[scope]
     return rule_of_thumb(a.d_model) / counted - 1
 
 
@@ -523,10 +525,7 @@ def flops_per_token(a: Architecture, context: int) -> Flops:
     Kaplan et al. 2020, §2.1, arXiv 2001.08361
     """
     met = sum(
-        t.rows
-        * t.columns
-        * t.copies
-        * (a.experts_used if t.path.startswith("feed_forward") and t.each > 1 else t.each)
+        t.rows * t.columns * t.copies * (a.experts_used if t.path.startswith("feed_forward") and t.each > 1 else t.each)
         for t in a.terms
         if t.matrix and t.place != "model"
     )

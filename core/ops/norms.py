@@ -24,9 +24,7 @@ def layer_norm(x: Float[Tensor, "*b d"], eps: float = 1e-5) -> Float[Tensor, "*b
     return centred / (centred.square().mean(-1, keepdim=True) + eps).sqrt()
 
 
-def post_norm(
-    x: Float[Tensor, "*b d"], sublayer: Map, norm: Map = layer_norm
-) -> Float[Tensor, "*b d"]:
+def post_norm(x: Float[Tensor, "*b d"], sublayer: Map, norm: Map = layer_norm) -> Float[Tensor, "*b d"]:
     r"""$\mathrm{LN}(x + \mathrm{Sublayer}(x))$: the norm stands on the path itself
 
     Shapes: `[..., d]` → `[..., d]`.
@@ -36,9 +34,7 @@ def post_norm(
     return norm(x + sublayer(x))
 
 
-def pre_norm(
-    x: Float[Tensor, "*b d"], sublayer: Map, norm: Map = layer_norm
-) -> Float[Tensor, "*b d"]:
+def pre_norm(x: Float[Tensor, "*b d"], sublayer: Map, norm: Map = layer_norm) -> Float[Tensor, "*b d"]:
     r"""$x + \mathrm{Sublayer}(\mathrm{LN}(x))$: the path is left alone; after the last block one more norm is needed
 
     Shapes: `[..., d]` → `[..., d]`.

@@ -5,9 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def sinusoidal(
-    n: int, d: int, base: float = 10_000.0, dtype: torch.dtype = torch.float64
-) -> Float[Tensor, "n d"]:
+def sinusoidal(n: int, d: int, base: float = 10_000.0, dtype: torch.dtype = torch.float64) -> Float[Tensor, "n d"]:
     r"""$PE_{p,2i} = \sin(p\,\omega_i)$, $PE_{p,2i+1} = \cos(p\,\omega_i)$ with $\omega_i = \mathrm{base}^{-2i/d}$
 
     Shapes: → `[n, d]`, sine and cosine interleaved. Raises ValueError if d is odd.

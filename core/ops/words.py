@@ -23,9 +23,7 @@ def tokens(text: str) -> list[str]:
     if len(found) < 2:
         raise ValueError("Write at least two words.")
     if len(found) > MOST:
-        raise ValueError(
-            f"That is {len(found)} words; the figures have room for {MOST}. Leave some out."
-        )
+        raise ValueError(f"That is {len(found)} words; the figures have room for {MOST}. Leave some out.")
     return found
 
 
@@ -36,11 +34,7 @@ def embed(words: list[str], d: int) -> Float[Tensor, "n d"]:
     """
     return torch.stack(
         [
-            torch.randn(
-                d,
-                generator=torch.Generator().manual_seed(zlib.crc32(word.encode())),
-                dtype=torch.float64,
-            )
+            torch.randn(d, generator=torch.Generator().manual_seed(zlib.crc32(word.encode())), dtype=torch.float64)
             for word in words
         ]
     )

@@ -13,9 +13,7 @@ from core.training.shipped import FOLDER
 
 
 def main(arguments: list[str]) -> int:
-    modules = [
-        m.name for m in pkgutil.iter_modules(core.training.__path__) if not m.name.startswith("_")
-    ]
+    modules = [m.name for m in pkgutil.iter_modules(core.training.__path__) if not m.name.startswith("_")]
     known = [m for m in modules if hasattr(importlib.import_module(f"core.training.{m}"), "result")]
     if len(arguments) != 1 or arguments[0] not in known:
         print(f"Name one of: {', '.join(known)}.", file=sys.stderr)

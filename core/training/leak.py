@@ -68,8 +68,7 @@ def _parameters(vocabulary: int, seeds: tuple[int, ...]) -> dict[str, Tensor]:
 
     def draw(rows: int, columns: int, salt: int) -> Tensor:
         each = [
-            torch.randn(rows, columns, generator=torch.Generator().manual_seed(100 * seed + salt))
-            for seed in seeds
+            torch.randn(rows, columns, generator=torch.Generator().manual_seed(100 * seed + salt)) for seed in seeds
         ]
         return (torch.stack(each) / math.sqrt(rows)).repeat(len(MASKS), 1, 1).requires_grad_()
 
@@ -114,9 +113,7 @@ def train(
         query, key, value = qkv.chunk(3, -1)
         mixed = attention(query, key, value, visible)
         scores = mixed.flatten(1, 2) @ weights["out"]
-        loss = F.cross_entropy(
-            scores.flatten(0, 1), targets.flatten().repeat(programs), reduction="none"
-        )
+        loss = F.cross_entropy(scores.flatten(0, 1), targets.flatten().repeat(programs), reduction="none")
         by_position = loss.unflatten(0, (programs, batch, length)).mean(1)
         optimiser.zero_grad()
         by_position.mean(-1).sum().backward()  # no shared weight: each run gets its own gradient

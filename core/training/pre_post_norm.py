@@ -126,9 +126,7 @@ def learning_rate(step: int, rate: float, warmup: int) -> float:
     return rate * min(1.0, step / warmup) if warmup else rate
 
 
-def train(
-    order: Order, depth: int, rate: float, warmup: int, seed: int, steps: int = STEPS
-) -> Iterator[Progress]:
+def train(order: Order, depth: int, rate: float, warmup: int, seed: int, steps: int = STEPS) -> Iterator[Progress]:
     """Adam (β = 0.9, 0.98) on fresh batches of 32 texts; yields at each of SNAPSHOTS."""
     weights = first_weights(depth, seed)
     if order != "pre":  # without a final norm there is nothing to train in it
@@ -140,9 +138,7 @@ def train(
     kept: list[tuple[Any, ...]] = []
     for step in range(1, steps + 1):
         tokens = torch.randint(0, VOCABULARY, (BATCH, LENGTH), generator=data)
-        loss = F.cross_entropy(
-            encode(weights, tokens, order).flatten(0, 1), tokens.flip(-1).flatten()
-        )
+        loss = F.cross_entropy(encode(weights, tokens, order).flatten(0, 1), tokens.flip(-1).flatten())
         optimiser.zero_grad()
         loss.backward()
         losses.append(loss.item())
@@ -227,9 +223,7 @@ def trained(order: Order, depth: int, rate: float, warmup: int) -> tuple[Progres
     at = torch.tensor(SNAPSHOTS)
     return tuple(
         Progress(STEPS, at, *(torch.tensor(c) for c in run))
-        for run in zip(
-            *(curves[k] for k in ("loss", "gradient", "update", "by_layer")), strict=True
-        )
+        for run in zip(*(curves[k] for k in ("loss", "gradient", "update", "by_layer")), strict=True)
     )
 
 

@@ -34,10 +34,7 @@ class Progress:
 
 
 def retrieve(
-    w_q: Float[Tensor, "*m d d"],
-    w_k: Float[Tensor, "*m d d"],
-    x: Float[Tensor, "*#m b n d"],
-    scale: Tensor,
+    w_q: Float[Tensor, "*m d d"], w_k: Float[Tensor, "*m d d"], x: Float[Tensor, "*#m b n d"], scale: Tensor
 ) -> Float[Tensor, "*m b n"]:
     r"""Weights $\mathrm{softmax}_i(x_0 W_Q W_K^\top x_i^\top / s)$: the query is a copy of the first key.
 
@@ -52,19 +49,14 @@ def retrieve(
 
 
 def losses_of(
-    w: Float[Tensor, "2 *m d d"],
-    x: Float[Tensor, "*#m b n d"],
-    value: Float[Tensor, "*#m b n v"],
-    scale: Tensor,
+    w: Float[Tensor, "2 *m d d"], x: Float[Tensor, "*#m b n d"], value: Float[Tensor, "*#m b n v"], scale: Tensor
 ) -> Float[Tensor, "*m"]:
     r"""$\frac{1}{bv} \sum \lVert \sum_i p_i v_i - v_0 \rVert^2$ for every run; w holds $W_Q$, then $W_K$."""
     returned = torch.einsum("...bn,...bnv->...bv", retrieve(w[0], w[1], x, scale), value)
     return (returned - value[..., 0, :]).square().mean((-1, -2))
 
 
-def train(
-    d_k: int, seeds: tuple[int, ...] = SEEDS, cap: int = CAP, every: int = 5
-) -> Iterator[Progress]:
+def train(d_k: int, seeds: tuple[int, ...] = SEEDS, cap: int = CAP, every: int = 5) -> Iterator[Progress]:
     r"""Learn to return the value that belongs to the query's key, for every seed with and without the factor.
 
     16 random keys $x_i \sim N(0, I)$ with values $v_i \sim N(0, I)$; loss = mean squared error against $v_0$;
@@ -74,9 +66,7 @@ def train(
     """
     generators = [torch.Generator().manual_seed(7919 * (s + 1)) for s in seeds]
     start = [torch.stack([torch.randn(d_k, d_k, generator=g) for g in generators]) for _ in "qk"]
-    w = (torch.stack(start) / math.sqrt(d_k))[:, None].repeat(
-        1, 2, 1, 1, 1
-    )  # [q or k, variant, seed, d, d]
+    w = (torch.stack(start) / math.sqrt(d_k))[:, None].repeat(1, 2, 1, 1, 1)  # [q or k, variant, seed, d, d]
     first, second = torch.zeros_like(w), torch.zeros_like(w)
     scale = torch.tensor([math.sqrt(d_k), 1.0])[:, None, None, None]
     losses = torch.full((2, len(seeds), cap), torch.nan)
@@ -115,8 +105,7 @@ def result() -> dict[str, list]:
     for d_k in WIDTHS:
         *_, last = train(d_k)
         shipped_curves[str(d_k)] = [
-            [[round(x, 4) for x in run if not math.isnan(x)] for run in variant]
-            for variant in last.losses.tolist()
+            [[round(x, 4) for x in run if not math.isnan(x)] for run in variant] for variant in last.losses.tolist()
         ]
     return shipped_curves
 

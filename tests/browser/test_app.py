@@ -33,38 +33,28 @@ def test_a_cold_deep_link_shows_the_full_frame(fresh: Callable[..., str], visit:
     for _ in range(2):  # the first visitor, and one who comes after
         page = visit(f"{url}/scaling?d_k=16&keys=100")
         assert framed(page)
-        expect(
-            page.get_by_test_id("stSidebarNav").get_by_text("Attention", exact=True)
-        ).to_be_visible()
+        expect(page.get_by_test_id("stSidebarNav").get_by_text("Attention", exact=True)).to_be_visible()
         expect(page.locator("h1")).to_have_text("Why are the attention logits divided by √d_k?")
         expect(page.locator(SWEEP)).to_have_attribute("aria-valuetext", "16")
-        expect(
-            page.locator("pre").filter(has_text="d_k, n_keys, divisor, seed = 16, 100, 'sqrt', 0")
-        ).to_be_visible()
+        expect(page.locator("pre").filter(has_text="d_k, n_keys, divisor, seed = 16, 100, 'sqrt', 0")).to_be_visible()
 
 
 def test_the_first_move_on_a_cold_server_counts(fresh: Callable[..., str], visit: Visit) -> None:
     """The first visitor's first run skipped app.py; what she moves right away must survive the second."""
     page = visit(f"{fresh()}/scaling")
     page.locator(SWEEP).press("Home")
-    expect(
-        page.locator("pre").filter(has_text="d_k, n_keys, divisor, seed = 1, 64, 'sqrt', 0")
-    ).to_be_visible(timeout=20_000)
+    expect(page.locator("pre").filter(has_text="d_k, n_keys, divisor, seed = 1, 64, 'sqrt', 0")).to_be_visible(
+        timeout=20_000
+    )
     settled(page)
     expect(page.locator(SWEEP)).to_have_attribute("aria-valuetext", "1")
     expect(page).to_have_url(re.compile(r"\?d_k=1$"))
 
 
-def test_without_ensure_the_frame_is_missing(
-    fresh: Callable[..., str], visit: Visit, tmp_path: Path
-) -> None:
+def test_without_ensure_the_frame_is_missing(fresh: Callable[..., str], visit: Visit, tmp_path: Path) -> None:
     """The trap is real, and it is `ensure()` that avoids it."""
     broken = tmp_path / "app"
-    shutil.copytree(
-        ROOT,
-        broken,
-        ignore=shutil.ignore_patterns(".*venv*", ".git", "tests", "*cache*", "screenshots"),
-    )
+    shutil.copytree(ROOT, broken, ignore=shutil.ignore_patterns(".*venv*", ".git", "tests", "*cache*", "screenshots"))
     nav = broken / "ui" / "nav.py"
     source = nav.read_text()
     nav.write_text(source.replace('if st.session_state.get("routed"):', "if True:"))
@@ -91,9 +81,7 @@ def test_the_sweep_follows_the_keyboard_at_once(server: str, visit: Visit) -> No
         page.keyboard.press(key)
         expect(slider).to_have_attribute("aria-valuetext", value)
     # On release Python learns it: the program and the address follow, and going back still leaves the page.
-    expect(
-        page.locator("pre").filter(has_text="d_k, n_keys, divisor, seed = 2, 64, 'sqrt', 0")
-    ).to_be_visible()
+    expect(page.locator("pre").filter(has_text="d_k, n_keys, divisor, seed = 2, 64, 'sqrt', 0")).to_be_visible()
     expect(page).to_have_url(re.compile(r"\?d_k=2$"))
     assert page.evaluate("history.length") == history
 
@@ -115,15 +103,11 @@ def test_the_address_opens_the_same_state(server: str, visit: Visit) -> None:
 
 
 def test_a_hostile_address(server: str, visit: Visit) -> None:
-    page = visit(
-        f"{server}/scaling?d_k=1e99&keys=abc&divisor=<script>alert(1)</script>&seed=-5&nonsense=1"
-    )
+    page = visit(f"{server}/scaling?d_k=1e99&keys=abc&divisor=<script>alert(1)</script>&seed=-5&nonsense=1")
     settled(page)
     assert page.get_by_test_id("stException").count() == 0
     expect(page.get_by_text("The link asked for Width d_k = 1e99; showing 1024.")).to_be_visible()
-    expect(
-        page.get_by_text("The link asked for Number of keys N = abc; showing 64.")
-    ).to_be_visible()
+    expect(page.get_by_text("The link asked for Number of keys N = abc; showing 64.")).to_be_visible()
 
 
 def test_figure_and_data_can_be_taken_along(server: str, visit: Visit) -> None:
@@ -141,33 +125,25 @@ def test_the_dark_theme_recolours_the_figures(server: str, visit: Visit) -> None
     colours = []
     for dark in (False, True):
         page = visit(f"{server}/scaling", dark=dark)
-        colours.append(
-            page.locator(".tt-plot .scatterlayer .js-line").nth(1).evaluate("e => e.style.stroke")
-        )
+        colours.append(page.locator(".tt-plot .scatterlayer .js-line").nth(1).evaluate("e => e.style.stroke"))
     assert colours == ["rgb(122, 62, 157)", "rgb(199, 155, 227)"]
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize(
-    ("width", "dark"), [(1440, False), (390, True), (390, False), (1440, True)]
-)
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True), (390, False), (1440, True)])
 def test_quality(server: str, visit: Visit, path: str, width: int, dark: bool) -> None:
     """No console errors, no sideways scrolling, no serious accessibility violation."""
     page = visit(server + path, width=width, dark=dark)
     settled(page)
     assert page.get_by_test_id("stException").count() == 0
     # Streamlit asks hosts of its own (metrics, fonts) and, below a page's path, for files that it does not need.
-    ours = [
-        e for e in page.errors if "ERR_NAME_NOT_RESOLVED" not in e and "404 (Not Found)" not in e
-    ]  # type: ignore[attr-defined]
+    ours = [e for e in page.errors if "ERR_NAME_NOT_RESOLVED" not in e and "404 (Not Found)" not in e]  # type: ignore[attr-defined]
     assert not ours
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     main = "document.querySelector('[data-testid=stMain]')"
     assert page.evaluate(f"{main}.scrollWidth <= {main}.clientWidth")
     found = Axe().run(page, context="[data-testid=stMain]").response["violations"]
     serious = [
-        (v["id"], [n["html"][:160] for n in v["nodes"]][:3])
-        for v in found
-        if v["impact"] in ("serious", "critical")
+        (v["id"], [n["html"][:160] for n in v["nodes"]][:3]) for v in found if v["impact"] in ("serious", "critical")
     ]
     assert not serious

@@ -24,9 +24,7 @@ def own_server():
 def train(page: Page) -> None:
     page.get_by_role("button", name="Train this cell").click()
     page.get_by_text("Training: ").first.wait_for(timeout=WAIT)
-    page.get_by_text("So far it differs").wait_for(
-        timeout=WAIT
-    )  # the first slice has been computed
+    page.get_by_text("So far it differs").wait_for(timeout=WAIT)  # the first slice has been computed
 
 
 def step(page: Page) -> int:
@@ -35,9 +33,7 @@ def step(page: Page) -> int:
     return int(said.split("after step ")[1].split()[0])
 
 
-def test_one_trains_and_the_other_moves_a_control(
-    own_server: tuple[int, str], visit: Callable[..., Page]
-) -> None:
+def test_one_trains_and_the_other_moves_a_control(own_server: tuple[int, str], visit: Callable[..., Page]) -> None:
     _, url = own_server
     trainer, other = visit(url + SLOWEST), visit(f"{url}/scaling")
     train(trainer)
@@ -50,7 +46,7 @@ def test_one_trains_and_the_other_moves_a_control(
     assert len(seen & set(range(1, 300))) >= 3, seen
     # A control that asks the server, and one that does not, while the training goes on.
     other.get_by_role("slider", name="Number of keys N").press("Home")
-    expect(other.locator("pre").filter(has_text="d_k, n_keys, divisor, seed = 64, 2, ")).to_be_visible(timeout=WAIT)  # fmt: skip
+    expect(other.locator("pre").filter(has_text="d_k, n_keys, divisor, seed = 64, 2, ")).to_be_visible(timeout=WAIT)
     assert trainer.get_by_text("Training: ").count() == 1, "the other one did not wait for the end"
     other.locator("#tt-d_k").press("Home")
     expect(other.locator("#tt-d_k")).to_have_attribute("aria-valuetext", "1")
@@ -59,7 +55,7 @@ def test_one_trains_and_the_other_moves_a_control(
     train(second)
     if trainer.get_by_text("Training: ").count():
         third.get_by_role("button", name="Train this cell").click()
-        expect(third.get_by_text("already training for 2 other visitors")).to_be_visible(timeout=WAIT)  # fmt: skip
+        expect(third.get_by_text("already training for 2 other visitors")).to_be_visible(timeout=WAIT)
     # And the training was not lost over it.
     expect(trainer.get_by_text("after step 300 ")).to_be_visible(timeout=WAIT)
     said = trainer.get_by_text("So far it differs from the shipped curve").inner_text()
@@ -87,9 +83,7 @@ def test_nothing_goes_on_when_the_trainer_has_left(
         train(other)
 
 
-def test_stop_stops_and_the_same_seed_gives_the_same_curve(
-    server: str, visit: Callable[..., Page]
-) -> None:
+def test_stop_stops_and_the_same_seed_gives_the_same_curve(server: str, visit: Callable[..., Page]) -> None:
     page = visit(f"{server}/pre_post_norm?train_depth=8&train_order=Pre-Norm&train_seed=2")
     train(page)
     page.get_by_role("button", name="Stop").click()

@@ -15,10 +15,7 @@ def click(page: Page, row: int, column: int, n: int = 6) -> None:
     plot.scroll_into_view_if_needed()
     area = plot.locator(".nsewdrag").bounding_box()
     assert area is not None
-    page.mouse.move(
-        area["x"] + area["width"] * (column + 0.8) / n,
-        area["y"] + area["height"] * (row + 0.25) / n,
-    )
+    page.mouse.move(area["x"] + area["width"] * (column + 0.8) / n, area["y"] + area["height"] * (row + 0.25) / n)
     page.wait_for_timeout(200)  # Plotly looks what is under the pointer before it hears a click
     page.mouse.down()
     page.mouse.up()
@@ -40,9 +37,7 @@ def test_a_click_makes_the_mask_ones_own(server: str, visit: Callable[..., Page]
     page.wait_for_function("location.search.includes('011111')")
     assert parse_qs(urlsplit(page.url).query) == {"mask": ["my own"], "own_mask": [rows]}
     again = visit(page.url)
-    expect(again.get_by_role("textbox", name="Your mask, row by row")).to_have_value(
-        rows, timeout=WAIT
-    )
+    expect(again.get_by_role("textbox", name="Your mask, row by row")).to_have_value(rows, timeout=WAIT)
     expect(again.locator(".tt-reading").nth(1)).to_contain_text("20 of 36 pairs", timeout=WAIT)
 
 

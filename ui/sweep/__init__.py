@@ -114,17 +114,21 @@ def sweep(
         st.session_state[f"{key}:start"] = _from_address(key, label, tokens, values.index(default))
     start = st.session_state[f"{key}:start"]
     header = {
-        "key": key, "parameter": key, "label": label, "unit": unit, "labels": list(labels or tokens), "tokens": tokens,
-        "default": values.index(default), "plotly": _PLOTLY, "panel_width": panel_width,
-    }  # fmt: skip
+        "key": key,
+        "parameter": key,
+        "label": label,
+        "unit": unit,
+        "labels": list(labels or tokens),
+        "tokens": tokens,
+        "default": values.index(default),
+        "plotly": _PLOTLY,
+        "panel_width": panel_width,
+    }
     packed = _packed(draw, _identity(draw), arguments, header)
     if len(packed) > LIMIT:
         return _ordinary(key, label, values, draw, arguments, start, default, panel_width)
     result = _component(
-        key=key,
-        data=struct.pack("<I", start) + packed,
-        default={"value": start},
-        on_value_change=lambda: None,
+        key=key, data=struct.pack("<I", start) + packed, default={"value": start}, on_value_change=lambda: None
     )
     chosen = result.value if isinstance(result.value, int) else start
     index = min(max(chosen, 0), len(tokens) - 1)
@@ -133,14 +137,7 @@ def sweep(
 
 
 def _ordinary(
-    key: str,
-    label: str,
-    values: Sequence[T],
-    draw: Draw,
-    arguments: tuple,
-    start: int,
-    default: T,
-    panel_width: int,
+    key: str, label: str, values: Sequence[T], draw: Draw, arguments: tuple, start: int, default: T, panel_width: int
 ) -> T:
     value = st.select_slider(label, values, values[start], key=f"{key}:slider")
     _to_address(key, str(value), value == default)
@@ -150,9 +147,7 @@ def _ordinary(
         return [draw(*arguments)[values.index(value)]]
 
     identity = (*_identity(draw), values.index(value))
-    _component(
-        key=f"{key}:figure", data=struct.pack("<I", 0) + _packed(one, identity, arguments, header)
-    )
+    _component(key=f"{key}:figure", data=struct.pack("<I", 0) + _packed(one, identity, arguments, header))
     return value
 
 
@@ -163,9 +158,7 @@ def _from_address(key: str, label: str, tokens: Sequence[str], default: int) -> 
         return default
     if asked in tokens:
         return tokens.index(asked)
-    from ui.controls import (
-        note,
-    )  # here, since controls are drawn with figures and not the other way round
+    from ui.controls import note  # here, since controls are drawn with figures and not the other way round
 
     try:
         wanted = float(asked)

@@ -60,9 +60,7 @@ def _merge(versions: Sequence[Any]) -> Any:
         return first
     if all(isinstance(v, dict) and v.keys() == first.keys() and "$a" not in v for v in versions):
         return {name: _merge([v[name] for v in versions]) for name in first}
-    if all(isinstance(v, list) and len(v) == len(first) for v in versions) and isinstance(
-        first, list
-    ):
+    if all(isinstance(v, list) and len(v) == len(first) for v in versions) and isinstance(first, list):
         return [_merge(column) for column in zip(*versions, strict=True)]
     return {"$v": list(versions)}
 
@@ -77,7 +75,7 @@ def pack(frames: Sequence[Frame], **header: Any) -> bytes:
         "readings": [frame.reading for frame in frames],
         "arrays": table.entries,
         "twins": palette.twins(),
-    }  # fmt: skip
+    }
     text = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
     return struct.pack("<I", len(text)) + text + b"".join(table.blobs)
