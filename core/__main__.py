@@ -27,7 +27,7 @@ def show(answered: Concept) -> int:
     print(f"\n{answered.topic.number}. {answered.topic.question}\n")
     for sentence in answered.sentences:
         if sentence.proof is None:
-            print(wrapped("§", sentence.text), f"    {sentence.source}", sep="\n")
+            print(wrapped("§", sentence.text), *(f"    {source}" for source in sentence.sources), sep="\n")
             continue
         holds, evidence = verdict(sentence)
         failed += not holds

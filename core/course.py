@@ -16,11 +16,12 @@ import importlib
 import math
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cache
 from string import Template
 from typing import Any
 
+from core.say import number, percent
 from core.syllabus import SYLLABUS, Theme, Topic, topic
 
 Proof = Callable[..., "Evidence"]
@@ -39,6 +40,11 @@ class Evidence:
     False
     >>> print(Evidence.below("loss", 0.25, 0.2))
     loss = 0.25, promised < 0.2
+
+    A sentence with two halves is proved by two measurements, and holds if both do:
+
+    >>> (Evidence.above("without", 0.7, 0.5) & Evidence.below("with", 0.6, 0.2)).holds
+    False
     """
 
     what: str
@@ -46,14 +52,23 @@ class Evidence:
     low: float
     high: float
     promise: str
+    also: tuple["Evidence", ...] = ()
+
+    def __and__(self, other: "Evidence") -> "Evidence":
+        return replace(self, also=(*self.also, *other.parts))
+
+    @property
+    def parts(self) -> tuple["Evidence", ...]:
+        """The measurements one by one."""
+        return (replace(self, also=()), *self.also)
 
     @property
     def holds(self) -> bool:
         """False for NaN, since no comparison with NaN is true."""
-        return self.low <= self.value <= self.high
+        return all(part.low <= part.value <= part.high for part in self.parts)
 
     def __str__(self) -> str:
-        return f"{self.what} = {number(self.value)}, promised {self.promise}"
+        return "; ".join(f"{part.what} = {number(part.value)}, promised {part.promise}" for part in self.parts)
 
     @classmethod
     def near(cls, what: str, value: float, target: float, within: float) -> "Evidence":
@@ -75,25 +90,6 @@ class Evidence:
     @classmethod
     def above(cls, what: str, value: float, low: float) -> "Evidence":
         return cls(what, float(value), math.nextafter(low, math.inf), math.inf, f"> {number(low)}")
-
-
-def number(value: float) -> str:
-    """Four significant digits, as a person writes them.
-
-    >>> number(0.78912), number(1048576), number(2.2e-16), number(3), number(-0.0), number(0.00032)
-    ('0.7891', '1,048,576', '2.2e-16', '3', '0', '0.00032')
-    """
-    if value == 0:
-        return "0"
-    if not math.isfinite(value):
-        return "not a number" if math.isnan(value) else ("∞" if value > 0 else "−∞")
-    if float(value).is_integer() and abs(value) < 1e15:
-        return f"{value:,.0f}".replace("-", "−")
-    if abs(value) >= 1e4:
-        return f"{value:,.0f}".replace("-", "−")
-    text = f"{value:.4g}"
-    mantissa, e, exponent = text.partition("e")
-    return mantissa.replace("-", "−") + e + (str(int(exponent)) if e else "")
 
 
 @dataclass(frozen=True)
@@ -122,14 +118,23 @@ class Source:
         return ", ".join(filter(None, (self.authors, self.section, self.identifier)))
 
 
+Mistake = Mapping[str, Any]
+Mistakes = Mistake | tuple[Mistake, ...]
+Sources = Source | tuple[Source, ...]
+
+
+def _each(one_or_more: Any) -> tuple[Any, ...]:
+    return one_or_more if isinstance(one_or_more, tuple) else (one_or_more,) if one_or_more else ()
+
+
 @dataclass(frozen=True)
 class Sentence:
-    """One sentence of the answer with its proof, or with the source that it rests on."""
+    """One sentence of the answer with its proof, or with the sources that it rests on."""
 
     text: str
     proof: Proof | None = None
-    fails_if: Mapping[str, Any] = field(default_factory=dict)
-    source: Source | None = None
+    mistakes: tuple[Mistake, ...] = ()
+    sources: tuple[Source, ...] = ()
 
     def evidence(self, **mistake: Any) -> Evidence:
         if self.proof is None:
@@ -144,8 +149,8 @@ class Correction:
     said: str
     better: str
     proof: Proof
-    fails_if: Mapping[str, Any]
-    source: Source | None = None
+    mistakes: tuple[Mistake, ...]
+    sources: tuple[Source, ...] = ()
 
     @property
     def text(self) -> str:
@@ -161,7 +166,7 @@ class PushBack:
 
     question: str
     answer: str
-    source: Source | None = None
+    sources: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -181,7 +186,7 @@ class Option:
 class Prediction:
     """A multiple-choice question whose right option is decided by an experiment, not by the author.
 
-    `shows` says what was measured, with `{0}` where the number belongs.
+    `shows` says what was measured, with `{0}` or, for a share, `{percent}` where the number belongs.
     """
 
     question: str
@@ -197,7 +202,7 @@ class Prediction:
         return hits[0]
 
     def outcome(self, measured: float) -> str:
-        return self.shows.format(number(measured))
+        return self.shows.format(number(measured, 2), percent=percent(measured))
 
 
 @dataclass(frozen=True)
@@ -260,32 +265,36 @@ class Concept:
 
     # -- writing an answer -------------------------------------------------------------------------------------
 
-    def says(self, text: str, *, fails_if: Mapping[str, Any]) -> Callable[[Proof], Proof]:
-        """The next sentence of the answer, proved by the function below it."""
+    def says(self, text: str, *, fails_if: Mistakes) -> Callable[[Proof], Proof]:
+        """The next sentence of the answer, proved by the function below it.
+
+        `fails_if` is the mistake, or the mistakes, with which the same check must not hold. A sentence with several
+        halves names a mistake for each: every measurement of the proof must fail under one of them.
+        """
 
         def bind(proof: Proof) -> Proof:
-            self.sentences.append(Sentence(text, proof, fails_if))
+            self.sentences.append(Sentence(text, proof, _each(fails_if)))
             return proof
 
         return bind
 
-    def cites(self, text: str, *, source: Source) -> None:
-        """The next sentence of the answer, resting on a source."""
-        self.sentences.append(Sentence(text, source=source))
+    def cites(self, text: str, *, source: Sources) -> None:
+        """The next sentence of the answer, resting on one source or several."""
+        self.sentences.append(Sentence(text, sources=_each(source)))
 
     def corrects(
-        self, said: str, *, better: str, fails_if: Mapping[str, Any], source: Source | None = None
+        self, said: str, *, better: str, fails_if: Mistakes, source: Sources | None = None
     ) -> Callable[[Proof], Proof]:
         """What is often said, and the measurement below that asks for a better sentence."""
 
         def bind(proof: Proof) -> Proof:
-            self.corrections.append(Correction(said, better, proof, fails_if, source))
+            self.corrections.append(Correction(said, better, proof, _each(fails_if), _each(source)))
             return proof
 
         return bind
 
-    def pushes_back(self, question: str, answer: str, source: Source | None = None) -> None:
-        self.push_backs.append(PushBack(question, answer, source))
+    def pushes_back(self, question: str, answer: str, source: Sources | None = None) -> None:
+        self.push_backs.append(PushBack(question, answer, _each(source)))
 
     def reads(self, *sources: Source) -> None:
         self.reading.extend(sources)

@@ -51,26 +51,8 @@ for theme in Theme:
 
 # Last in the script, though not on the page: the questions are painted before PyTorch is imported.
 with figure_place:
-    from core.concepts import scaling
-    from ui import figures
-    from ui.sweep import Frame, sweep
+    from core.experiments.scaling import WIDTHS
+    from ui.drawings.home import frames
+    from ui.sweep import sweep
 
-    SIZE = 24
-
-    def frames() -> list[Frame]:
-        without, scaled = scaling.attend("none", SIZE), scaling.attend("sqrt", SIZE)
-        labels = [str(i) for i in range(SIZE)]
-        return [
-            Frame(
-                tuple(
-                    figures.heatmap(rows.weights[i, :SIZE], title=title, rows=labels, columns=labels, limits=(0, 1))
-                    for rows, title in ((without, "softmax(q·k)"), (scaled, "softmax(q·k / √d_k)"))
-                ),
-                f"{SIZE} random queries look at {SIZE} random keys of width {d_k}. Without the factor of question 2 the "
-                f"favourite key takes {without.largest[i]:.0%} of a row's weight on average, with it {scaled.largest[i]:.0%}. "
-                "The difference is one division.",
-            )
-            for i, d_k in enumerate(scaling.WIDTHS)
-        ]
-
-    sweep("home_d_k", "Drag the width d_k", scaling.WIDTHS, frames, default=256)
+    sweep("home_d_k", "Drag the width d_k", WIDTHS, frames, default=256)

@@ -25,7 +25,7 @@ each = pytest.mark.parametrize("concept", CONCEPTS, ids=lambda c: c.topic.slug)
 @each
 def test_every_sentence_is_proved_or_cited(concept: Concept) -> None:
     for sentence in concept.sentences:
-        assert (sentence.proof is None) != (sentence.source is None), sentence.text
+        assert (sentence.proof is None) == bool(sentence.sources), sentence.text
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
@@ -36,11 +36,18 @@ def test_it_holds(claim: Sentence | Correction) -> None:
 
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_it_could_have_failed(claim: Sentence | Correction) -> None:
-    assert claim.fails_if, f"“{claim.text}” names no mistake that would refute it."
+    """With each mistake the check fails, and each measurement of a proof fails with one of them."""
+    assert claim.mistakes, f"“{claim.text}” names no mistake that would refute it: give it `fails_if`."
     assert claim.proof is not None
-    assert set(claim.fails_if) <= set(inspect.signature(claim.proof).parameters)
-    evidence = claim.evidence(**claim.fails_if)
-    assert not evidence.holds, f"“{claim.text}” also holds with {dict(claim.fails_if)}: {evidence}"
+    parts, able = claim.evidence().parts, []
+    for mistake in claim.mistakes:
+        unknown = set(mistake) - set(inspect.signature(claim.proof).parameters)
+        assert not unknown, f"“{claim.text}”: {claim.proof.__name__} takes no {unknown}"
+        evidence = claim.evidence(**mistake)
+        assert not evidence.holds, f"“{claim.text}” also holds with {dict(mistake)}: {evidence}"
+        able.append([not part.holds for part in evidence.parts])
+    for part, failures in zip(parts, zip(*able, strict=True), strict=True):
+        assert any(failures), f"“{claim.text}”: no mistake makes “{part.what}” fail; name one in `fails_if`"
 
 
 @each

@@ -8,26 +8,39 @@ from streamlit.testing.v1 import AppTest
 from ui import training
 
 
+class Clock:
+    """Time that passes only when somebody computes."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+clock = Clock()
+
+
 @pytest.fixture(autouse=True)
-def nobody_trains() -> Iterator[None]:
+def nobody_trains(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(training, "CLOCK", clock)
     training._running.clear()
     yield
     training._running.clear()
 
 
 def page() -> None:
-    import time
-
     import streamlit as st
 
+    from tests.test_live import clock
     from ui import figures
-    from ui.figures import Series
-    from ui.sweep import Frame
+    from ui.figures import Frame, Series
     from ui.training import live
 
     def train(steps: int):
         for i in range(1, steps + 1):
-            time.sleep(0.02)
+            clock.now += 1 / 32  # each step takes as long, on every machine
+            if steps == 13 and i == 9:
+                raise ArithmeticError("by design")
             yield i
 
     def draw(i: int) -> Frame:
@@ -68,11 +81,11 @@ def test_before_and_after() -> None:
 def test_a_slice_at_a_time_and_stop() -> None:
     app = opened()
     app.button(key="k:start").click().run()
-    assert reading(app) == "at 7", "what there is, before computing"
-    assert "Training: " in words(app)
+    assert reading(app) == "at 1", "the beginning of this training, and not the end of the shipped one"
+    assert words(app) == "Training: 0%"
     app.run()
     first = int(reading(app).split()[1])
-    assert 0 < first < 1000, "one run of the page computes for a fraction of a second"
+    assert first == 8, "one run of the page computes for a fifth of a second"
     app.run()
     assert int(reading(app).split()[1]) > first
     app.button(key="k:stop").click().run()
@@ -80,6 +93,15 @@ def test_a_slice_at_a_time_and_stop() -> None:
     assert int(stood.split()[1]) > first, "what was computed stays"
     app.run()
     assert reading(app) == stood and not training._running
+
+
+def test_a_training_that_fails_says_so_and_keeps_what_it_had() -> None:
+    app = opened(steps="13")
+    app.button(key="k:start").click().run()
+    app.run()
+    assert "The training stopped with an error: ArithmeticError." in app.warning[0].value
+    assert reading(app) == "at 8" and not app.get("progress") and not training._running
+    assert not app.exception and not app.button(key="k:start").disabled
 
 
 def test_a_full_server_says_so_and_a_place_is_free_when_a_visitor_has_gone() -> None:

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from core.course import concept
 from tests.test_sweep import resolve, unpacked
 from ui.nav import topic_of
+from ui.standing import FAILED
 
 PAGES = sorted((Path(__file__).parent.parent / "pages").glob("*.py"))
 LESSONS = [p for p in PAGES if not p.name.startswith("00")]
@@ -31,6 +32,9 @@ def opened(path: Path, **query: str) -> AppTest:
 
 def checked(app: AppTest) -> AppTest:
     assert not app.exception, [e.value for e in app.exception]
+    assert not [w.value for w in app.warning if FAILED in w.value], (
+        "a part failed: its traceback is in the captured log"
+    )
     for element in [*app.markdown, *app.caption, *app.title, *app.header, *app.text]:
         text = str(element.value)
         assert not [c for c in text if unicodedata.category(c) == "Cc" and c != "\n"], text

@@ -67,6 +67,14 @@ class Figure(dict[str, Any]):
 
 
 @dataclass(frozen=True)
+class Frame:
+    """What one value of a control shows: the figures, and the sentence that reads them."""
+
+    figures: tuple[Figure, ...]
+    reading: str
+
+
+@dataclass(frozen=True)
 class Series:
     """One line, set of bars or histogram: a name, its numbers and the role of its colour.
 
@@ -226,6 +234,7 @@ def histogram(
     title: str,
     x_title: str,
     bins: int = 60,
+    counted: bool = False,
     y_range: tuple[float, float] | None = None,
     y_title: str = "share per bin",
     marks: Mapping[str, tuple[float, str]] | None = None,
@@ -234,14 +243,16 @@ def histogram(
     """Histograms over the same bins, drawn as filled steps so that one does not hide the other.
 
     The shares are counted here, over *all* values: what lies outside `limits` is not drawn but still in the
-    denominator, so heights can be compared.
+    denominator, so heights can be compared. With `counted`, each series holds the share of each of its bins already.
     """
     figure = Figure(title, x_title, y_title, height)
-    edges = np.linspace(*limits, bins + 1, dtype=np.float32)
     for i, one in enumerate(series):
         values = numbers(one.y).ravel()
-        counts, _ = np.histogram(values, edges)
-        share = numbers(counts / max(values.size, 1))
+        if counted:
+            share, edges = values, np.linspace(*limits, values.size + 1, dtype=np.float32)
+        else:
+            edges = np.linspace(*limits, bins + 1, dtype=np.float32)
+            share = numbers(np.histogram(values, edges)[0] / max(values.size, 1))
         colour = _colour(one, i)
         figure.trace(
             "scatter",

@@ -19,9 +19,12 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import streamlit as st
 
-from core.course import Concept, Correction, Evidence, Sentence, Source, concept, number
+from core.course import Concept, Correction, Evidence, Sentence, Source, concept
+from core.memory import remember
+from core.say import number
 from core.syllabus import SYLLABUS
 from ui import nav
+from ui.standing import standing
 
 
 def opening(file: str) -> None:
@@ -62,22 +65,25 @@ class Lesson:
 
 @contextmanager
 def lesson(concept: Concept) -> Iterator[Lesson]:
-    """Parts 2 and 4 to 8 around the lab that the page draws inside."""
+    """Parts 2 and 4 to 8 around the lab that the page draws inside. Each of them may fail without the others."""
     page = Lesson(concept)
-    _prediction(concept)
+    with standing("The prediction"):
+        _prediction(concept)
     st.header("Lab", anchor="lab")
-    yield page
+    with standing("What follows in the lab"):
+        yield page
     _answer(concept)
     _corrections(concept)
     _push_back(concept)
-    _code(page)
+    with standing("The program"):
+        _code(page)
     _sources(concept)
 
 
 # ------------------------------------------------------------------------------------------------ 2 predict
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@remember
 def _outcome(slug: str) -> float:
     prediction = concept(slug).prediction
     assert prediction is not None
@@ -108,25 +114,26 @@ def _prediction(concept: Concept) -> None:
 # ------------------------------------------------------------------------------------------------ 4 the answer
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
-def _measured(slug: str, kind: str, index: int, mistaken: bool) -> Evidence:
-    """The evidence behind one claim, measured once per server; with `mistaken`, the check that must fail."""
+@remember
+def _measured(slug: str, kind: str, index: int, mistake: int | None = None) -> Evidence:
+    """The evidence behind one claim, measured once per server; with a `mistake`, the check that must fail."""
     claim: Sentence | Correction = getattr(concept(slug), kind)[index]
-    return claim.evidence(**claim.fails_if) if mistaken else claim.evidence()
+    return claim.evidence(**({} if mistake is None else claim.mistakes[mistake]))
 
 
 def _proof(slug: str, kind: str, index: int, claim: Sentence | Correction) -> None:
-    """One click away from a sentence: its number, the mistake that would fail, and the code."""
-    evidence = _measured(slug, kind, index, False)
+    """One click away from a sentence: its numbers, the mistakes that would fail, and the code."""
+    evidence = _measured(slug, kind, index)
     mark = ":material/check: measured" if evidence.holds else ":material/error: fails"
     with st.popover(mark, type="tertiary"):
-        st.markdown(f"**{evidence.what}**")
-        st.markdown(f"measured **{number(evidence.value)}**, the sentence promises {evidence.promise}")
-        wrong = _measured(slug, kind, index, True)
-        how = ", ".join(f"{name} = {value}" for name, value in claim.fails_if.items())
-        st.markdown(
-            f"The same check with the usual mistake ({how}) gives {number(wrong.value)}, and fails as it should."
-        )
+        for part in evidence.parts:
+            st.markdown(f"**{part.what}**")
+            st.markdown(f"measured **{number(part.value)}**, the sentence promises {part.promise}")
+        for i, mistake in enumerate(claim.mistakes):
+            wrong = _measured(slug, kind, index, i)
+            how = ", ".join(f"{name} = {value}" for name, value in mistake.items())
+            got = ", ".join(number(part.value) for part in wrong.parts)
+            st.markdown(f"The same check with the usual mistake ({how}) gives {got}, and fails as it should.")
         assert claim.proof is not None
         st.code(inspect.getsource(claim.proof), language="python", wrap_lines=True)
 
@@ -140,10 +147,11 @@ def _answer(concept: Concept) -> None:
     with shown:
         for i, sentence in enumerate(concept.sentences):
             st.markdown(sentence.text)
-            if sentence.source:
-                st.caption(f"§ cited: {_cited(sentence.source)}")
+            if sentence.proof is None:
+                st.caption(f"§ cited: {_cited(sentence.sources)}")
             else:
-                _proof(slug, "sentences", i, sentence)
+                with standing("This proof"):
+                    _proof(slug, "sentences", i, sentence)
 
 
 # ------------------------------------------------------------------------------------------------ 5 corrections
@@ -157,11 +165,12 @@ def _corrections(concept: Concept) -> None:
         with st.container(border=True):
             st.markdown(f":material/format_quote: *{correction.said}*")
             st.markdown(correction.better)
-            evidence = _measured(concept.topic.slug, "corrections", i, False)
-            st.caption(f"{evidence.what}: **{number(evidence.value)}**")
-            _proof(concept.topic.slug, "corrections", i, correction)
-            if correction.source:
-                st.caption(_cited(correction.source))
+            with standing("This proof"):
+                for part in _measured(concept.topic.slug, "corrections", i).parts:
+                    st.caption(f"{part.what}: **{number(part.value)}**")
+                _proof(concept.topic.slug, "corrections", i, correction)
+            if correction.sources:
+                st.caption(_cited(correction.sources))
 
 
 # ------------------------------------------------------------------------------------------------ 6 push-back
@@ -175,8 +184,8 @@ def _push_back(concept: Concept) -> None:
     for push in concept.push_backs:
         with st.expander(push.question):
             st.markdown(push.answer)
-            if push.source:
-                st.caption(_cited(push.source))
+            if push.sources:
+                st.caption(_cited(push.sources))
 
 
 # ------------------------------------------------------------------------------------------------ 7 code
@@ -199,8 +208,8 @@ def _code(page: Lesson) -> None:
 # ------------------------------------------------------------------------------------------------ 8 sources
 
 
-def _cited(source: Source) -> str:
-    return f"[{source}]({source.url})" if source.url else str(source)
+def _cited(sources: tuple[Source, ...]) -> str:
+    return "; ".join(f"[{source}]({source.url})" if source.url else str(source) for source in sources)
 
 
 def _sources(concept: Concept) -> None:

@@ -16,11 +16,14 @@ from typing import Any
 
 import streamlit as st
 
-from ui.sweep import Frame, show
+from ui.figures import Frame
+from ui.standing import LOG, standing
+from ui.sweep import show
 
 SLICE = 0.2  # seconds of computation per call; between calls the server is free for others
 EVERY = 0.35  # seconds between calls
 AT_ONCE = 2  # trainings that one server runs at the same time
+CLOCK = time.monotonic  # the tests put their own in its place
 _PATIENCE = 3.0  # a training that has not called for so long has been left
 
 _lock = threading.Lock()
@@ -30,7 +33,7 @@ _running: dict[str, float] = {}  # training → when it last called
 def _admitted(ticket: str) -> bool:
     """Whether this training may compute now; its place is free again when it stops calling."""
     with _lock:
-        now = time.monotonic()
+        now = CLOCK()
         for other in [t for t, seen in _running.items() if now - seen > _PATIENCE]:
             del _running[other]
         if ticket not in _running and len(_running) >= AT_ONCE:
@@ -67,7 +70,9 @@ def live(
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button(label, key=f"{key}:start", icon=":material/play_arrow:", disabled=active):
             if _admitted(ticket):
-                state["run"], state["progress"] = train(*arguments), None
+                state.pop("failed", None)
+                state["run"] = train(*arguments)
+                _next(state)  # so that what is drawn at 0 % is the beginning of this training
                 st.rerun()
             st.warning(f"This server is already training for {AT_ONCE} other visitors. Try again in a few seconds.")
         if st.button("Stop", key=f"{key}:stop", icon=":material/stop:", disabled=not active):
@@ -80,12 +85,15 @@ def live(
         runs = "run" in state and _admitted(ticket)
         latest = state.get("progress")
         if "run" in state:
-            done = min(max(share(latest), 0.0), 1.0) if latest is not None else 0.0
+            done = min(max(share(latest), 0.0), 1.0)
             st.progress(done, f"{'Training' if runs else 'Waiting for a free place'}: {done:.0%}")
+        elif "failed" in state:
+            st.warning(f"The training stopped with an error: {state['failed']}. What was computed so far stays.")
         elif latest is None and shipped is not None:
             st.caption("Trained beforehand with the same program; press the button to train it again, now.")
         if latest is not None or shipped is not None:
-            show(f"{key}:figure", draw(shipped if latest is None else latest))
+            with standing():
+                show(f"{key}:figure", draw(shipped if latest is None else latest))
         if runs:
             _advance(state)
         if "run" not in state and active:
@@ -97,10 +105,18 @@ def live(
 
 def _advance(state: dict[str, Any]) -> None:
     """Compute for one slice of time."""
-    end = time.monotonic() + SLICE
-    while time.monotonic() < end:
-        try:
-            state["progress"] = next(state["run"])
-        except StopIteration:
-            del state["run"]
-            return
+    end = CLOCK() + SLICE
+    while CLOCK() < end and "run" in state:
+        _next(state)
+
+
+def _next(state: dict[str, Any]) -> None:
+    """One more result of the training; at its end, and when it fails, there is no run any more."""
+    try:
+        state["progress"] = next(state["run"])
+    except StopIteration:
+        del state["run"]
+    except Exception as error:
+        LOG.exception("a training failed")
+        state["failed"] = type(error).__name__
+        del state["run"]

@@ -1,113 +1,16 @@
 """Question 2: why are the attention logits divided by √d_k?"""
 
-import itertools
 import math
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
 
 from core.course import Concept, Evidence, Option, Source
-from core.ops.attention import Divisor, divide_by, entropy, logits, softmax, softmax_jacobian_norm
+from core.experiments.scaling import Distribution, Init, at, attend, draw, initial_logit_variance
+from core.ops.attention import Divisor, logits, softmax
 from core.sources import VASWANI_2017
 
 concept = Concept(__name__)
-
-WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-DEAD = 0.01  # a row whose softmax Jacobian is smaller than this passes practically no gradient
-Distribution = Literal["normal", "uniform", "rademacher", "shifted"]
-SETS, QUERIES = 16, 64  # 16 independent sets of keys, 64 queries each: 1024 rows
-
-# ---------------------------------------------------------------------------------------------- experiments
-
-
-def draw(distribution: Distribution, *shape: int, generator: torch.Generator) -> Tensor:
-    r"""Independent components: $N(0, 1)$, uniform on $[-1, 1]$, $\pm 1$, or $N(\tfrac12, 1)$."""
-    if distribution == "uniform":
-        return torch.rand(*shape, generator=generator) * 2 - 1
-    if distribution == "rademacher":
-        return torch.randint(0, 2, shape, generator=generator) * 2.0 - 1
-    normal = torch.randn(*shape, generator=generator)
-    return normal + 0.5 if distribution == "shifted" else normal
-
-
-@lru_cache(maxsize=8)
-def dot_products(n_keys: int, distribution: Distribution, seed: int) -> Float[Tensor, "s q k"]:
-    r"""$q \cdot k$ for every width in WIDTHS, from one draw: width 2 d_k adds components to width d_k.
-
-    Shapes: → `[11, 1024, n_keys]`. The same components serve every width, so that moving the slider shows the
-    effect of the width and not of another draw.
-    """
-    g = torch.Generator().manual_seed(seed)
-    query = draw(distribution, SETS, QUERIES, WIDTHS[-1], generator=g)
-    key = draw(distribution, SETS, n_keys, WIDTHS[-1], generator=g)
-    edges = (0, *WIDTHS)
-    steps = [query[..., a:b] @ key[..., a:b].mT for a, b in itertools.pairwise(edges)]
-    return torch.stack(steps).cumsum(0).flatten(1, 2)
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """What one divisor makes of the same dot products, for every width."""
-
-    logits: Float[Tensor, "s q k"]
-    weights: Float[Tensor, "s q k"]
-    jacobian: Float[Tensor, "s q"]
-
-    @property
-    def largest(self) -> Float[Tensor, " s"]:
-        """The mean over rows of a row's largest weight."""
-        return self.weights.amax(-1).mean(-1)
-
-    @property
-    def dead(self) -> Float[Tensor, " s"]:
-        """The share of rows that pass practically no gradient."""
-        return (self.jacobian < DEAD).float().mean(-1)
-
-    @property
-    def entropy(self) -> Float[Tensor, " s"]:
-        """The mean entropy of a row in nats."""
-        return entropy(self.weights).mean(-1)
-
-    def quantile(self, q: float) -> Float[Tensor, " s"]:
-        """A quantile over rows of the Jacobian's norm."""
-        return self.jacobian.quantile(q, dim=-1)
-
-
-@lru_cache(maxsize=16)
-def attend(divisor: Divisor, n_keys: int = 64, distribution: Distribution = "normal", seed: int = 0) -> Rows:
-    """Divide, take the softmax, and measure how it would pass a gradient on."""
-    divisors = torch.tensor([divide_by(divisor, d_k) for d_k in WIDTHS])
-    scores = dot_products(n_keys, distribution, seed) / divisors[:, None, None]
-    weights = softmax(scores)
-    return Rows(scores, weights, softmax_jacobian_norm(weights))
-
-
-@dataclass(frozen=True, eq=False)
-class Response:
-    """How strongly the softmax answers, against the spread of its logits."""
-
-    spread: Float[Tensor, " s"]
-    mean: Float[Tensor, " s"]
-    median: Float[Tensor, " s"]
-    tenth: Float[Tensor, " s"]
-
-
-@lru_cache(maxsize=16)
-def response(n_keys: int, seed: int = 0, rows: int = 1500) -> Response:
-    r"""Quantiles over rows of $\lVert J \rVert_F$ for logits $\sigma z$, $z \sim N(0, 1)$, $\sigma = 0.06 \dots 32$."""
-    z = torch.randn(rows, n_keys, generator=torch.Generator().manual_seed(seed))
-    spread = torch.logspace(-4, 5, 55, base=2.0)
-    norm = torch.stack([softmax_jacobian_norm(softmax(s * z)) for s in spread])
-    return Response(spread, norm.mean(-1), norm.median(-1).values, norm.quantile(0.1, dim=-1))
-
-
-def _at(d_k: int) -> int:
-    return WIDTHS.index(d_k)
-
 
 # ---------------------------------------------------------------------------------------------- prediction
 
@@ -137,7 +40,7 @@ def _at(d_k: int) -> int:
     shows="Measured just now over 1024 rows: the favourite key gets {0} of a row's weight, where 1 would be all of it.",
 )
 def favourite_without_the_factor() -> float:
-    return float(attend("none").largest[_at(64)])
+    return float(attend("none").largest[at(64)])
 
 
 # ---------------------------------------------------------------------------------------------- the answer
@@ -181,7 +84,7 @@ def scaling_restores_unit_variance(divisor: Divisor = "sqrt", pairs: int = 8192)
     fails_if={"divisor": "sqrt"},
 )
 def softmax_saturates(divisor: Divisor = "none") -> Evidence:
-    return Evidence.above("mean largest weight, d_k = 64, 64 keys", float(attend(divisor).largest[_at(64)]), 2 / 3)
+    return Evidence.above("mean largest weight, d_k = 64, 64 keys", float(attend(divisor).largest[at(64)]), 2 / 3)
 
 
 @concept.says(
@@ -191,7 +94,7 @@ def softmax_saturates(divisor: Divisor = "none") -> Evidence:
 )
 def saturated_rows_pass_no_gradient(statistic: Literal["tenth", "mean"] = "tenth") -> Evidence:
     without, scaled = (
-        r.quantile(0.1)[_at(64)] if statistic == "tenth" else r.jacobian[_at(64)].mean()
+        r.quantile(0.1)[at(64)] if statistic == "tenth" else r.jacobian[at(64)].mean()
         for r in (attend("none"), attend("sqrt"))
     )
     return Evidence.below(f"‖J‖ without ÷ ‖J‖ with the factor, {statistic} of rows", float(without / scaled), 0.1)
@@ -220,29 +123,6 @@ def the_factor_folds_into_the_weights(fold: int = 64) -> Evidence:
 
 # ---------------------------------------------------------------------------------------------- corrections
 
-Init = Literal["multihead", "linear", "gpt2", "lecun"]
-
-
-def initial_logit_variance(init: Init, seed: int, d_model: int = 768, n_heads: int = 12) -> float:
-    r"""$\mathrm{Var}[s_{ij}]$ of freshly initialised heads on inputs of variance 1 per feature.
-
-    `multihead` is nn.MultiheadAttention (Xavier on the packed 3d × d matrix), `linear` the default of nn.Linear,
-    `gpt2` is $N(0, 0.02^2)$, `lecun` $N(0, 1/d)$. Theory: $(d\,\mathrm{Var}[w])^2$, that is 1/4, 1/9, 0.094, 1.
-    """
-    g = torch.Generator().manual_seed(seed)
-    packed = torch.empty(3 * d_model, d_model)  # W_Q, W_K and W_V on top of each other, as torch stores them
-    if init == "multihead":
-        nn.init.xavier_uniform_(packed, generator=g)
-    elif init == "linear":
-        nn.init.kaiming_uniform_(packed, a=math.sqrt(5), generator=g)
-    else:
-        nn.init.normal_(packed, std=0.02 if init == "gpt2" else d_model**-0.5, generator=g)
-    w_q, w_k, _ = packed.chunk(3)
-    query, key = (
-        (torch.randn(256, d_model, generator=g) @ w.mT).unflatten(-1, (n_heads, -1)).transpose(0, 1) for w in (w_q, w_k)
-    )
-    return float(logits(query, key).var())
-
 
 @concept.corrects(
     "The factor keeps the variance of the logits at 1.",
@@ -270,7 +150,7 @@ def real_initialisations_start_elsewhere(init: Init = "multihead") -> Evidence:
 )
 def the_mean_gradient_does_not_vanish(statistic: Literal["tenth", "mean"] = "mean") -> Evidence:
     without, scaled = (
-        r.quantile(0.1)[_at(64)] if statistic == "tenth" else r.jacobian[_at(64)].mean()
+        r.quantile(0.1)[at(64)] if statistic == "tenth" else r.jacobian[at(64)].mean()
         for r in (attend("none"), attend("sqrt"))
     )
     return Evidence.above(f"‖J‖ without ÷ ‖J‖ with the factor, {statistic} of rows", float(without / scaled), 1)
@@ -347,4 +227,4 @@ print("mean largest weight of a row:", round(weights.amax(-1).mean().item(), 4))
     {"d_k": 1024, "n_keys": 256, "divisor": "d_k", "seed": 1},
 )
 def mean_largest_weight(d_k: int, n_keys: int, divisor: Divisor, seed: int) -> float:
-    return float(attend(divisor, n_keys, "normal", seed).largest[_at(d_k)])
+    return float(attend(divisor, n_keys, "normal", seed).largest[at(d_k)])

@@ -73,22 +73,17 @@ def attention(
 
 
 def softmax_jacobian_norm(weights: Float[Tensor, "*b k"]) -> Float[Tensor, "*b"]:
-    r"""$\lVert J \rVert_F$ of $J = \mathrm{diag}(p) - pp^\top$, by $\lVert J \rVert_F^2 = s_2 - 2 s_3 + s_2^2$, $s_m = \sum_i p_i^m$
+    r"""$\lVert J \rVert_F$ of $J = \mathrm{diag}(p) - pp^\top$: $\lVert J \rVert_F^2 = \sum_i p_i^2 (1 - p_i)^2 + \sum_{i \ne j} p_i^2 p_j^2$
 
     Shapes: `[..., k]` → `[...]`. Zero for a one-hot row; $\sqrt{k-1}/k$ for a uniform one.
+    For the largest weight, $1 - p$ is added up from the other weights and the pairs with it are taken apart: written
+    as differences of power sums, both would cancel in a saturated row, just where the norm is of interest.
 
-    The derivative of the softmax; the closed form of its Frobenius norm follows by expanding the square.
+    The derivative of the softmax, Bridle 1990; its Frobenius norm, entry by entry.
     """
-    s2 = weights.square().sum(-1)
-    s3 = weights.pow(3).sum(-1)
-    return (s2 - 2 * s3 + s2.square()).clamp_min(0).sqrt()
-
-
-def entropy(weights: Float[Tensor, "*b k"]) -> Float[Tensor, "*b"]:
-    r"""$H(p) = -\sum_i p_i \ln p_i$ in nats, with $0 \ln 0 = 0$
-
-    Shapes: `[..., k]` → `[...]`. At most $\ln k$, for a uniform row.
-
-    Shannon 1948, §6
-    """
-    return -torch.special.xlogy(weights, weights).sum(-1)
+    top, at = weights.max(-1, keepdim=True)
+    others = weights.scatter(-1, at, 0.0)
+    rest, fourth = others.square().sum(-1), others.pow(4).sum(-1)
+    diagonal = (top[..., 0] * others.sum(-1)).square() + (others * (1 - others)).square().sum(-1)
+    pairs = 2 * top[..., 0].square() * rest + (rest.square() - fourth).clamp_min(0)
+    return (diagonal + pairs).sqrt()

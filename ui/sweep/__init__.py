@@ -16,7 +16,10 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
-from ui.sweep.packing import Frame, pack
+from core.memory import MEMORY
+from ui.figures import Frame
+from ui.standing import standing
+from ui.sweep.packing import pack
 
 __all__ = ["LIMIT", "Frame", "figure", "show", "sweep"]
 
@@ -51,14 +54,17 @@ _component = st.components.v2.component(
 )
 
 
-@st.cache_data(max_entries=96, show_spinner=False)
-def _packed(_draw: Draw, identity: tuple, arguments: tuple, header: dict[str, Any]) -> bytes:
-    """The packed frames; `identity` stands for the function, whose object is new on every run of a page."""
-    return pack(_draw(*arguments), **header)
+def _packed(draw: Draw, arguments: tuple, header: dict[str, Any], index: int | None = None) -> bytes:
+    """The packed frames, or the one frame at `index`; remembered while they are no more than a sweep may send."""
 
+    def compute() -> bytes:
+        frames = draw(*arguments)
+        return pack(frames if index is None else [frames[index]], **header)
 
-def _identity(draw: Draw) -> tuple:
-    return draw.__module__, draw.__qualname__, draw.__code__.co_code, repr(draw.__code__.co_consts)
+    # A function that stands in a page is a new object on every run: its file and code say which one it is.
+    code = draw.__code__
+    identity = (code.co_filename, draw.__qualname__, code.co_code, repr(code.co_consts))
+    return MEMORY.get((identity, arguments, repr(header), index), compute, most=LIMIT)
 
 
 def figure(
@@ -74,17 +80,16 @@ def figure(
     is `clickable`.
     """
     header = {"key": key, "labels": [""], "plotly": _PLOTLY, "panel_width": panel_width}
-    data = struct.pack("<I", 0) + _packed(draw, _identity(draw), arguments, header)
-    if clicked is None:
-        _component(key=key, data=data)
-        return
 
     def forward() -> None:
         cell = st.session_state[key].get("cell")
-        if isinstance(cell, list) and len(cell) == 3 and all(isinstance(i, int) for i in cell):
+        if isinstance(cell, list) and len(cell) == 3 and all(isinstance(i, int) for i in cell) and clicked:
             clicked(*cell)
 
-    _component(key=key, data=data, on_cell_change=forward)
+    with standing():
+        data = struct.pack("<I", 0) + _packed(draw, arguments, header)
+        callbacks: dict[str, Any] = {"on_cell_change": forward} if clicked else {}
+        _component(key=key, data=data, **callbacks)
 
 
 def show(key: str, frame: Frame) -> None:
@@ -124,15 +129,17 @@ def sweep(
         "plotly": _PLOTLY,
         "panel_width": panel_width,
     }
-    packed = _packed(draw, _identity(draw), arguments, header)
-    if len(packed) > LIMIT:
-        return _ordinary(key, label, values, draw, arguments, start, default, panel_width)
-    result = _component(
-        key=key, data=struct.pack("<I", start) + packed, default={"value": start}, on_value_change=lambda: None
-    )
-    chosen = result.value if isinstance(result.value, int) else start
-    index = min(max(chosen, 0), len(tokens) - 1)
-    _to_address(key, tokens[index], index == values.index(default))
+    index = start
+    with standing():
+        packed = _packed(draw, arguments, header)
+        if len(packed) > LIMIT:
+            return _ordinary(key, label, values, draw, arguments, start, default, panel_width)
+        result = _component(
+            key=key, data=struct.pack("<I", start) + packed, default={"value": start}, on_value_change=lambda: None
+        )
+        chosen = result.value if isinstance(result.value, int) else start
+        index = min(max(chosen, 0), len(tokens) - 1)
+        _to_address(key, tokens[index], index == values.index(default))
     return values[index]
 
 
@@ -142,12 +149,7 @@ def _ordinary(
     value = st.select_slider(label, values, values[start], key=f"{key}:slider")
     _to_address(key, str(value), value == default)
     header = {"key": key, "labels": [""], "plotly": _PLOTLY, "panel_width": panel_width}
-
-    def one(*arguments: Any) -> Sequence[Frame]:
-        return [draw(*arguments)[values.index(value)]]
-
-    identity = (*_identity(draw), values.index(value))
-    _component(key=f"{key}:figure", data=struct.pack("<I", 0) + _packed(one, identity, arguments, header))
+    _component(key=f"{key}:figure", data=struct.pack("<I", 0) + _packed(draw, arguments, header, values.index(value)))
     return value
 
 

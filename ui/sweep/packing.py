@@ -7,21 +7,12 @@ In the header, `{"$a": i}` stands for array i of the table, `{"$v": [...]}` for 
 import json
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ui import palette
-from ui.figures import Figure
-
-
-@dataclass(frozen=True)
-class Frame:
-    """What one value of the control shows: the figures, and the sentence that reads them."""
-
-    figures: tuple[Figure, ...]
-    reading: str
+from ui.figures import Frame
 
 
 class _Table:
