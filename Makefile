@@ -24,8 +24,9 @@ run: $(VENV)/runtime ## create the environment if needed, start the app, print i
 
 test: check unit browser ## lint, types, unit tests, then the browser's
 
-unit: $(VENV)/develop ## all tests that need no browser
+unit: $(VENV)/develop ## all tests that need no browser; trainings and proofs on a plain instruction set too
 	$(BIN)/python -m pytest -m "not browser" -n 2
+	ATEN_CPU_CAPABILITY=default $(BIN)/python -m pytest -m "not browser" -n 2 tests/test_course.py $(wildcard tests/test_training*.py)
 
 browser: $(VENV)/develop ## the facts only a browser can tell (skips with the reason when there is none)
 	$(BIN)/python -m pytest -m browser -rs

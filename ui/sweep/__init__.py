@@ -5,8 +5,6 @@ drags, without asking the server. On release Python learns the value, and with i
 address. A figure without a control is a sweep of one frame, so all figures share one look and one Plotly.
 """
 
-import os
-import shutil
 import struct
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import streamlit as st
+from streamlit.components.v1 import declare_component
 
 from core.memory import MEMORY
 from ui.figures import Frame
@@ -30,20 +29,10 @@ LIMIT = 1_000_000  # bytes; beyond it, sending every frame costs more than askin
 _HERE = Path(__file__).parent
 
 
-def _serve_plotly() -> str:
-    """Copy plotly.js from the installed Plotly package to where Streamlit serves files; returns its name."""
-    name = f"plotly-{version('plotly')}.min.js"
-    target = _HERE.parent.parent / "static" / name
-    if not target.exists():
-        target.parent.mkdir(exist_ok=True)
-        # Written aside, each process for itself, and renamed: nobody ever serves half a file.
-        aside = target.with_suffix(f".{os.getpid()}.part")
-        shutil.copyfile(str(files("plotly") / "package_data" / "plotly.min.js"), aside)
-        aside.replace(target)
-    return name
-
-
-_PLOTLY = _serve_plotly()
+# plotly.js is served from the installed Plotly package itself: nothing is fetched from elsewhere, and nothing is written, so
+# the app's folder may be read-only. A Streamlit component of the old kind is a folder that is served.
+declare_component("plotly", path=str(files("plotly") / "package_data"))
+_PLOTLY = f"component/{__name__}.plotly/plotly.min.js?{version('plotly')}"
 
 _component = st.components.v2.component(
     "transformer_twenty_sweep",

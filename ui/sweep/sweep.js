@@ -4,13 +4,13 @@
 
 const once = (window.__ttPlotly ??= {});
 
-// plotly.js comes from the installed Plotly package; ui/sweep copies it into the app's static folder.
+// plotly.js comes from the installed Plotly package, under an address of this server (ui/sweep).
 function loadPlotly(file) {
   return (once[file] ??= new Promise((resolve, reject) => {
     // The app may live under a path of its own (Community Cloud does that): start from Streamlit's own script.
     const own = [...document.scripts].map((s) => s.src).find((s) => /\/static\/js\//.test(s)) ?? document.baseURI;
     const script = document.createElement("script");
-    script.src = new URL(`app/static/${file}`, own.split("/static/js/")[0].replace(/\/?$/, "/")).href;
+    script.src = new URL(file, own.split("/static/js/")[0].replace(/\/?$/, "/")).href;
     script.onload = () => resolve(window.Plotly);
     script.onerror = () => { delete once[file]; reject(new Error(`${script.src} did not load`)); };
     document.head.append(script);
