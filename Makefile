@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit browser check format proofs bench screenshots clean
+.PHONY: help run test unit browser check format proofs bench mutants screenshots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,8 +46,11 @@ proofs: $(VENV)/runtime ## every sentence of every answer with its number, measu
 bench: $(VENV)/develop ## slider to repaint, cold start, memory, beside a bare Streamlit page
 	$(BIN)/python -m tests.bench
 
+mutants: $(VENV)/develop ## plant a bug in every equation and experiment, and see that a test notices (ONLY=masking: one lesson)
+	$(BIN)/python -m tests.mutants $(ONLY)
+
 screenshots: $(VENV)/develop ## every page at 1440 and 390 px, light and dark, into screenshots/
 	$(BIN)/python -m tests.screenshots
 
 clean: ## remove the environment and the caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis screenshots
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .mutants screenshots

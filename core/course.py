@@ -17,7 +17,6 @@ import math
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from string import Template
 from typing import Any
 
@@ -333,7 +332,6 @@ class Concept:
         return [s for s in self.sentences if s.proof] + list(self.corrections)
 
 
-@cache
 def concept(slug: str) -> Concept:
     """The concept of one module in `core/concepts`.
 

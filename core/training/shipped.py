@@ -1,14 +1,15 @@
 """Training results that proofs read: small, made by `python -m core.training <slug>`, with their provenance."""
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any
+
+from core.memory import remember
 
 FOLDER = Path(__file__).parent.parent.parent / "assets" / "trained"
 
 
-@cache
+@remember
 def shipped(slug: str) -> dict[str, Any]:
     """The file of one training; raises FileNotFoundError with the command that makes it."""
     path = FOLDER / f"{slug}.json"
