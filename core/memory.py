@@ -14,7 +14,6 @@ from dataclasses import is_dataclass
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
-import torch
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,6 +25,7 @@ LARGEST = BUDGET // 8  # a single result above this is computed anew each time
 def size_of(value: Any, seen: set[int] | None = None) -> int:
     """The bytes that a result keeps alive; storage that two tensors share counts once.
 
+    >>> import torch
     >>> size_of(torch.zeros(1000)) >= 4000
     True
     >>> x = torch.zeros(1000)
@@ -33,7 +33,8 @@ def size_of(value: Any, seen: set[int] | None = None) -> int:
     True
     """
     seen = set() if seen is None else seen
-    if isinstance(value, torch.Tensor):
+    torch = sys.modules.get("torch")  # not imported here: the question is painted before PyTorch is there
+    if torch is not None and isinstance(value, torch.Tensor):
         storage = value.untyped_storage()
         if storage.data_ptr() in seen:
             return 64

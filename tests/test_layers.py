@@ -5,6 +5,8 @@ app routes · pages teach · drawings draw · concepts claim · experiments meas
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,6 +84,16 @@ def test_a_lesson_of_the_twenty_has_all_its_rooms(slug: str) -> None:
     """A reader of one finds her way in every other. (A question that somebody adds may keep to two files.)"""
     for room in ("core/experiments", "core/concepts", "ui/drawings"):
         assert (ROOT / room / f"{slug}.py").exists(), f"write {room}/{slug}.py"
+
+
+def test_what_paints_the_question_imports_no_pytorch() -> None:
+    program = (
+        "import sys, threading; threading.Thread.start = lambda self: None;"
+        "import ui.lesson, ui.nav, ui.controls, ui.sweep, core.course, core.syllabus;"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"one of these modules imports PyTorch at its top: {done.stderr}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
