@@ -1,7 +1,8 @@
-"""What the factor 1/√d_k does to logits, weights and gradients, measured on random queries and keys."""
+"""What the factor 1/√d_k does to logits, weights, gradients and steps, measured on random queries and keys."""
 
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from core.memory import remember
-from core.ops.attention import Divisor, divide_by, logits, softmax, softmax_jacobian_norm
+from core.ops.adam import adam_step
+from core.ops.attention import Divisor, attention, divide_by, logits, softmax, softmax_jacobian_norm
+from core.training import retrieval
 
 WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 DEAD = 0.01  # a row whose softmax Jacobian is smaller than this passes practically no gradient
@@ -35,18 +38,19 @@ def draw(distribution: Distribution, *shape: int, generator: torch.Generator) ->
     return normal + 0.5 if distribution == "shifted" else normal
 
 
-def dot_products(n_keys: int, distribution: Distribution, seed: int) -> Float[Tensor, "s q k"]:
-    r"""$q \cdot k$ for every width in WIDTHS, from one draw: width 2 d_k adds components to width d_k.
+def dot_products(n_keys: int, distribution: Distribution, seed: int) -> Iterator[Float[Tensor, "q k"]]:
+    r"""$q \cdot k$ for one width of WIDTHS after another, from one draw: width 2 d_k adds components to width d_k.
 
-    Shapes: → `[11, 1024, n_keys]`. The same components serve every width, so that moving the slider shows the
-    effect of the width and not of another draw.
+    Shapes: 11 times `[1024, n_keys]`, of which no more than one is held. The same components serve every width, so that
+    moving the slider shows the effect of the width and not of another draw.
     """
     g = torch.Generator().manual_seed(seed)
     query = draw(distribution, SETS, QUERIES, WIDTHS[-1], generator=g)
     key = draw(distribution, SETS, n_keys, WIDTHS[-1], generator=g)
-    edges = (0, *WIDTHS)
-    steps = [query[..., a:b] @ key[..., a:b].mT for a, b in itertools.pairwise(edges)]
-    return torch.stack(steps).cumsum(0).flatten(1, 2)
+    products = torch.zeros(SETS, QUERIES, n_keys)
+    for a, b in itertools.pairwise((0, *WIDTHS)):
+        products = products + query[..., a:b] @ key[..., a:b].mT
+        yield products.flatten(0, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,10 +97,9 @@ def attend(divisor: Divisor, n_keys: int = 64, distribution: Distribution = "nor
 
 @remember
 def attention_map(divisor: Divisor, n: int, seed: int = 0) -> Float[Tensor, "s n n"]:
-    """The weights of n queries and n keys for every width, and their favourites: the figure of the front door."""
-    products = dot_products(n, "normal", seed)[:, :n].double()
-    divisors = torch.tensor([divide_by(divisor, d_k) for d_k in WIDTHS])
-    return softmax(products / divisors[:, None, None])
+    """The weights of n queries (at most QUERIES) and n keys for every width: the figure of the front door."""
+    products = zip(WIDTHS, dot_products(n, "normal", seed), strict=True)
+    return torch.stack([softmax(some[:n].double() / divide_by(divisor, d_k)) for d_k, some in products])
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,25 +121,77 @@ def response(n_keys: int, seed: int = 0, rows: int = 1500) -> Response:
     return Response(spread, norm.mean(-1), norm.median(-1).values, norm.quantile(0.1, dim=-1))
 
 
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """What each row passes on: the norm of the gradient at its query, its keys and its values."""
+
+    favourite: Float[Tensor, " q"]  # the row's largest weight
+    query: Float[Tensor, " q"]
+    key: Float[Tensor, " q"]
+    value: Float[Tensor, " q"]
+
+
+@remember
+def gradients(divisor: Divisor, d_k: int = 64, n_keys: int = 64, rows: int = 512, seed: int = 0) -> Gradients:
+    r"""$\lVert\partial \mathcal L/\partial q\rVert, \lVert\partial \mathcal L/\partial K\rVert, \lVert\partial \mathcal L/\partial V\rVert$ where the output's gradient has norm 1.
+
+    By autograd, for independent rows with keys and values of their own, all $N(0, 1)$. The values' is $\lVert p \rVert$:
+    what they get is dealt out by the weights, not by their derivative.
+    """
+    g = torch.Generator().manual_seed(seed)
+    shapes = ((rows, 1, d_k), (rows, n_keys, d_k), (rows, n_keys, 8))
+    query, key, value = (torch.randn(*s, generator=g, dtype=torch.float64).requires_grad_() for s in shapes)
+    upstream = nn.functional.normalize(torch.randn(rows, 1, 8, generator=g, dtype=torch.float64), dim=-1)
+    output = attention(query, key, value, divisor=divisor)
+    norms = (x.flatten(1).norm(dim=-1) for x in torch.autograd.grad(output, (query, key, value), upstream))
+    with torch.no_grad():
+        return Gradients(softmax(logits(query, key, divisor)).amax((-1, -2)), *norms)
+
+
 Init = Literal["multihead", "linear", "gpt2", "lecun"]
+TOKENS = 256
 
 
 def initial_logit_variance(init: Init, seed: int, d_model: int = 768, n_heads: int = 12) -> float:
-    r"""$\mathrm{Var}[s_{ij}]$ of freshly initialised heads on inputs of variance 1 per feature.
+    r"""$\mathrm{Var}[s_{ij}]$ of freshly built heads on independent inputs of variance 1 per feature.
 
-    `multihead` is nn.MultiheadAttention (Xavier on the packed 3d × d matrix), `linear` the default of nn.Linear,
-    `gpt2` is $N(0, 0.02^2)$, `lecun` $N(0, 1/d)$. Theory: $(d\,\mathrm{Var}[w])^2$, that is 1/4, 1/9, 0.094, 1.
+    `multihead` and `linear` are torch's own modules: nn.MultiheadAttention, which draws the packed 3d × d matrix of
+    $W_Q, W_K, W_V$ by Xavier's rule, and two nn.Linear. `gpt2` is $N(0, 0.02^2)$, `lecun` $N(0, 1/d)$.
+    Theory: $(d\,\mathrm{Var}[w])^2$, that is 1/4, 1/9, 0.094, 1; one draw is $\sqrt{8 / (256\,d)}$ of that off, from the 256
+    queries and keys and from the heads' own components of each.
+    """
+    with torch.random.fork_rng(devices=[]), torch.no_grad():  # modules draw from torch's global generator
+        torch.manual_seed(seed)
+        asks, is_asked = torch.randn(2, TOKENS, d_model)
+        if init == "multihead":
+            module = nn.MultiheadAttention(d_model, n_heads)
+            packed = (nn.functional.linear(x, module.in_proj_weight, module.in_proj_bias) for x in (asks, is_asked))
+            query, key = (x.chunk(3, -1)[part] for part, x in enumerate(packed))
+        elif init == "linear":
+            query, key = (nn.Linear(d_model, d_model)(x) for x in (asks, is_asked))
+        else:
+            std = 0.02 if init == "gpt2" else d_model**-0.5
+            query, key = (x @ torch.randn(d_model, d_model) * std for x in (asks, is_asked))
+        query, key = (x.unflatten(-1, (n_heads, -1)).transpose(0, 1) for x in (query, key))
+        return float(logits(query, key).var())
+
+
+def first_step(folded: bool, optimiser: Literal["adam", "sgd"] = "adam", d_k: int = 64, seed: int = 0) -> float:
+    r"""$\lVert \Delta(W_Q / \sqrt{d_k}) \rVert_F$: how far the first step moves what the logits see of $W_Q$.
+
+    In the lesson's retrieval task, with the factor, or folded: $W_Q / \sqrt{d_k}$ is then the weight itself.
     """
     g = torch.Generator().manual_seed(seed)
-    packed = torch.empty(3 * d_model, d_model)  # W_Q, W_K and W_V on top of each other, as torch stores them
-    if init == "multihead":
-        nn.init.xavier_uniform_(packed, generator=g)
-    elif init == "linear":
-        nn.init.kaiming_uniform_(packed, a=math.sqrt(5), generator=g)
-    else:
-        nn.init.normal_(packed, std=0.02 if init == "gpt2" else d_model**-0.5, generator=g)
-    w_q, w_k, _ = packed.chunk(3)
-    query, key = (
-        (torch.randn(256, d_model, generator=g) @ w.mT).unflatten(-1, (n_heads, -1)).transpose(0, 1) for w in (w_q, w_k)
-    )
-    return float(logits(query, key).var())
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=g, dtype=torch.float64)
+
+    root = math.sqrt(d_k)
+    w_q, w_k = normal(d_k, d_k) / root, normal(d_k, d_k) / root
+    x, value = normal(retrieval.BATCH, retrieval.KEYS, d_k), normal(retrieval.BATCH, retrieval.KEYS, retrieval.VALUE)
+    w = torch.stack([w_q / root if folded else w_q, w_k]).requires_grad_()
+    loss = retrieval.losses_of(w, x, value, torch.tensor(1.0 if folded else root, dtype=torch.float64))
+    (gradient,) = torch.autograd.grad(loss, w)
+    zero = torch.zeros_like(gradient)
+    moved = gradient if optimiser == "sgd" else adam_step(zero, gradient, zero, zero, step=1, lr=retrieval.RATE)[0]
+    return float(moved[0].norm()) / (1.0 if folded else root)
