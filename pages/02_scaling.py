@@ -28,22 +28,25 @@ with lesson(concept) as page:
     with stage:
         d_k = sweep("d_k", "Width d_k", scaling.WIDTHS, width_frames, divisor, n_keys, distribution, seed, default=64)
 
-    st.subheader("Softer is not better: the answer rises, then falls", anchor=False)
+    st.subheader("With many keys, softer is not better: the answer rises, then falls", anchor=False)
     st.markdown(
-        "Draw logits with a chosen standard deviation and measure how strongly the softmax reacts to a small change. "
-        "Equal logits react weakly, saturated ones hardly at all in the worst rows; the best is in between."
+        "Draw logits with a chosen standard deviation and measure how strongly the softmax reacts to a small change. Of "
+        "many keys, equal logits react weakly, and saturated ones hardly at all in the worst rows: the best is in between. "
+        "Of two or four, nearly equal logits react most."
     )
     sweep("jacobian_keys", "Number of keys", KEYS, response_frames, seed, default=64)
 
-    st.subheader("Train both", anchor=False)
+    st.subheader("The same function learns sooner with the factor folded into W_Q", anchor=False)
     st.markdown(
-        "Two models learn to find a key among 16 and return its value: same data, same start, with and without the factor. "
-        "At width 16 the factor slows learning, at 64 and 256 it speeds it up."
+        "Models learn to find a key among 16 and return its value, all from the same data: with the factor; with W_Q "
+        "divided by √d_k once, at the start, and no factor, which is the same function; and without either. Adam's steps do "
+        "not shrink with the weights, so folded, W_Q moves √d_k times as far in the eyes of the logits, and learns first. "
+        "Leaving the factor out slows learning at widths 64 and 256, and speeds it up at 16."
     )
     width = controls.choice("Width of the trained models", "train_d_k", {64: "64", 16: "16", 256: "256"})
     live(
         "retrieval",
-        "Train both now",
+        "Train all three now",
         retrieval.train,
         training_frame,
         width,

@@ -1,16 +1,16 @@
-"""Question 2: logits, weights and gradients with and without the factor; the softmax's answer; the two that are trained."""
+"""Question 2: logits, weights and gradients with and without the factor; the softmax's answer; the three that are trained."""
 
 import torch
 
 from core.experiments import scaling
 from core.experiments.scaling import Distribution
 from core.ops.attention import Divisor
-from core.say import number, percent
+from core.say import count, number, percent
 from core.training import retrieval
 from ui import figures
 from ui.drawings import corners
 from ui.figures import Frame, Series
-from ui.palette import KEY, MASKED, WITH, WITHOUT
+from ui.palette import MASKED, OCHRE, QUERY, WITH, WITHOUT
 
 DIVISORS: dict[Divisor, str] = {"sqrt": "√d_k", "none": "1 (none)", "d_k": "d_k"}
 DISTRIBUTIONS: dict[Distribution, str] = {
@@ -22,6 +22,7 @@ DISTRIBUTIONS: dict[Distribution, str] = {
 KEYS = (2, 4, 8, 16, 32, 64, 128, 256, 512)
 MOST_KEYS = 256
 SEEDS = (0, 9999)
+SCALED, UNSCALED = 1.0, 8.0  # standard deviations of random logits at d_k = 64
 
 
 # ------------------------------------------------------------------------------------------------ one width after another
@@ -83,16 +84,17 @@ def width_reading(d_k: int, divisor: Divisor, before: scaling.Rows, after: scali
             (lambda x: number(x, 2), (before.quantile(0.1), after.quantile(0.1))),
         )
     )
+    derivative = "In the worst tenth of rows the softmax's derivative, through which queries and keys learn, is at most"
     if divisor == "none" or d_k == 1:
         why = "Nothing is divided" if divisor == "none" else "At d_k = 1 the divisor is 1"
         return (
             f"{why}: the logits have standard deviation {spread[0]}, and the favourite key takes {largest[0]} of a row's "
-            f"weight on average. The worst tenth of rows pass on less than {worst[0]} to queries and keys."
+            f"weight on average. {derivative} {worst[0]}."
         )
     return (
-        f"At d_k = {d_k} the logits q·k have standard deviation {spread[0]}; divided by {DIVISORS[divisor]}, {spread[1]}. On "
-        f"average the favourite key takes {largest[0]} of a row's weight; divided, {largest[1]}. The worst tenth of rows pass on "
-        f"less than {worst[0]} to queries and keys; divided, {worst[1]}."
+        f"At d_k = {d_k} the logits have standard deviation {spread[0]}, and the favourite key takes {largest[0]} of a row's "
+        f"weight on average; divided by {DIVISORS[divisor]}, {spread[1]} and {largest[1]}. {derivative} {worst[0]}; divided, "
+        f"{worst[1]}."
     )
 
 
@@ -112,7 +114,7 @@ def response_frames(seed: int) -> list[Frame]:
                         [
                             Series("mean over rows", r.mean, WITH),
                             Series("median row", r.median, WITHOUT, "dash"),
-                            Series("worst tenth: below this", r.tenth, KEY, "dot"),
+                            Series("worst tenth: at most this", r.tenth, OCHRE, "dot"),
                         ],
                         x=r.spread,
                         title=f"Strength of the softmax's answer, {n_keys} keys",
@@ -121,7 +123,7 @@ def response_frames(seed: int) -> list[Frame]:
                         y_title="norm of the softmax Jacobian",
                         x_range=(0.0625, 32),
                         y_range=(0, 0.52),
-                        marks={"scaled: 1": (1.0, WITH), "d_k = 64, unscaled: 8": (8.0, WITHOUT)},
+                        marks={"scaled: 1": (SCALED, WITH), "d_k = 64, unscaled: 8": (UNSCALED, WITHOUT)},
                         height=380,
                     ),
                 ),
@@ -135,33 +137,35 @@ def response_reading(n_keys: int, r: scaling.Response) -> str:
     peak = int(r.mean.argmax())
     start, top, end = (number(float(r.mean[i])) for i in (0, peak, -1))
     if start == top:
-        return (
-            f"With {n_keys} keys the mean is {start} for nearly equal logits and only falls, to {end} at a standard deviation of "
-            "32: two keys answer most strongly when they are equal."
+        way = f"is {start} for nearly equal logits and only falls, to {end} at a standard deviation of 32"
+    else:
+        way = (
+            f"rises from {start} for nearly equal logits to {top} at a standard deviation of about "
+            f"{number(float(r.spread[peak]), 2)}, and falls to {end} at 32"
         )
+    scaled, unscaled = (number(float(r.tenth[(r.spread - s).abs().argmin()]), 2) for s in (SCALED, UNSCALED))
     return (
-        f"With {n_keys} keys the mean rises from {start} for nearly equal logits to {top} at a standard deviation of about "
-        f"{number(float(r.spread[peak]), 2)}, and falls to {end} at 32. The factor does not make attention as soft as possible: "
-        "it starts it where the softmax still answers in every row."
+        f"With {n_keys} keys the mean {way}. In the worst tenth of rows the answer is at most {scaled} at 1, where the factor "
+        f"puts random logits, and {unscaled} at 8."
     )
 
 
 # ------------------------------------------------------------------------------------------------ trained
 
+NAMES = dict(zip(retrieval.VARIANTS, ("with 1/√d_k", "folded into W_Q", "without"), strict=True))
+COLOURS = dict(zip(retrieval.VARIANTS, (WITH, QUERY, WITHOUT), strict=True))
+
 
 def training_frame(progress: retrieval.Progress) -> Frame:
+    """The loss of every run so far."""
     steps = progress.losses.shape[-1]
     series = [
-        Series(f"{name}, seed {r}", progress.losses[v, r], colour, width=1.8)
-        for v, (name, colour) in enumerate((("with 1/√d_k", WITH), ("without", WITHOUT)))
-        for r in range(progress.losses.shape[1])
+        Series(f"{NAMES[v]}, seed {r}" if r else NAMES[v], curve, COLOURS[v], width=1.8, legend=not r)
+        for v, curves in zip(retrieval.VARIANTS, progress.losses, strict=True)
+        for r, curve in enumerate(curves)
     ]
     limit = torch.full((steps,), retrieval.LEARNED)
     series.append(Series("learned: below this", limit, MASKED, "dot", width=1.5))
-    said = [
-        ", ".join(str(int(step)) if step >= 0 else f"not within {steps}" for step in row) for row in progress.learned
-    ]
-    first = [number(float(progress.losses[v, :, 0].mean())) for v in (0, 1)]
     return Frame(
         (
             figures.lines(
@@ -175,7 +179,29 @@ def training_frame(progress: retrieval.Progress) -> Frame:
                 height=380,
             ),
         ),
-        f"Steps until the mean of five losses is below {retrieval.LEARNED}, seed by seed: with the factor {said[0]}; without "
-        f"{said[1]}. At the first step the loss is {first[0]} with and {first[1]} without: above 1 is worse than answering with "
-        "the average of all values.",
+        training_reading(progress),
+    )
+
+
+def training_reading(progress: retrieval.Progress) -> str:
+    steps = progress.losses.shape[-1]
+    missing = f"not within {steps}" if steps >= progress.cap else "not yet"
+    learned = dict(zip(retrieval.VARIANTS, progress.learned.tolist(), strict=True))
+    said = {
+        v: ", ".join(str(s) if s >= 0 else missing for s in row) if max(row) >= 0 else f"{missing} in any seed"
+        for v, row in learned.items()
+    }
+    first = dict(zip(retrieval.VARIANTS, progress.losses[..., 0].mean(-1).tolist(), strict=True))
+    if (progress.learned < 0).all():
+        race = (
+            f"After {count(steps, 'step')} no run has learned: the mean of five losses is not below {retrieval.LEARNED}"
+        )
+    else:
+        race = (
+            f"Steps until the mean of five losses is below {retrieval.LEARNED}, seed by seed: with the factor {said['with']}; "
+            f"folded into W_Q {said['folded']}; without {said['without']}"
+        )
+    return (
+        f"{race}. The first loss is {number(first['with'])} with the factor, folded or not, and {number(first['without'])} "
+        "without; always answering 0 would cost 1, and a confident wrong answer 2."
     )
