@@ -17,7 +17,7 @@ def last(progress, steps: int):
 
 def test_same_seed_same_curve() -> None:
     for train in (lambda: leak.train((0, 1), steps=10), lambda: retrieval.train(16, (0, 1), cap=10)):
-        first, second = (last(train(), 9).losses for _ in range(2))
+        first, second = (last(train(), 10).losses for _ in range(2))
         assert torch.equal(first, second)
         assert not torch.equal(first[:, 0], first[:, 1]), "two seeds, one curve"
 
@@ -37,9 +37,10 @@ def test_retrieval_is_the_textbook_program() -> None:
 def test_retrieval_starts_where_theory_says() -> None:
     """A uniform average over 16 costs 15/16 of the variance; a wrong certain answer twice the variance."""
     progress = last(retrieval.train(64, (0, 1, 2, 3), cap=1), 1)
-    with_factor, without = progress.losses[:, :, 0].mean(-1)
+    with_factor, folded, without = progress.losses[:, :, 0].mean(-1)
     assert 15 / 16 - 0.1 < with_factor < 1.2
     assert 1.3 < without < 2
+    torch.testing.assert_close(folded, with_factor, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("slug", ["leak", "retrieval"])
@@ -56,15 +57,18 @@ def test_the_shipped_leak_lies_between_its_floors() -> None:
     assert leak.LEAK < leak.final_losses("ahead").max() < 0.25
 
 
-def test_the_factor_helps_at_64_and_256_and_hurts_at_16() -> None:
-    """What the page says in words."""
+def test_the_factor_helps_at_64_and_256_and_hurts_at_16_and_folded_is_first() -> None:
+    """What the page says in words, with gaps that no seed of twelve came near."""
     for d_k in (64, 256):
-        with_factor, without = retrieval.trained(d_k).learned
-        assert 0 < with_factor.max() < without.min()
-    with_factor, without = retrieval.trained(16).learned
-    assert (without > 0).all() and ((with_factor < 0) | (with_factor > without.max())).all()
+        with_factor, folded, without = retrieval.trained(d_k).learned
+        assert folded.min() > 0 and 2 * folded.max() < with_factor.min() and 1.2 * with_factor.max() < without.min()
+    with_factor, folded, without = retrieval.trained(16).learned
+    assert (without > 0).all() and ((with_factor < 0) | (with_factor > 1.1 * without.max())).all()
+    assert folded.min() > 0 and 1.1 * folded.max() < without.min()
 
 
-def test_the_shipped_curve_is_what_the_program_gives() -> None:
-    again = last(retrieval.train(64, cap=20), 9).losses[..., :20]
-    torch.testing.assert_close(retrieval.trained(64).losses[..., :20], again, atol=2e-3, rtol=2e-3)
+@pytest.mark.parametrize("d_k", retrieval.WIDTHS)
+def test_the_shipped_curves_begin_as_the_program_does(d_k: int) -> None:
+    """They are rounded to four decimals. Afterwards only outcomes are compared: training amplifies other last bits."""
+    again = last(retrieval.train(d_k, cap=4), 4).losses
+    torch.testing.assert_close(retrieval.trained(d_k).losses[..., :4], again, atol=6e-5, rtol=0)
