@@ -62,7 +62,7 @@ with lesson(concept) as page:
         seed,
         default=10_000,
         labels=[f"{base:,}" for base in BASES],
-        panel_width=300,
+        panel_width=320,  # two beside two, or four in a row
     )
 
     st.subheader("A causal mask alone breaks the symmetry", anchor=False)
