@@ -163,11 +163,50 @@ def test_rope_turns_complex_numbers(n: int, d: int, base: float, start: int) -> 
 
 
 @quick
-@given(h=st.integers(0, 5))
-def test_alibi_slopes_are_a_geometric_series(h: int) -> None:
-    slopes = positions.alibi_slopes(2**h)
-    assert slopes[-1] == 2.0**-8 and slopes[0] == pytest.approx(2.0 ** (-8 / 2**h))
-    torch.testing.assert_close(slopes[1:] / slopes[:-1], slopes[0].expand(2**h - 1))
+@given(n=SIZES, half=st.integers(1, 6), base=st.floats(2, 1e5), seed=st.integers(0, 99))
+def test_rope_on_halves_is_rope_on_neighbours_in_another_order(n: int, half: int, base: float, seed: int) -> None:
+    x, order = normal(n, 2 * half, seed=seed), positions.halves_order(2 * half)
+    turned = positions.rotate(x, base=base)[:, order]
+    torch.testing.assert_close(positions.rotate(x[:, order], base=base, pairs="halves"), turned)
+    # As Hugging Face's Llama writes it: x cos + rotate_half(x) sin.
+    angle = torch.arange(n).double()[:, None] * base ** (-torch.arange(half).double() / half)
+    cos, sin = (torch.cat([y, y], -1) for y in (angle.cos(), angle.sin()))
+    swapped = torch.cat([-x[:, half:], x[:, :half]], -1)
+    torch.testing.assert_close(positions.rotate(x, base=base, pairs="halves"), x * cos + swapped * sin)
+
+
+def test_halves_order_is_that_of_the_published_conversion() -> None:
+    """Rows of a weight as torch's nn.Linear stores them, two heads of width 6."""
+    w = torch.arange(12)[:, None].expand(12, 5)
+    published = w.view(2, 3, 2, 5).transpose(1, 2).reshape(12, 5)[:, 0]
+    assert torch.equal(torch.cat([positions.halves_order(6), 6 + positions.halves_order(6)]), published)
+
+
+@quick
+@given(n=st.integers(1, 200))
+def test_alibi_slopes_are_a_geometric_series_for_any_number_of_heads(n: int) -> None:
+    slopes = positions.alibi_slopes(n)
+    assert len(slopes) == n and slopes[-1] == 2.0**-8 and float(slopes[0]) == pytest.approx(2.0 ** (-8 / n))
+    torch.testing.assert_close(slopes[1:] / slopes[:-1], slopes[0].expand(n - 1))
+
+
+def released(n: int) -> list[float]:
+    """The recursion of the authors' code, with its own way to write 2^(−8/n)."""
+    if math.log2(n).is_integer():
+        start = 2 ** (-(2 ** -(math.log2(n) - 3)))
+        return [start * start**i for i in range(n)]
+    lower = 2 ** math.floor(math.log2(n))
+    return released(lower) + released(2 * lower)[0::2][: n - lower]
+
+
+def test_alibi_slopes_as_released() -> None:
+    for n in range(1, 130):
+        got = positions.alibi_slopes_as_released(n)
+        torch.testing.assert_close(got, torch.tensor(released(n), dtype=torch.float64))
+        equal = torch.allclose(got, positions.alibi_slopes(n), rtol=1e-12, atol=0)
+        assert equal == (n & (n - 1) == 0), "the two differ just where n is no power of two"
+    assert positions.alibi_slopes_as_released(12)[-4:].log2().tolist() == pytest.approx([-0.5, -1.5, -2.5, -3.5])
+    assert len(positions.alibi_slopes_as_released(112)) == 112
 
 
 def test_rope_keeps_lengths_and_alibi_is_linear() -> None:
@@ -180,8 +219,14 @@ def test_rope_keeps_lengths_and_alibi_is_linear() -> None:
 
 @pytest.mark.parametrize(
     "call",
-    [lambda: positions.sinusoidal(3, 3), lambda: positions.rotate(normal(2, 3)), lambda: positions.alibi_slopes(6)],
+    [
+        lambda: positions.sinusoidal(3, 3),
+        lambda: positions.rotate(normal(2, 3)),
+        lambda: positions.rotate(normal(2, 3), pairs="halves"),
+        lambda: positions.alibi_slopes(0),
+        lambda: positions.alibi_slopes_as_released(-3),
+    ],
 )
 def test_wrong_sizes_are_refused_in_words(call: object) -> None:
-    with pytest.raises(ValueError, match=r"even|power of two"):
+    with pytest.raises(ValueError, match=r"must be even|at least one head"):
         call()  # type: ignore[operator]

@@ -1,6 +1,7 @@
 """Question 13: the encoder is what it says, words travel with their outputs, and what breaks that symmetry."""
 
 import math
+import platform
 
 import pytest
 import torch
@@ -9,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from core.concepts import positions as lesson
+from core.experiments import positions as lesson
 from core.ops import positions as ops
 from core.ops.masks import causal
-from core.ops.words import embed
+from core.ops.words import embed, tokens
 
 quick = settings(deadline=None, derandomize=True, max_examples=12)
 schemes = st.sampled_from(lesson.SCHEMES)
+# On x86 a number is computed alike wherever it stands, so sorted sums agree to the last bit; elsewhere up to rounding.
+NOTHING = 0 if platform.machine() in ("x86_64", "AMD64") else lesson.ROUNDING
 words = st.lists(st.sampled_from(["the", "dog", "man", "bites", "cat", "runs", "a", "not"]), min_size=2, max_size=12)
 
 
@@ -83,7 +86,7 @@ def test_without_positions_outputs_follow_their_words_to_the_last_bit(
 ) -> None:
     order = data.draw(st.permutations(row))
     both = lesson.two_orders(" ".join(row), " ".join(order), "none", layers, seed)
-    assert both.largest == 0 and both.pooled == 0
+    assert both.largest <= NOTHING and both.pooled <= NOTHING
     plain = lesson.two_orders(" ".join(row), " ".join(order), "none", layers, seed, "plain")
     assert plain.largest < lesson.ROUNDING
 
@@ -94,16 +97,16 @@ def test_with_positions_they_do_not(order: list[str], scheme: str, seed: int) ->
     row = ["one", "two", "three", "four", "five"]
     both = lesson.two_orders(" ".join(row), " ".join(order), scheme, 2, seed)
     blind = scheme == "none" or order == row or (scheme == "alibi" and order == row[::-1])
-    assert (both.largest == 0) == blind
+    assert (both.largest <= NOTHING) == blind
     assert (both.largest > lesson.ROUNDING) == (not blind)
     if blind:
-        assert both.pooled == 0
+        assert both.pooled <= NOTHING
 
 
 @quick
 @given(row=words)
 def test_alibi_is_blind_to_any_reversal_also_with_repeated_words(row: list[str]) -> None:
-    assert lesson.two_orders(" ".join(row), " ".join(row[::-1]), "alibi", 2).largest == 0
+    assert lesson.two_orders(" ".join(row), " ".join(row[::-1]), "alibi", 2).largest <= NOTHING
 
 
 @quick
@@ -135,8 +138,8 @@ def test_other_words_are_refused_in_words(first: str, second: str, said: str) ->
 def test_one_causal_layer_is_blind_to_the_order_of_the_prefix_and_two_are_not() -> None:
     for seed in range(5):
         shuffle = lesson.shuffled_prefix(order_seed=seed, seed=seed)
-        assert shuffle.change[0] == 0
-        assert (lesson.shuffled_prefix(order_seed=seed, seed=seed, causal=False).change == 0).all()
+        assert shuffle.change[0] <= NOTHING
+        assert (lesson.shuffled_prefix(order_seed=seed, seed=seed, causal=False).change <= NOTHING).all()
         assert (shuffle.change[1:] > 1e-3).all()  # facts: .083, .173, .345 for their encoder
         assert shuffle.words[-1] == shuffle.shuffled[-1] and shuffle.words != shuffle.shuffled
         assert sorted(shuffle.words) == sorted(shuffle.shuffled)
@@ -145,9 +148,10 @@ def test_one_causal_layer_is_blind_to_the_order_of_the_prefix_and_two_are_not() 
             lesson.shuffled_prefix(useless)
 
 
-def test_the_counting_head() -> None:
-    assert lesson.counting_head(5).tolist() == [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5]
-    assert lesson.counting_head(5, causal=False).tolist() == [0.2] * 5
+def test_the_counting_head_knows_words_and_not_places() -> None:
+    assert lesson.counting_head(["⟨s⟩", "a", "b", "a", "c"]).tolist() == [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5]
+    assert lesson.counting_head(["⟨s⟩", "a", "b", "a", "c"], causal=False).tolist() == [0.2] * 5
+    assert lesson.counting_head(["a", "b", "a", "c"]).tolist() == [1, 1 / 2, 2 / 3, 2 / 4]
 
 
 @pytest.mark.parametrize(("offset", "product"), [(0, 256), (1, 249.102), (2, 231.734), (5, 189.597), (10, 173.790)])
@@ -156,7 +160,50 @@ def test_dot_products_of_sinusoids(offset: int, product: float) -> None:
     column = seen.raw[:, seen.offsets.tolist().index(offset)] * 256
     torch.testing.assert_close(column, torch.full_like(column, product), atol=5e-4, rtol=0)  # 3 decimals in the facts
     torch.testing.assert_close(seen.raw, seen.raw.flip(-1), atol=1e-11, rtol=0)  # later or earlier: the same
-    assert (seen.projected.amax(0) - seen.projected.amin(0)).max() > 1e-3
+
+
+@quick
+@given(d=st.integers(1, 12), base=st.sampled_from([10.0, 300.0, 10_000.0]), seed=st.integers(0, 99))
+def test_every_curve_of_the_pattern_is_what_it_says(d: int, base: float, seed: int) -> None:
+    """Each number again, one by one and in another way: with complex clock hands."""
+    width = 2 * d
+    seen = lesson.pattern(width, base, seed)
+    g = torch.Generator().manual_seed(seed)
+    w_q, w_k = (torch.randn(width, width, generator=g, dtype=torch.float64) / width**0.5 for _ in range(2))
+    word = torch.randn(width, generator=g, dtype=torch.float64)
+    word = word * (d**0.5 / word.norm())
+    speed = base ** (-torch.arange(d, dtype=torch.float64) / d)
+
+    def encoding(p: int) -> Tensor:
+        return torch.stack([(p * speed).sin(), (p * speed).cos()], -1).flatten()
+
+    def turned(row: Tensor, p: int) -> Tensor:
+        return torch.view_as_complex(row.unflatten(-1, (d, 2))) * torch.polar(torch.ones_like(speed), p * speed)
+
+    assert seen.offsets.tolist() == list(range(-48, 49))
+    torch.testing.assert_close(seen.table, torch.stack([encoding(p) for p in range(49)]), atol=1e-11, rtol=0)
+    for i, p in enumerate(lesson.STARTS):
+        for o in (0, 1, 40, 48, 49, 96):
+            there = p + int(seen.offsets[o])
+            rope = (turned(word @ w_q, p) * turned(word @ w_k, there).conj()).real.sum()
+            for got, expected in (
+                (seen.raw[i, o], encoding(p) @ encoding(there)),
+                (seen.projected[i, o], (encoding(p) @ w_q) @ (encoding(there) @ w_k)),
+                (seen.turned[i, o], rope),
+            ):
+                torch.testing.assert_close(got, expected / d, atol=1e-11, rtol=0)
+    spread = [float((y.amax(0) - y.amin(0)).max()) for y in (seen.raw, seen.projected, seen.turned)]
+    assert list(seen.spread) == spread
+    assert spread[0] < lesson.ROUNDING and spread[2] < lesson.ROUNDING
+
+
+@quick
+@given(seed=st.integers(0, 99), width=st.sampled_from([8, 16, 64]))
+def test_only_a_turn_after_the_projections_keeps_the_offset(seed: int, width: int) -> None:
+    assert lesson.pattern(width, seed=seed, turn="before").spread[2] > 1e-3
+    assert lesson.pattern(width, seed=seed).spread[1] > 1e-3
+    asked = lesson.pattern(width, seed=seed).turned
+    assert (asked - asked.flip(-1)).abs().max() > 1e-3, "W_Q and W_K differ: later is not earlier"
 
 
 @pytest.mark.parametrize(("width", "base"), [(2, 10.0), (64, 100.0), (512, 10_000.0)])
@@ -164,3 +211,118 @@ def test_the_longest_wavelength_is_that_of_the_last_pair(width: int, base: float
     sine, cosine = ops.sinusoidal(2, width, base)[1, -2:].tolist()
     assert lesson.pattern(width, base).longest == pytest.approx(2 * math.pi / math.atan2(sine, cosine))
     assert int(lesson.pattern(512).longest) == 60_611
+
+
+def test_the_two_ways_to_divide() -> None:
+    assert lesson.longest_wavelength(512, divide_by="d/2 - 1") == pytest.approx(2 * math.pi * 10_000)
+    for d in (4, 64, 512):
+        assert lesson.longest_wavelength(d) == pytest.approx(2 * math.pi / 10_000.0 ** (-(d - 2) / d))
+
+
+@pytest.mark.parametrize("scheme", ["rope", "alibi"])
+def test_rope_and_alibi_touch_the_scores_only(scheme: str) -> None:
+    """Where all words are the same, all values are, and no attention can tell where it stands."""
+    for seed in range(3):
+        bare, got = (lesson.encode(["no"] * 7, s, 4, seed) for s in ("none", scheme))
+        torch.testing.assert_close(got, bare, atol=1e-12, rtol=0)
+        torch.testing.assert_close(got, got[:1].expand(7, -1), atol=1e-12, rtol=0)
+
+
+def test_torchs_own_encoder_leaves_rounding_in_either_precision() -> None:
+    """The numbers of the last push-back: about 1e-15 in float64, 1e-6 in float32."""
+    twelve = "one two three four five six seven eight nine ten eleven twelve"
+    mixed = "six two three ten five one seven twelve nine four eleven eight"
+    for dtype, low, high in ((torch.float64, 1e-16, 1e-14), (torch.float32, 1e-7, 1e-5)):
+        left = max(lesson.torch_encoder(twelve, mixed, "none", seed, dtype) for seed in range(3))
+        assert low < left < high
+    assert lesson.torch_encoder(twelve, mixed, "sinusoidal") > 1e-2
+    assert lesson.torch_encoder(seed=3) == lesson.torch_encoder(seed=3)
+
+
+def test_the_usual_two_lines() -> None:
+    torch.testing.assert_close(lesson.usual_two_lines(20, 16), ops.sinusoidal(20, 16))
+    with pytest.raises(RuntimeError, match="must match the existing size"):
+        lesson.usual_two_lines(20, 15)
+    repaired = lesson.usual_two_lines(20, 15, drop_last_cosine=True)
+    assert repaired.shape == (20, 15)
+    torch.testing.assert_close(repaired[:, -1], (torch.arange(20).double() * 10_000 ** (-14 / 15)).sin())
+    torch.testing.assert_close(repaired[:, 1], (torch.arange(20).double()).cos())
+
+
+def test_how_far_products_move_at_an_offset() -> None:
+    pe = torch.zeros(300, 2, dtype=torch.float64)
+    assert lesson.spread_at_an_offset(pe) == 0
+    pe[200] = torch.tensor([0.0, 3.0])
+    assert lesson.spread_at_an_offset(pe) == 0, "the products of a row with itself are not asked for"
+    pe[210] = torch.tensor([0.0, 2.0])
+    assert lesson.spread_at_an_offset(pe) == 6
+
+
+@quick
+@given(half=st.integers(2, 40), seed=st.integers(0, 99))
+def test_pairings(half: int, seed: int) -> None:
+    """The scores again with complex numbers; neighbours are real and imaginary parts, or halves are."""
+    seen = lesson.pairings(2 * half, seed)
+    g = torch.Generator().manual_seed(seed)
+    shapes = ((16, 64), (64, 2 * half), (64, 2 * half))
+    x, w_q, w_k = (torch.randn(*shape, generator=g, dtype=torch.float64) for shape in shapes)
+    angle = torch.arange(16.0).double()[:, None] * 10_000 ** (-torch.arange(half).double() / half)
+    hands = torch.polar(torch.ones_like(angle), angle)
+    q, k = (x @ w / 8 for w in (w_q, w_k))
+    for got, (q_pairs, k_pairs) in (
+        (seen.neighbours, (torch.complex(y[:, 0::2], y[:, 1::2]) for y in (q, k))),
+        (seen.mixed, (torch.complex(y[:, :half], y[:, half:]) for y in (q, k))),
+    ):
+        expected = ((q_pairs * hands) @ (k_pairs * hands).conj().T).real / (2 * half) ** 0.5
+        torch.testing.assert_close(got, expected, atol=1e-12, rtol=0)
+    torch.testing.assert_close(seen.converted, seen.neighbours, atol=1e-12, rtol=0)
+    torch.testing.assert_close(seen.mixed.diagonal(), seen.neighbours.diagonal(), atol=1e-12, rtol=0)  # at offset 0
+    assert (seen.mixed - seen.neighbours).abs().max() > 1e-2
+    assert (seen.neighbours - seen.neighbours.mT).abs().max() > 1e-2, "W_Q is not W_K"
+    wrong = lesson.pairings(2 * half, seed, "queries only")
+    assert torch.equal(wrong.neighbours, seen.neighbours) and torch.equal(wrong.mixed, seen.mixed)
+    assert (wrong.converted - seen.neighbours).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("words", "order", "shown", "said"),
+    [
+        ("a  b", "b a ", ("a b", "b a"), ""),
+        ("a b", "b c", ("dog bites man", "man bites dog"), "add a; take out c"),
+        ("a", "a", ("dog bites man", "man bites dog"), "at least two"),
+        ("a b", "a " * 13, ("dog bites man", "man bites dog"), "13 words"),
+    ],
+)
+def test_what_is_shown_until_the_words_fit(words: str, order: str, shown: tuple[str, str], said: str) -> None:
+    sentences, refusal = lesson.comparable(words, order)
+    assert sentences == shown
+    assert bool(refusal) == bool(said) and said in refusal
+    if said:
+        assert "“dog bites man” and “man bites dog”" in refusal
+
+
+def test_what_is_shown_until_the_story_can_be_shuffled() -> None:
+    assert lesson.shufflable("  on off   end ") == ("on off end", "")
+    story, refusal = lesson.shufflable("no no yes")
+    assert story == lesson.STORY and "two different words" in refusal and lesson.STORY in refusal
+
+
+def test_a_replaced_word_changes_what_a_shuffle_does_not() -> None:
+    for seed in range(4):
+        assert 0 <= lesson.shuffled_or_replaced(seed) <= lesson.ROUNDING
+
+
+FAMILY, I_WANT = "\U0001f469\u200d\U0001f469\u200d\U0001f467", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"
+
+
+def test_joiners_hold_words_together() -> None:
+    """👩 joined to 👩 and 👧 is one word, and so is the Persian for “I want”; a joiner by itself is none."""
+    assert tokens(f"{FAMILY}  {I_WANT} dog") == [FAMILY, I_WANT, "dog"]
+    assert tokens("\u200d dog \u200c man\u200d") == ["dog", "man"]
+    one, without, again = embed([FAMILY, FAMILY.replace("\u200d", ""), FAMILY], 16)
+    assert torch.equal(one, again) and not torch.equal(one, without)
+    both = lesson.two_orders(f"{FAMILY} {I_WANT} a", f"a {FAMILY} {I_WANT}", "none", 2)
+    assert both.place.tolist() == [1, 2, 0] and both.largest <= NOTHING
+    assert lesson.two_orders(f"{FAMILY} {I_WANT} a", f"a {FAMILY} {I_WANT}", "rope").largest > lesson.ROUNDING
+    with pytest.raises(ValueError, match="at least two"):
+        tokens(f"{FAMILY} \u200d")

@@ -7,19 +7,26 @@ from jaxtyping import Float
 from torch import Tensor
 
 MOST = 12  # words; more would not fit the figures
+# The zero-width non-joiner and joiner stand inside words (a family emoji, many Persian words); alone they are nothing.
+JOINERS = "\u200c\u200d"
 
 
 def tokens(text: str) -> list[str]:
     """The words of a sentence. Raises ValueError, in words, for an empty or too long one.
 
+    Words end at white space. Zero-width joiners inside a word belong to it; at its ends they join nothing, cannot be
+    seen and are left out, so that words which look the same are the same.
+
     >>> tokens("dog  bites man")
     ['dog', 'bites', 'man']
+    >>> tokens("dog\u200d bites")
+    ['dog', 'bites']
     >>> tokens(" ")
     Traceback (most recent call last):
     ...
     ValueError: Write at least two words.
     """
-    found = text.split()
+    found = [word for part in text.split() if (word := part.strip(JOINERS))]
     if len(found) < 2:
         raise ValueError("Write at least two words.")
     if len(found) > MOST:
