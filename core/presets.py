@@ -3,8 +3,8 @@
 A family says what its models share, a row where they differ. Models are counted as they are published: those that
 write text with their output head, BERT-like encoders with their pooler and without the head for masked words.
 
-What has a shape that `Architecture` does not know is not here: pictures and sound (their first layer is a
-convolution), experts beside which one always works, models whose layers differ, latent attention, state spaces.
+What has a shape that `Architecture` does not know is not here: models of pictures and sound (their first layer is a
+convolution), a shared expert beside the routed ones, layers of different shapes, latent attention, state spaces.
 """
 
 from dataclasses import dataclass, replace

@@ -58,7 +58,7 @@ def followed(a: Architecture, typed: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def blank(a: Architecture, typed: Mapping[str, Any]) -> dict[str, int]:
+def blank(a: Architecture, typed: Mapping[str, Any]) -> dict[str, Any]:
     """What a box that is left blank stands for, given what is typed in others: the number that it shows in grey."""
     found = {**asdict(a), **followed(a, typed), **typed}
     found["n_kv_heads"] = found["n_kv_heads"] or found["n_heads"]
