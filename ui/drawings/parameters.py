@@ -277,7 +277,10 @@ def whole_frames(a: Architecture, name: str) -> list[Frame]:
         f"blocks. 12{NO_BREAK}d² × {count(a.blocks, 'layer')} is {off} for the model{shared}."
     )
     if a.experts > a.experts_used:
-        said += f" A token, which meets {a.experts_used:,} of {a.experts:,} experts, uses {counting.active(a):,} parameters."
+        said += (
+            f" A token, which meets {a.experts_used:,} of {a.experts:,} experts, uses {counting.active(a):,} of them, if the "
+            "embedding counts as a whole."
+        )
     return [Frame((bars,), said)]
 
 
