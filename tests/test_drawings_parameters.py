@@ -122,6 +122,9 @@ def test_thousands_of_experts_are_few_traces() -> None:
         assert np.isnan(up["x"]).sum() == np.isnan(up["y"]).sum() == experts - 1
         assert up["text"] == f"W_up: feed-forward, 3,072 × 768 = 2,359,296, one of {experts:,}"
         assert len(pack([frame])) < 1_000_000, "small enough to be kept"
+        # What the browser draws: a node for each outline, and one for a trace of areas.
+        outlines = [np.isnan(t["x"]).sum() + 1 for t in picture["data"] if t["mode"] == "lines"]
+        assert sum(outlines) < 20
 
 
 def test_the_table_compares_two_counts() -> None:

@@ -1,6 +1,7 @@
 """The vocabulary of charts: pure, labelled, in the palette's colours, readable in both themes."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -119,6 +120,12 @@ def test_rectangles_that_differ_only_in_place_are_one_trace() -> None:
         assert list(outline_y[:5]) == [low, low, low + 1, low + 1, low]
     assert many["text"] == "tile: a note" and many["hoveron"] == "fills"
     assert [trace["showlegend"] for trace in figure["data"]] == [True, False], "one entry for a name"
+    assert [trace["mode"] for trace in figure["data"]] == ["lines", "none"], (
+        "thousands of outlines are thousands of nodes"
+    )
+    assert [t["mode"] for t in figures.rectangles(tiles[:3], **COMMON)["data"]] == ["lines"]
+    frames = [replace(tile, outline=True) for tile in tiles]
+    assert [t["mode"] for t in figures.rectangles(frames, **COMMON)["data"]] == ["lines"], "a frame is its outline"
     assert figure["layout"]["showlegend"] and not figure["layout"].get("annotations")
     go.Figure(figure)
 

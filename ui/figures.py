@@ -409,8 +409,8 @@ def rectangles(
 ) -> Figure:
     """Rectangles, area = count: both axes have the same scale.
 
-    Rectangles that differ only in their place are one trace, so that thousands of tiles draw as fast as a few. With
-    `named`, names stand inside where a phone has room for them; the legend names what did not fit, by colour.
+    Rectangles that differ only in their place are one trace, so that thousands of tiles draw as fast as a few; where they
+    are too small or too many for outlines, which Plotly draws one by one, only their areas are drawn. With `named`, names stand inside where a phone has room for them; the legend names what did not fit, by colour.
     """
     figure = Figure(title, x_title, y_title, height)
     places: dict[Rectangle, list[tuple[float, float]]] = {}  # what is drawn, and the lower left corners of its copies
@@ -425,11 +425,12 @@ def rectangles(
         across, up = one.wide * pixels, one.high * pixels
         level, upright = across >= room[0] and up >= room[1], across >= room[1] and up >= room[0]
         inside = named and not one.outline and (level or upright)
+        crowded = len(corners) > 200 or (len(corners) > 1 and min(across, up) < 4)
         figure.trace(
             "scatter",
             x=_outlines([x for x, _ in corners], one.wide, (0, 1, 1, 0, 0)),
             y=_outlines([y for _, y in corners], one.high, (0, 0, 1, 1, 0)),
-            mode="lines",
+            mode="none" if crowded and not one.outline else "lines",
             name=one.name,
             fill=None if one.outline else "toself",
             fillcolor=None if one.outline else faded(one.colour, 0.35),
