@@ -90,7 +90,8 @@ with lesson(concept) as page:
 
     st.subheader("What the count costs", anchor=False)
     st.markdown(
-        "Here every layer sees every token; some of Mistral 7B, Gemma 2, Gemma 3 and gpt-oss see a window only."
+        "Here every layer sees every token. In Mistral 7B, GPT-Neo, Gemma 2, Gemma 3 and gpt-oss some or all layers see a "
+        "window only, and need no cache beyond it."
     )
     side, stage = st.columns([1, 3.4], gap="large")
     with side:

@@ -34,6 +34,11 @@ ZERO = Source(
     "ZeRO: Memory Optimizations Toward Training Trillion Parameter Models",
     "arXiv 1910.02054",
 )
+LAN = Source(
+    "Lan et al. 2020",
+    "ALBERT: A Lite BERT for Self-supervised Learning of Language Representations",
+    "arXiv 1909.11942",
+)
 MIXTRAL = Source("Jiang et al. 2024", "Mixtral of Experts", "arXiv 2401.04088")
 
 # ---------------------------------------------------------------------------------------------- prediction
@@ -197,7 +202,7 @@ def attention_is_not_always_four(n_kv_heads: int = 8, head_dim: int = 256) -> Ev
 
 @concept.corrects(
     "The feed-forward layer has 8 d² parameters.",
-    better="With two matrices of width 4d. A gate makes it three, 3·d·d_ff, which is 8 d² only for d_ff = 8/3 d, as in "
+    better="With two matrices of width 4d, biases aside. A gate makes it three, 3·d·d_ff, which is 8 d² only for d_ff = 8/3 d, as in "
     "Phi-3 mini. Llama 3 8B takes 3.5 d and has 10.5 d².",
     fails_if={"gated": False},
     source=SHAZEER,
@@ -288,7 +293,15 @@ concept.pushes_back(
 )
 
 concept.reads(
-    VASWANI_2017.at("§3.2.2 and §3.3"), KAPLAN, GEVA_2021.at("§1"), AINSLIE, SHAZEER, PRESS_WOLF, ZERO, MIXTRAL
+    VASWANI_2017.at("§3.2.2 and §3.3"),
+    KAPLAN,
+    GEVA_2021.at("§1"),
+    AINSLIE,
+    SHAZEER,
+    PRESS_WOLF,
+    ZERO,
+    MIXTRAL,
+    LAN.at("§3.1"),
 )
 
 # ---------------------------------------------------------------------------------------------- to take away

@@ -401,7 +401,7 @@ def embedding_terms(a: Architecture) -> tuple[Term, ...]:
     An embedding of another width $d_e$ has $V d_e$ and a projection $d_e d$ per stack, and a tied head one more. T5's
     relative positions are one bias per bucket and head, shared by the layers of a stack. BERT's pooler is $d^2 + d$.
 
-    Press and Wolf 2017 (tying), arXiv 1608.05859; Lan et al. 2019, §3.1 (factorised embeddings), arXiv 1909.11942
+    Press and Wolf 2017 (tying), arXiv 1608.05859; Lan et al. 2020, §3.1 (factorised embeddings), arXiv 1909.11942
     """
     d, e, v = a.d_model, a.embedding, a.vocab
     letter = "d_e" if a.projected else "d"
