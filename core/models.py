@@ -6,13 +6,13 @@ On PyTorch's meta device a tensor has a shape and no storage, so that a model of
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from core.memory import remember
 from core.ops.attention import attention
 from core.ops.counting import Architecture
 
@@ -48,9 +48,11 @@ class Attention(nn.Module):
         wide, narrow = a.n_heads * a.d_head, a.kv_heads * a.d_head
         self.group, self.d_head = a.n_heads // a.kv_heads, a.d_head
         self.query = Linear(a.d_model, wide, bias=a.qkv_bias)
-        self.key = Linear(a.d_model, narrow, bias=a.qkv_bias)
+        self.key = Linear(a.d_model, narrow, bias=a.key_bias)
         self.value = Linear(a.d_model, narrow, bias=a.qkv_bias)
         self.output = Linear(wide, a.d_model, bias=a.out_bias)
+        if a.sinks:
+            self.sink_bias = nn.Parameter(torch.empty(a.n_heads))
         self.per_head = a.qk_norm == "head"
         full = a.qk_norm == "full"
         if a.qk_norm != "none":
@@ -89,22 +91,43 @@ class FeedForward(nn.Module):
         return self.down(nn.functional.gelu(self.up(x)))
 
 
+class Stacked(nn.Module):
+    """The same layer of E experts: one tensor of weights and one of biases, as today's libraries keep them."""
+
+    def __init__(self, experts: int, inside: int, outside: int, bias: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(experts, outside, inside))
+        if bias:
+            self.bias = nn.Parameter(torch.empty(experts, outside))
+
+    def of(self, expert: int, x: Tensor) -> Tensor:
+        return nn.functional.linear(x, self.weight[expert], self.bias[expert] if hasattr(self, "bias") else None)
+
+
 class Experts(nn.Module):
     """E feed-forward layers and a router that sends each token to a few of them."""
 
     def __init__(self, a: Architecture) -> None:
         super().__init__()
-        self.used = a.experts_used
-        self.router = Linear(a.d_model, a.experts, bias=False)
-        self.expert = nn.ModuleList(FeedForward(a) for _ in range(a.experts))
+        self.experts, self.used = a.experts, a.experts_used
+        self.router = Linear(a.d_model, a.experts, bias=a.router_bias)
+        if a.gated:
+            self.gate = Stacked(a.experts, a.d_model, a.d_ff, a.ffn_bias)
+        self.up = Stacked(a.experts, a.d_model, a.d_ff, a.ffn_bias)
+        self.down = Stacked(a.experts, a.d_ff, a.d_model, a.ffn_bias)
+
+    def inner(self, i: int, x: Tensor) -> Tensor:
+        if hasattr(self, "gate"):
+            return nn.functional.silu(self.gate.of(i, x)) * self.up.of(i, x)
+        return nn.functional.gelu(self.up.of(i, x))
 
     def forward(self, x: Tensor) -> Tensor:
         share, chosen = self.router(x).softmax(-1).topk(self.used, dim=-1)
         mixed = torch.zeros_like(x)
-        for i, expert in enumerate(self.expert):
+        for i in range(self.experts):
             rows = (chosen == i).any(-1)
             weight = (share * (chosen == i)).sum(-1)[rows]
-            mixed[rows] += weight[..., None] * expert(x[rows])
+            mixed[rows] += weight[..., None] * self.down.of(i, self.inner(i, x[rows]))
         return mixed
 
 
@@ -140,44 +163,56 @@ class Stack(nn.Module):
 
     def __init__(self, a: Architecture, layers: int, cross: bool = False) -> None:
         super().__init__()
+        self.summed = a.projected and a.narrow == "sum"
+        inside = a.embedding if self.summed else a.d_model
         if a.positions:
-            self.position_embedding = Embedding(a.positions, a.d_model)
+            self.position_embedding = Embedding(a.positions, inside)
         if a.relative_buckets:
             self.relative_bias = Embedding(a.relative_buckets, a.n_heads)
-        self.embedding_norm = make_norm(a) if a.embedding_norm else nn.Identity()
-        self.block = nn.ModuleList(Block(a, cross) for _ in range(layers))
+        self.embedding_norm = make_norm(a, inside) if a.embedding_norm else nn.Identity()
+        if a.projected:
+            self.embedding_projection = Linear(a.embedding, a.d_model, bias=self.summed)
+        self.layers = layers
+        self.block = nn.ModuleList(Block(a, cross) for _ in range(1 if a.shared_layers else layers))
         self.final_norm = make_norm(a) if a.final_norm else nn.Identity()
 
     def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
+        projection = getattr(self, "embedding_projection", nn.Identity())
+        x = x if self.summed else projection(x)
         if hasattr(self, "position_embedding"):
             x = x + self.position_embedding.weight[: x.shape[-2]]
         x = self.embedding_norm(x)
-        for block in self.block:
-            x = block(x, memory)
+        x = projection(x) if self.summed else x
+        for i in range(self.layers):
+            x = self.block[i % len(self.block)](x, memory)
         return self.final_norm(x)
 
 
 class Transformer(nn.Module):
     """The whole model: for counting parameters and matrix products, not for training.
 
-    `forward` runs every matrix product of the architecture. Masks, rotations and relative biases are left out: they
-    are no products of matrices (and all but T5's have no parameters).
+    `forward` runs every matrix product of the architecture. What is no product of matrices is left out: masks,
+    rotations, relative biases, sinks, token types.
     """
 
     def __init__(self, a: Architecture) -> None:
         super().__init__()
-        self.token_embedding = Embedding(a.vocab, a.d_model)
+        summed = a.projected and a.narrow == "sum"
+        self.token_embedding = Embedding(a.vocab, a.embedding)
         if a.token_types:
-            self.type_embedding = Embedding(a.token_types, a.d_model)
+            self.type_embedding = Embedding(a.token_types, a.embedding if summed else a.d_model)
         self.stack = nn.ModuleList([Stack(a, a.n_layers)])
         if a.decoder_layers:
             self.stack.append(Stack(a, a.decoder_layers, cross=True))
         if a.pooler:
             self.pooler = Linear(a.d_model, a.d_model)
-        if a.head != "none":
+        if a.head == "tied":
+            if a.projected:
+                self.head_projection = Linear(a.d_model, a.embedding, bias=summed)
+            self.head = Linear(a.embedding, a.vocab, bias=False)
+            self.head.weight = self.token_embedding.weight
+        elif a.head == "untied":
             self.head = Linear(a.d_model, a.vocab, bias=False)
-            if a.head == "tied":
-                self.head.weight = self.token_embedding.weight
         if a.head_bias:
             self.head_bias = nn.Parameter(torch.empty(a.vocab))
 
@@ -187,7 +222,7 @@ class Transformer(nn.Module):
         if target is not None:
             x = self.stack[1](self.token_embedding(target), x)
         if hasattr(self, "head"):
-            x = self.head(x)
+            x = self.head(getattr(self, "head_projection", nn.Identity())(x))
         return x + self.head_bias if hasattr(self, "head_bias") else x
 
 
@@ -207,7 +242,7 @@ def count_built(model: nn.Module) -> int:
 
 
 def count_by_path(model: nn.Module) -> Counter[str]:
-    """The same by kind of tensor: the numbers of stacks, blocks, norms and experts are taken out of the names.
+    """The same by kind of tensor: the numbers of stacks, blocks and norms are taken out of the names.
 
     >>> a = Architecture(64, 2, 4, 256, 1000)
     >>> count_by_path(build(a))["attention.query.weight"] == 2 * 64**2
@@ -215,14 +250,14 @@ def count_by_path(model: nn.Module) -> Counter[str]:
     """
     sums: Counter[str] = Counter()
     for name, parameter in model.named_parameters():
-        path = re.sub(r"\b(stack|block|expert)\.\d+\.|(?<=norm)\.\d+(?=\.)", "", name)
+        path = re.sub(r"\b(stack|block)\.\d+\.|(?<=norm)\.\d+(?=\.)", "", name)
         sums[path] += parameter.numel()
     return sums
 
 
-@lru_cache(maxsize=128)
+@remember
 def built_counts(a: Architecture) -> tuple[int, dict[str, int]]:
-    """Build the model of an architecture and count it: in all, and by kind of tensor. Do not change the result."""
+    """Build the model of an architecture and count it: in all, and by kind of tensor."""
     model = build(a)
     return count_built(model), dict(count_by_path(model))
 

@@ -2,6 +2,9 @@
 
 A family says what its models share, a row where they differ. Models are counted as they are published: those that
 write text with their output head, BERT-like encoders with their pooler and without the head for masked words.
+
+What has a shape that `Architecture` does not know is not here: models of pictures and sound (their first layer is a
+convolution), a shared expert beside the routed ones, layers of different shapes, latent attention, state spaces.
 """
 
 from dataclasses import dataclass, replace
@@ -15,6 +18,29 @@ class Preset:
     name: str
     family: str
     architecture: Architecture
+
+    @property
+    def note(self) -> str:
+        """What of it is counted, where that is not plain.
+
+        >>> PRESETS["DistilBERT"].note, PRESETS["Llama 3 8B"].note
+        ('Counted without the head for masked words.', '')
+        """
+        said = _NOTES.get(self.family, "")
+        if self.architecture.kind == "encoder":
+            pooler = "with its pooler and " if self.architecture.pooler else ""
+            said += f" Counted {pooler}without the head for masked words."
+        return said.strip()
+
+
+_NOTES = {
+    "The original": "Counted as torch.nn.Transformer builds it, with biases in attention and a norm at the end of each stack, "
+    "which the paper's formulas do not have; one matrix of 37,000 tokens serves both embeddings and the output.",
+    "ALBERT": "All its layers are one block that runs again and again; its embedding is 128 wide.",
+    "OPT": "2 of its learned positions are never used.",
+    "BART": "2 of its learned positions per stack are never used.",
+    "gpt-oss": "A sink is a learned logit of each head that no key has.",
+}
 
 
 def _row(d_model: int, n_layers: int, n_heads: int, d_ff: int, **more: Any) -> dict[str, Any]:
@@ -46,6 +72,14 @@ _T5 = Architecture(
     512, 6, 8, 2048, 32128,
     head_dim=64, norm="rms", relative_buckets=32, kind="encoder-decoder", decoder_layers=6,
 )  # fmt: skip
+# As torch.nn.Transformer builds it, with biases in attention and a norm at the end of each stack, around one matrix of
+# 37,000 tokens for both embeddings and the output (§3.4): 63,084,544. The paper's formulas have neither of the two, 72 d
+# and 4 d fewer: 63,045,632; its Table 3 says 65 million. The positions are sinusoids.
+_ORIGINAL = replace(
+    _T5, vocab=37000, head_dim=None, norm="layer", relative_buckets=0, qkv_bias=True, out_bias=True, ffn_bias=True
+)
+# One block for all layers; tokens, types and positions are 128 wide and projected together.
+_ALBERT = replace(_BERT, vocab=30000, embedding_width=128, shared_layers=True)
 _BART = replace(
     _BERT,
     vocab=50265,
@@ -59,7 +93,25 @@ _BART = replace(
 _GEMMA = replace(_LLAMA, vocab=256000, head="tied", head_dim=256)
 _FALCON = replace(_GPT, positions=0, vocab=65024, qkv_bias=False, out_bias=False, ffn_bias=False)
 
+# Biases everywhere but on q, k and v.
+_NEO = replace(_GPT, positions=2048, qkv_bias=False)
+# Biases everywhere, at the router too, and a sink for every head.
+_OSS = replace(
+    _LLAMA,
+    vocab=201088,
+    n_kv_heads=8,
+    head_dim=64,
+    qkv_bias=True,
+    out_bias=True,
+    ffn_bias=True,
+    router_bias=True,
+    sinks=True,
+    experts_used=4,
+    experts=32,
+)
+
 _FAMILIES: tuple[tuple[str, Architecture, dict[str, dict[str, Any]]], ...] = (
+    ("The original", _ORIGINAL, {"Transformer base (2017)": _both(512, 6, 8, 2048)}),
     ("GPT", _GPT, {
         "GPT (2018)": _row(768, 12, 12, 3072, vocab=40478, positions=512, final_norm=False),
         "GPT-2 small": _row(768, 12, 12, 3072),
@@ -82,6 +134,12 @@ _FAMILIES: tuple[tuple[str, Architecture, dict[str, dict[str, Any]]], ...] = (
         "RoBERTa large": _row(1024, 24, 16, 4096, vocab=50265, positions=514, token_types=1),
         "XLM-R base": _row(768, 12, 12, 3072, vocab=250002, positions=514, token_types=1),
         "XLM-R large": _row(1024, 24, 16, 4096, vocab=250002, positions=514, token_types=1),
+    }),
+    ("ALBERT", _ALBERT, {
+        "ALBERT base v2": _row(768, 12, 12, 3072),
+        "ALBERT large v2": _row(1024, 24, 16, 4096),
+        "ALBERT xlarge v2": _row(2048, 24, 16, 8192),
+        "ALBERT xxlarge v2": _row(4096, 12, 64, 16384),
     }),
     ("T5", _T5, {
         "T5 small": _both(512, 6, 8, 2048),
@@ -128,6 +186,12 @@ _FAMILIES: tuple[tuple[str, Architecture, dict[str, dict[str, Any]]], ...] = (
         "Qwen3 0.6B": _row(1024, 28, 16, 3072, n_kv_heads=8, head_dim=128, qkv_bias=False, qk_norm="head", head="tied"),
         "Qwen3 8B": _row(4096, 36, 32, 12288, n_kv_heads=8, head_dim=128, qkv_bias=False, qk_norm="head"),
         "Qwen3 32B": _row(5120, 64, 64, 25600, n_kv_heads=8, head_dim=128, qkv_bias=False, qk_norm="head"),
+        "Qwen3 30B-A3B": _row(
+            2048, 48, 32, 768, n_kv_heads=4, head_dim=128, qkv_bias=False, qk_norm="head", experts=128, experts_used=8,
+        ),
+        "Qwen3 235B-A22B": _row(
+            4096, 94, 64, 1536, n_kv_heads=4, head_dim=128, qkv_bias=False, qk_norm="head", experts=128, experts_used=8,
+        ),
     }),
     ("Gemma", _GEMMA, {
         "Gemma 2B": _row(2048, 18, 8, 16384, n_kv_heads=1),
@@ -153,6 +217,8 @@ _FAMILIES: tuple[tuple[str, Architecture, dict[str, dict[str, Any]]], ...] = (
     }),
     ("OPT", replace(_GPT, vocab=50272, positions=2050), {  # 2048, and 2 that are never used
         "OPT 125M": _row(768, 12, 12, 3072),
+        # Post-Norm, so no last norm; tokens are 512 wide.
+        "OPT 350M": _row(1024, 24, 16, 4096, embedding_width=512, narrow="tokens", final_norm=False),
         "OPT 1.3B": _row(2048, 24, 32, 8192),
         "OPT 2.7B": _row(2560, 32, 32, 10240),
         "OPT 6.7B": _row(4096, 32, 32, 16384),
@@ -171,6 +237,15 @@ _FAMILIES: tuple[tuple[str, Architecture, dict[str, dict[str, Any]]], ...] = (
         "Pythia 6.9B": _row(4096, 32, 32, 16384, vocab=50432),
         "Pythia 12B": _row(5120, 36, 40, 20480, vocab=50688),
         "GPT-NeoX 20B": _row(6144, 44, 64, 24576, vocab=50432),
+    }),
+    ("GPT-Neo", _NEO, {
+        "GPT-Neo 125M": _row(768, 12, 12, 3072),
+        "GPT-Neo 1.3B": _row(2048, 24, 16, 8192),
+        "GPT-Neo 2.7B": _row(2560, 32, 20, 10240),
+    }),
+    ("gpt-oss", _OSS, {
+        "gpt-oss 20B": _row(2880, 24, 64, 2880),
+        "gpt-oss 120B": _row(2880, 36, 64, 2880, experts=128),
     }),
     ("Falcon", _FALCON, {
         "Falcon RW 1B": _row(2048, 24, 32, 8192, vocab=50304, qkv_bias=True, out_bias=True, ffn_bias=True),

@@ -1,6 +1,7 @@
 """The vocabulary of charts: pure, labelled, in the palette's colours, readable in both themes."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -99,6 +100,51 @@ def test_a_histogram_counts_what_it_does_not_draw() -> None:
 def test_words_reach_plotly_escaped() -> None:
     figure = figures.heatmap(Z, title="t", rows=["<b>", "&", "c"], columns=list("abcd"))
     assert figure["layout"]["yaxis"]["ticktext"] == ["&lt;b&gt;", "&amp;", "c"]
+
+
+def test_rectangles_that_differ_only_in_place_are_one_trace() -> None:
+    """A thousand tiles are a thousand nodes of the page otherwise; a gap ends each outline."""
+    tiles = [
+        Rectangle("tile", 2, 1, palette.OCHRE, "a note", (3.0 * i, float(j))) for j in range(30) for i in range(40)
+    ]
+    wide = Rectangle("tile", 4, 1, palette.OCHRE, "another", (0.0, 40.0))
+    figure = figures.rectangles([wide, *tiles], **COMMON)
+    first, many = figure["data"]
+    assert list(first["x"]) == [0, 4, 4, 0, 0] and list(first["y"]) == [40, 40, 41, 41, 40]
+    x, y = (np.append(many[axis], np.nan).reshape(-1, 6) for axis in "xy")
+    assert np.isnan(x[:, 5]).all() and np.isnan(y[:, 5]).all() and not np.isnan(x[:, :5]).any()
+    for outline_x, outline_y, tile in zip(x, y, tiles, strict=True):
+        assert tile.at is not None
+        left, low = tile.at
+        assert list(outline_x[:5]) == [left, left + 2, left + 2, left, left]
+        assert list(outline_y[:5]) == [low, low, low + 1, low + 1, low]
+    assert many["text"] == "tile: a note" and many["hoveron"] == "fills"
+    assert [trace["showlegend"] for trace in figure["data"]] == [True, False], "one entry for a name"
+    assert [trace["mode"] for trace in figure["data"]] == ["lines", "none"], (
+        "thousands of outlines are thousands of nodes"
+    )
+    assert [t["mode"] for t in figures.rectangles(tiles[:3], **COMMON)["data"]] == ["lines"]
+    frames = [replace(tile, outline=True) for tile in tiles]
+    assert [t["mode"] for t in figures.rectangles(frames, **COMMON)["data"]] == ["lines"], "a frame is its outline"
+    assert figure["layout"]["showlegend"] and not figure["layout"].get("annotations")
+    go.Figure(figure)
+
+
+def test_every_rectangle_with_room_has_its_name_inside() -> None:
+    shapes = [Rectangle("W", 2, 2, palette.QUERY, "", (3.0 * i, 0.0)) for i in range(3)]
+    figure = figures.rectangles([*shapes, Rectangle("thin", 0.01, 2, palette.KEY)], named=True, **COMMON)
+    assert [(note["text"], note["x"], note["y"]) for note in figure["layout"]["annotations"]] == [
+        ("W", 1, 1), ("W", 4, 1), ("W", 7, 1)
+    ]  # fmt: skip
+    assert [trace["showlegend"] for trace in figure["data"]] == [False, True]
+
+
+def test_rectangles_without_a_place_stand_side_by_side() -> None:
+    figure = figures.rectangles(
+        [Rectangle("a", 1, 2, palette.KEY), Rectangle("a", 1, 2, palette.KEY)], gap=0.5, **COMMON
+    )
+    (trace,) = figure["data"]
+    assert list(trace["x"][[0, 1, 6, 7]]) == [0, 1, 1.5, 2.5]
 
 
 def luminance(colour: str) -> float:

@@ -1,7 +1,8 @@
 """Counting parameters: the formula, the module that PyTorch builds, and the totals that were published."""
 
 import itertools
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -9,12 +10,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from core.concepts import parameters
+from core.concepts.parameters import concept, total_parameters
+from core.experiments import parameters
 from core.models import MatrixProducts, Transformer, build, built_counts, count_built, count_by_path, counted_flops
 from core.ops.adam import adam_step
 from core.ops.counting import (
     LIMITS,
     Architecture,
+    active,
     by_part,
     even_context,
     flops_per_token,
@@ -28,8 +31,10 @@ from core.presets import PRESETS, preset
 quick = settings(deadline=None, derandomize=True, max_examples=60)
 
 # What the published models have, to the last parameter: `sum(p.numel())` of the real architectures in transformers
-# 5.23 (tests/test_parameters_transformers.py repeats it). Encoders without the head for masked words.
+# 5.23 (tests/test_parameters_transformers.py repeats it). Encoders without the head for masked words. The original is
+# torch.nn.Transformer's and one matrix of 37,000 × 512.
 PUBLISHED = {
+    "Transformer base (2017)": 63_084_544,
     "GPT (2018)": 116_534_784,
     "GPT-2 small": 124_439_808,
     "GPT-2 medium": 354_823_168,
@@ -45,6 +50,10 @@ PUBLISHED = {
     "RoBERTa large": 355_359_744,
     "XLM-R base": 278_043_648,
     "XLM-R large": 559_890_432,
+    "ALBERT base v2": 11_683_584,
+    "ALBERT large v2": 17_683_968,
+    "ALBERT xlarge v2": 58_724_864,
+    "ALBERT xxlarge v2": 222_595_584,
     "T5 small": 60_506_624,
     "T5 base": 222_903_552,
     "T5 large": 737_668_096,
@@ -80,6 +89,8 @@ PUBLISHED = {
     "Qwen3 0.6B": 596_049_920,
     "Qwen3 8B": 8_190_735_360,
     "Qwen3 32B": 32_762_123_264,
+    "Qwen3 30B-A3B": 30_532_122_624,
+    "Qwen3 235B-A22B": 235_093_634_560,
     "Gemma 2B": 2_506_172_416,
     "Gemma 7B": 8_537_680_896,
     "Gemma 2 2B": 2_614_341_888,
@@ -92,6 +103,7 @@ PUBLISHED = {
     "Phi-3 medium": 13_960_238_080,
     "Phi-4": 14_659_507_200,
     "OPT 125M": 125_239_296,
+    "OPT 350M": 331_196_416,
     "OPT 1.3B": 1_315_758_080,
     "OPT 2.7B": 2_651_596_800,
     "OPT 6.7B": 6_658_473_984,
@@ -108,6 +120,11 @@ PUBLISHED = {
     "Pythia 6.9B": 6_857_302_016,
     "Pythia 12B": 11_846_072_320,
     "GPT-NeoX 20B": 20_554_567_680,
+    "GPT-Neo 125M": 125_198_592,
+    "GPT-Neo 1.3B": 1_315_575_808,
+    "GPT-Neo 2.7B": 2_651_307_520,
+    "gpt-oss 20B": 20_914_757_184,
+    "gpt-oss 120B": 116_829_156_672,
     "Falcon RW 1B": 1_311_625_216,
     "Falcon 7B": 6_921_720_704,
     "Falcon 40B": 41_303_293_952,
@@ -146,7 +163,13 @@ def architectures(draw: st.DrawFn) -> Architecture:
         vocab=draw(number),
         gated=draw(st.booleans()),
         qkv_bias=draw(st.booleans()),
+        k_bias=draw(st.none() | st.booleans()),
         out_bias=draw(st.booleans()),
+        router_bias=draw(st.booleans()),
+        sinks=draw(st.booleans()),
+        embedding_width=draw(st.none() | number),
+        narrow=draw(st.sampled_from(["sum", "tokens"])),
+        shared_layers=draw(st.booleans()),
         ffn_bias=draw(st.booleans()),
         norm=draw(st.sampled_from(["layer", "layer, no bias", "rms", "no parameters"])),
         block_norms=draw(st.integers(0, 4)),
@@ -189,7 +212,19 @@ def test_every_published_total_is_of_a_preset() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["GPT-2 small", "BERT base", "T5 small", "BART base", "Llama 3.1 405B", "Mixtral 8x7B", "Gemma 3 1B", "OLMo 2 7B"],
+    [
+        *(
+            "GPT-2 small",
+            "BERT base",
+            "T5 small",
+            "BART base",
+            "Llama 3.1 405B",
+            "Mixtral 8x7B",
+            "Gemma 3 1B",
+            "OLMo 2 7B",
+        ),
+        *("Transformer base (2017)", "ALBERT base v2", "OPT 350M", "Qwen3 235B-A22B", "gpt-oss 120B", "GPT-Neo 125M"),
+    ],
 )
 def test_the_module_of_a_published_model_is_exact(name: str) -> None:
     total, by_path = built_counts(preset(name))
@@ -319,17 +354,22 @@ GOOD = {"d_model": 768, "n_layers": 12, "n_heads": 12, "d_ff": 3072, "vocab": 50
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"d_model": 770}, "cannot be split into n_heads = 12 equal heads: 770 = 12 · 64 \\+ 2. Nearest: 768 or 780"),
-        ({"n_kv_heads": 5}, "cannot share n_kv_heads = 5 key/value heads evenly: .* Take one of 1, 2, 3, 4, 6, 12"),
-        ({"n_kv_heads": 24}, "more than n_heads = 12: some key/value heads would have no query"),
-        ({"experts_used": 2}, "experts_used = 2 is more than experts = 1"),
-        ({"experts": 1024}, "too many to build while you wait: take at most 170 experts"),
-        ({"decoder_layers": 3}, "needs at least one decoder layer"),
-        ({"kind": "encoder-decoder"}, "needs at least one decoder layer"),
-        ({"head": "none", "head_bias": True}, "head_bias needs an output head"),
-        ({"d_model": 10**12}, "d_model = 1,000,000,000,000 is too large: at most 131,072 are counted"),
-        ({"d_model": -1}, "d_model must be at least 1, it is -1"),
-        ({"n_layers": True}, "n_layers must be a whole number, it is True"),
+        (
+            {"d_model": 770},
+            "cannot be split into `n_heads` = 12 equal heads: 770 = 12 · 64 \\+ 2. Take `d_model` = 768 or 780",
+        ),
+        ({"n_kv_heads": 5}, "cannot share `n_kv_heads` = 5 evenly: .* Take `n_kv_heads` = 1, 2, 3, 4, 6 or 12\\."),
+        ({"n_kv_heads": 24}, "less than `n_kv_heads` = 24: some key/value heads would have no query. Take .* = 1, 2,"),
+        ({"experts_used": 2}, "`experts_used` = 2 is more than `experts` = 1: .* Take `experts_used` = 1\\."),
+        ({"experts": 9000}, "`experts` = 9,000 is too large: take at most 4,096\\."),
+        ({"decoder_layers": 3}, "only an encoder-decoder .* Take `decoder_layers` = 0\\."),
+        ({"kind": "encoder-decoder"}, "only an encoder-decoder .* Take `decoder_layers` = 1 or more\\."),
+        ({"head": "none", "head_bias": True}, "`head_bias` needs an output head"),
+        ({"d_model": 10**12}, "`d_model` = 1,000,000,000,000 is too large: take at most 131,072\\."),
+        ({"d_model": -1}, "`d_model` must be at least 1, it is -1"),
+        ({"n_layers": True}, "`n_layers` must be a whole number, it is True"),
+        ({"d_model": 769}, "Take `d_model` = 768 or 780, or `n_heads` = 1 or 769, or give"),
+        ({"d_model": 131_072, "n_heads": 4095}, "Take `d_model` = 131,040, or `n_heads` = 2,048 or 4,096, or give"),
     ],
 )
 def test_a_wrong_value_gets_the_reason_in_words(wrong: dict, words: str) -> None:
@@ -342,7 +382,7 @@ def test_zero_and_a_trillion_are_refused_everywhere(name: str) -> None:
     for value in (10**12, 0):
         if value == 0 and name in ("positions", "token_types", "relative_buckets", "decoder_layers", "block_norms"):
             continue
-        with pytest.raises(ValueError, match=rf"^{name} .*(at least|at most)"):
+        with pytest.raises(ValueError, match=rf"^`{name}` .*(at least|at most)"):
             Architecture(**(GOOD | {name: value}))
 
 
@@ -405,21 +445,61 @@ def test_the_cache_is_what_the_projections_write() -> None:
 
 
 def test_the_numbers_in_the_push_backs() -> None:
-    llama = preset("Llama 3 8B")
-    assert kv_cache_bytes(llama) == 128 * 2**10
-    assert kv_cache_bytes(llama) * 8192 == 2**30
-    assert kv_cache_bytes(replace(llama, n_kv_heads=32)) == 4 * kv_cache_bytes(llama)
+    """Every number of the crisp answers, as it is written there."""
+    thirteen, decoder, experts, cache, outgrown = (push.answer for push in concept.push_backs)
+    gpt2 = preset("GPT-2 small")
+    d = gpt2.d_model
+    adds = {
+        "Biases of Q, K, V and O: {}d": [t for t in gpt2.terms if t.label in ("b_Q", "b_K", "b_V", "b_O")],
+        "feed-forward layer: {}d": [t for t in gpt2.terms if t.label == "b_up"],
+        "{}d and d.": [t for t in gpt2.terms if t.label == "b_up"],
+        "scale and shift: {}d.": [t for t in gpt2.terms if t.path.startswith("norm.")],
+        "Together {}d.": [t for t in gpt2.terms if t.place == "block" and not t.matrix],
+    }
+    for words, terms in adds.items():
+        assert words.format(sum(t.per_block for t in terms) // d) in thirteen
+    both = replace(gpt2, kind="encoder-decoder", decoder_layers=12)
+    cross = [t for t in both.terms if t.place == "cross"]
+    sums = [
+        sum(t.per_block for t in cross if keep(t))
+        for keep in (
+            lambda t: t.matrix,
+            lambda t: not t.matrix and t.part != "normalisation",
+            lambda t: t.part == "normalisation",
+        )
+    ]
+    assert (sum(t.matrix for t in cross), sums) == (4, [4 * d**2, 4 * d, 2 * d])
+    assert "Four more matrices, 4d² with full heads, so 16d²" in decoder
+    assert "with biases 4d more, and 2d for one more LayerNorm" in decoder
     mixtral = preset("Mixtral 8x7B")
-    used = replace(mixtral, experts=1, experts_used=1).parameters
-    used += sum(t.rows * t.columns * t.copies for t in mixtral.terms if t.part == "feed-forward" and t.each > 1)
-    used += sum(t.total for t in mixtral.terms if t.path.endswith("router.weight"))
-    assert f"{used / 1e9:.1f}" == "12.9"
-    assert f"{mixtral.parameters / 1e9:.1f}" == "46.7"
-    assert (6 * 768, 6 * 4096) == (4608, 24576)
-    gemma = preset("Gemma 7B")
-    attention = sum(t.per_block for t in gemma.terms if t.part == "attention")
-    assert attention * 3 == 16 * gemma.d_model**2
-    assert -0.005 < rule_error(preset("OPT 175B"), "model") < 0
+    assert (
+        f"keeps {mixtral.experts} feed-forward layers per block and sends each token to {mixtral.experts_used}"
+        in experts
+    )
+    used = f"{mixtral.parameters / 1e9:.1f} billion parameters, embedding and head included, a token uses {active(mixtral) / 1e9:.1f}"
+    assert used in experts and f"has {mixtral.parameters / 1e9:.0f} billion" in concept.push_backs[2].question
+    llama = preset("Llama 3 8B")
+    per_token = kv_cache_bytes(llama)
+    assert f"{per_token / 1000:.0f} kB ({per_token // 1024} KiB) per token" in cache
+    assert f"8,192 tokens takes {8192 * per_token / 1e9:.2f} GB ({8192 * per_token // 2**30} GiB)" in cache
+    assert kv_cache_bytes(replace(llama, n_kv_heads=32)) == 4 * per_token and "four times" in cache
+    headless = even_context(replace(gpt2, head="none"))
+    assert headless == 6 * d and f"d = 768 that is {headless:,.0f}" in outgrown
+    even = even_context(gpt2)
+    assert f"about {round(even, -2):,.0f}" in outgrown and even > gpt2.positions, "it cannot read so far"
+
+
+def test_a_token_uses_its_experts_and_everything_else() -> None:
+    for name in ("Mixtral 8x7B", "gpt-oss 20B", "Qwen3 30B-A3B"):
+        a = preset(name)
+        assert active(a) == replace(a, experts=a.experts_used).parameters + a.blocks * (a.experts - a.experts_used) * (
+            a.d_model + a.router_bias
+        ), "the router stays whole"
+    assert active(preset("Llama 3 8B")) == preset("Llama 3 8B").parameters
+    # The model card of gpt-oss (arXiv 2508.10925) leaves out the embedding: 3.6 and 5.1 billion.
+    for name, billions in (("gpt-oss 20B", "3.6"), ("gpt-oss 120B", "5.1")):
+        a = preset(name)
+        assert f"{(active(a) - a.vocab * a.d_model) / 1e9:.1f}" == billions
 
 
 @pytest.mark.parametrize(("precision", "bits"), [("float32", 32), ("bfloat16", 16)])
@@ -475,9 +555,28 @@ def test_the_settings_say_everything() -> None:
 
 
 def test_the_answer_can_be_spoken_in_forty_seconds() -> None:
-    words = parameters.concept.answer.split()
+    words = concept.answer.split()
     assert len(words) < 40 * 3.7  # a fast but comfortable speaker, words per second
-    assert 4 <= len(parameters.concept.sentences) <= 6
+    assert 4 <= len(concept.sentences) <= 6
+
+
+def test_the_right_option_says_the_number_that_is_measured() -> None:
+    prediction = concept.prediction
+    assert prediction is not None
+    measured = prediction.experiment()
+    right = prediction.options[prediction.right(measured)]
+    shown = prediction.outcome(measured).replace("\u00a0", " ")
+    assert "= −7.7 %," in shown and right.text == "7.7 % too few"
+    # And the numbers with which the wrong ones tempt.
+    assert f"{100 * (1 - 12 / 13):.1f} %" == "7.7 %" and f"{100 * (12 / 10.5 - 1):.0f} % too many" in {
+        option.text for option in prediction.options
+    }
+
+
+def test_the_program_counts_every_preset() -> None:
+    for name in PRESETS:
+        assert total_parameters(**parameters.settings(preset(name))) == PUBLISHED[name]
+    assert set(re.findall(r"\$(\w+)", concept.snippet.template)) == set(parameters.settings(preset("T5 small")))
 
 
 def test_widths_are_legal_for_both_designs() -> None:
@@ -485,15 +584,122 @@ def test_widths_are_legal_for_both_designs() -> None:
         assert parameters.scaled(preset(name), d).d_model == d
 
 
-def test_every_expert_is_drawn_and_every_area_is_its_matrix() -> None:
-    for name in ("Mixtral 8x7B", "OLMoE 7B", "T5 11B", "Llama 3 8B"):
-        a = preset(name)
-        found = parameters.placed(a)
-        assert sum(p.term.part == "feed-forward" and p.term.each == a.experts for p in found) == (
-            a.experts * (3 if a.gated else 2)
-        )
-        for p in found:
-            assert p.wide * a.d_model**2 == pytest.approx(p.term.rows * p.term.columns)
+@pytest.mark.parametrize("name", ["Mixtral 8x7B", "OLMoE 7B", "T5 11B", "Llama 3 8B", "Qwen3 235B-A22B"])
+def test_every_matrix_of_a_block_is_placed_to_scale_and_none_on_another(name: str) -> None:
+    a = preset(name)
+    found = parameters.placed(a)
+    assert [p.term for p in found] == [
+        *(
+            t
+            for t in a.terms
+            if t.place == "block" and t.matrix and not (t.part == "feed-forward" and t.label != "router")
+        ),
+        *(t for t in a.terms if t.place == "cross" and t.matrix),
+        *(t for t in a.terms if t.part == "feed-forward" and t.matrix and t.label != "router"),
+    ]
+    for p in found:
+        assert p.wide * a.d_model**2 == pytest.approx(p.term.rows * p.term.columns)
+        assert len(p.corners) == p.term.each
+    spans: dict[float, list[tuple[float, float]]] = {}
+    for p in found:
+        for left, top in p.corners.tolist():
+            spans.setdefault(top, []).append((left, left + p.wide))
+    for line in spans.values():
+        line.sort()
+        assert line[0][0] == 0, "a line begins at the left"
+        assert all(one[1] <= two[0] + 1e-9 for one, two in itertools.pairwise(line))
+    assert sorted(spans) == list(range(len(spans))), "lines of height 1, one below the other"
+
+
+def test_experts_of_one_kind_stand_below_each_other() -> None:
+    found = parameters.placed(preset("Mixtral 8x7B"))
+    gate, up, down = (p.corners for p in found[-3:])
+    assert torch.equal(up - gate, torch.tensor([[0.0, 1.0]]).double().expand(8, 2))
+    assert torch.equal(down - up, up - gate)
+
+
+# ------------------------------------------------------------------------------------------------ boxes that follow
+
+
+def test_a_new_width_takes_its_heads_along() -> None:
+    gpt2, llama, gemma = (preset(name) for name in ("GPT-2 small", "Llama 3 8B", "Gemma 7B"))
+    assert (
+        parameters.changed(gpt2, {"d_model": 1024}).parameters
+        == replace(gpt2, d_model=1024, n_heads=16, d_ff=4096).parameters
+    )
+    a = parameters.changed(llama, {"d_model": 2048})
+    assert (a.n_heads, a.kv_heads, a.d_head, a.d_ff) == (16, 4, 128, 7168)
+    b = parameters.changed(gemma, {"d_model": 1536})
+    assert (b.n_heads, b.d_head, b.d_ff) == (8, 256, 12288)
+    # What is typed stays, and a width that cuts a head is refused with what to take.
+    assert parameters.changed(gpt2, {"d_model": 1024, "n_heads": 8, "d_ff": 5}).d_ff == 5
+    with pytest.raises(ValueError, match="`n_heads` = 10 or 20"):
+        parameters.changed(gpt2, {"d_model": 1000})
+    assert parameters.changed(gpt2, {"d_model": 1000, "n_heads": 10}).d_head == 100
+
+
+def test_other_boxes_follow_too() -> None:
+    llama, mixtral = preset("Llama 3 8B"), preset("Mixtral 8x7B")
+    assert parameters.changed(llama, {"n_heads": 16}).kv_heads == 8, "they divide it: they stay"
+    assert parameters.changed(llama, {"n_heads": 4, "d_model": 512}).kv_heads == 1
+    assert parameters.changed(llama, {"n_heads": 4}).kv_heads == 1, "8 does not divide 4: groups of four stay"
+    assert parameters.changed(preset("Falcon 7B"), {"d_model": 9088}).kv_heads == 1, "one key/value head stays one"
+    assert parameters.changed(mixtral, {"experts": 1}).experts_used == 1
+    assert parameters.changed(mixtral, {"experts": 16}).experts_used == 2
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_nothing_typed_changes_nothing(name: str) -> None:
+    a = preset(name)
+    assert parameters.changed(a, {}) == a
+    unit = width_unit(a)
+    if unit < 3000:
+        assert parameters.changed(a, {"d_model": 2 * unit}).parameters == parameters.scaled(a, 2 * unit).parameters
+
+
+@quick
+@given(st.sampled_from(sorted(PRESETS)), st.data())
+def test_a_blank_box_shows_what_holds(name: str, data: st.DataObject) -> None:
+    """Whatever is typed: if the design is legal, each box in grey shows the number that is used."""
+    a, some = preset(name), st.integers(1, 64) | st.sampled_from([0, -7, 128, 768, 1000, 1024, 4096])
+    typed = {field: data.draw(some) for field in ("d_model", "n_heads", "experts") if data.draw(st.booleans())}
+    grey = parameters.blank(a, typed)
+    try:
+        used = parameters.changed(a, typed)
+    except ValueError:
+        return
+    shown = {f.name: getattr(used, f.name) for f in fields(used)}
+    shown |= {"n_kv_heads": used.kv_heads, "head_dim": used.d_head, "embedding_width": used.embedding}
+    assert grey == shown
+
+
+# ------------------------------------------------------------------------------------------------ shared, narrow, original
+
+
+def test_the_original_as_torch_builds_it_and_as_the_paper_writes_it() -> None:
+    a = preset("Transformer base (2017)")
+    with torch.device("meta"), pytest.warns(UserWarning, match="nested"):
+        theirs = torch.nn.Transformer(512, 8, 6, 6, 2048)
+    assert count_built(theirs) + 37_000 * 512 == a.parameters
+    paper = replace(a, qkv_bias=False, out_bias=False, final_norm=False)
+    assert (paper.parameters, a.parameters - paper.parameters) == (63_045_632, (72 + 4) * 512)
+
+
+def test_shared_layers_are_kept_once_and_run_often() -> None:
+    a = preset("ALBERT base v2")
+    apart = replace(a, shared_layers=False)
+    assert apart.parameters - a.parameters == 11 * a.block
+    assert flops_per_token(a, 7) == flops_per_token(apart, 7)
+    t5 = replace(preset("T5 small"), shared_layers=True)
+    assert t5.kept == 2 and t5.blocks == 12
+    assert kv_cache_bytes(t5) == kv_cache_bytes(preset("T5 small")), "every layer that runs keeps its own"
+
+
+def test_thousands_of_experts_are_built_while_you_wait() -> None:
+    a = replace(preset("GPT-2 small"), experts=4096, n_layers=256, gated=True)
+    model = build(a)
+    assert count_built(model) == a.parameters
+    assert len(list(model.parameters())) < 256 * 20
 
 
 def test_only_the_decoder_keeps_a_cache() -> None:

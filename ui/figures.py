@@ -9,7 +9,7 @@ background and the dark twins of the colours are filled in by the browser, which
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -409,25 +409,28 @@ def rectangles(
 ) -> Figure:
     """Rectangles, area = count: both axes have the same scale.
 
-    With `named`, names stand inside where a phone has room for them; the legend names what did not fit, by colour.
+    Rectangles that differ only in their place are one trace, so that thousands of tiles draw as fast as a few; where they
+    are too small or too many for outlines, which Plotly draws one by one, only their areas are drawn. With `named`, names stand inside where a phone has room for them; the legend names what did not fit, by colour.
     """
     figure = Figure(title, x_title, y_title, height)
-    corners, left = [], 0.0
+    places: dict[Rectangle, list[tuple[float, float]]] = {}  # what is drawn, and the lower left corners of its copies
+    left = 0.0
     for one in shapes:
-        corners.append((left, 0.0) if one.at is None else one.at)
+        places.setdefault(replace(one, at=None), []).append((left, 0.0) if one.at is None else one.at)
         left += 0.0 if one.at else one.wide + gap
-    pixels = _PHONE / max(x + one.wide for (x, _), one in zip(corners, shapes, strict=True))
+    pixels = _PHONE / max(x + one.wide for one, corners in places.items() for x, _ in corners)
     listed: set[str] = set()
-    for (x, y), one in zip(corners, shapes, strict=True):
+    for one, corners in places.items():
         room = 7 * len(one.name) + 4, 16
         across, up = one.wide * pixels, one.high * pixels
         level, upright = across >= room[0] and up >= room[1], across >= room[1] and up >= room[0]
         inside = named and not one.outline and (level or upright)
+        crowded = len(corners) > 200 or (len(corners) > 1 and min(across, up) < 4)
         figure.trace(
             "scatter",
-            x=numbers([x, x + one.wide, x + one.wide, x, x]),
-            y=numbers([y, y, y + one.high, y + one.high, y]),
-            mode="lines",
+            x=_outlines([x for x, _ in corners], one.wide, (0, 1, 1, 0, 0)),
+            y=_outlines([y for _, y in corners], one.high, (0, 0, 1, 1, 0)),
+            mode="none" if crowded and not one.outline else "lines",
             name=one.name,
             fill=None if one.outline else "toself",
             fillcolor=None if one.outline else faded(one.colour, 0.35),
@@ -437,13 +440,24 @@ def rectangles(
             hoverinfo="text",
             showlegend=not inside and one.name not in listed,
         )
-        if inside:
-            figure.note(one.name, x=x + one.wide / 2, y=y + one.high / 2, textangle=0 if level else -90)
-        else:
+        if not inside:
             listed.add(one.name)
+            continue
+        for x, y in corners:
+            figure.note(one.name, x=x + one.wide / 2, y=y + one.high / 2, textangle=0 if level else -90)
     figure.lay_out(
         xaxis={"constrain": "domain"},
         yaxis={"scaleanchor": "x", "constrain": "domain"},
         showlegend=bool(listed) and len(shapes) > 1,
     )
     return figure
+
+
+def _outlines(starts: Sequence[float], size: float, corners: Sequence[int]) -> np.ndarray:
+    """One coordinate of closed outlines, one after the other; a gap, which is not a number, ends each but the last.
+
+    >>> _outlines([0, 5], 2, (0, 1, 1, 0, 0)).tolist()
+    [0.0, 2.0, 2.0, 0.0, 0.0, nan, 5.0, 7.0, 7.0, 5.0, 5.0]
+    """
+    closed = np.add.outer(np.asarray(starts, np.float64), size * np.asarray(corners))
+    return numbers(np.pad(closed, ((0, 0), (0, 1)), constant_values=np.nan).ravel()[:-1])

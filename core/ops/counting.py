@@ -5,6 +5,7 @@ The letters of the formulas, as in `Architecture`:
     d   d_model                d_h   width of one head      V   vocabulary
     h   query heads            f     d_ff                   P   learned positions
     g   key/value heads        E     experts                L   layers
+    d_e  width of the embedding, where it is not d
 """
 
 from dataclasses import dataclass, fields
@@ -16,10 +17,11 @@ Kind = Literal["decoder", "encoder", "encoder-decoder"]
 Norm = Literal["layer", "layer, no bias", "rms", "no parameters"]
 QKNorm = Literal["none", "head", "full"]
 Head = Literal["tied", "untied", "none"]
+Narrow = Literal["sum", "tokens"]
 Part = Literal["embeddings", "attention", "cross-attention", "feed-forward", "normalisation", "head"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
-# Far beyond anything published, and small enough that the module can really be built.
+# Far beyond anything published, and small enough that the module is built in a fraction of a second.
 LIMITS = {
     "d_model": 131_072,
     "n_layers": 256,
@@ -31,12 +33,12 @@ LIMITS = {
     "positions": 10_000_000,
     "token_types": 1_000,
     "relative_buckets": 10_000,
-    "experts": 1_024,
-    "experts_used": 1_024,
+    "embedding_width": 131_072,
+    "experts": 4_096,
+    "experts_used": 4_096,
     "decoder_layers": 256,
     "block_norms": 8,
 }
-LAYERS_TIMES_EXPERTS = 2_048
 MAY_BE_ZERO = {"positions", "token_types", "relative_buckets", "decoder_layers", "block_norms"}
 
 
@@ -44,19 +46,25 @@ MAY_BE_ZERO = {"positions", "token_types", "relative_buckets", "decoder_layers",
 class Architecture:
     """The numbers that decide how many parameters a Transformer has; raises ValueError with the reason in words.
 
-    `n_kv_heads` defaults to `n_heads`, `head_dim` to d_model / n_heads. `block_norms` counts the norms of a block:
-    2 usually, 1 where attention and feed-forward run in parallel behind one norm, 4 where the outputs are
-    normalised as well; a decoder block with cross-attention has one more. `positions` are learned ones; sinusoids,
-    rotations and ALiBi have no parameters. `n_layers` are the encoder's in an encoder-decoder.
+    `n_kv_heads` defaults to `n_heads`, `head_dim` to d_model / n_heads, `k_bias` to `qkv_bias`, `embedding_width` to
+    d_model. `block_norms` counts the norms of a block: 2 usually, 1 where attention and feed-forward run in parallel
+    behind one norm, 4 where the outputs are normalised as well; a decoder block with cross-attention has one more.
+    `positions` are learned ones; sinusoids, rotations and ALiBi have no parameters. `n_layers` are the encoder's in an
+    encoder-decoder. With `shared_layers` all layers of a stack are one block, run again and again (ALBERT).
+
+    Where the embedding is not d wide, `narrow` says what is projected to d: the "sum" of tokens, types and positions,
+    by a layer with a bias (ALBERT), or the "tokens" alone, by a matrix (OPT 350M). A tied head projects back first.
+
+    In a refusal, names of fields stand in backticks: what shows it may call them as its boxes do.
 
     >>> Architecture(d_model=770, n_layers=12, n_heads=12, d_ff=3072, vocab=50257)
     Traceback (most recent call last):
     ...
-    ValueError: d_model = 770 cannot be split into n_heads = 12 equal heads: 770 = 12 · 64 + 2. Nearest: 768 or 780; or give the heads a width of their own, head_dim.
+    ValueError: `d_model` = 770 cannot be split into `n_heads` = 12 equal heads: 770 = 12 · 64 + 2. Take `d_model` = 768 or 780, or `n_heads` = 11 or 14, or give the heads a width of their own, `head_dim`.
     >>> Architecture(d_model=4096, n_layers=32, n_heads=32, n_kv_heads=5, d_ff=14336, vocab=128256)
     Traceback (most recent call last):
     ...
-    ValueError: n_heads = 32 cannot share n_kv_heads = 5 key/value heads evenly: 32 = 5 · 6 + 2. Take one of 1, 2, 4, 8, 16, 32.
+    ValueError: `n_heads` = 32 cannot share `n_kv_heads` = 5 evenly: 32 = 5 · 6 + 2. Take `n_kv_heads` = 1, 2, 4, 8, 16 or 32.
     """
 
     d_model: int
@@ -68,8 +76,11 @@ class Architecture:
     head_dim: int | None = None
     gated: bool = False
     qkv_bias: bool = False
+    k_bias: bool | None = None
     out_bias: bool = False
     ffn_bias: bool = False
+    router_bias: bool = False
+    sinks: bool = False
     norm: Norm = "layer"
     block_norms: int = 2
     final_norm: bool = True
@@ -78,11 +89,14 @@ class Architecture:
     positions: int = 0
     relative_buckets: int = 0
     token_types: int = 0
+    embedding_width: int | None = None
+    narrow: Narrow = "sum"
     pooler: bool = False
     head: Head = "tied"
     head_bias: bool = False
     experts: int = 1
     experts_used: int = 1
+    shared_layers: bool = False
     kind: Kind = "decoder"
     decoder_layers: int = 0
 
@@ -92,46 +106,40 @@ class Architecture:
             if field.name not in LIMITS or value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, int):
-                raise ValueError(f"{field.name} must be a whole number, it is {value!r}.")
+                raise ValueError(f"`{field.name}` must be a whole number, it is {value!r}.")
             least = 0 if field.name in MAY_BE_ZERO else 1
             if value < least:
-                raise ValueError(f"{field.name} must be at least {least}, it is {value:,}.")
+                raise ValueError(f"`{field.name}` must be at least {least}, it is {value:,}.")
             if value > LIMITS[field.name]:
-                raise ValueError(f"{field.name} = {value:,} is too large: at most {LIMITS[field.name]:,} are counted.")
+                raise ValueError(f"`{field.name}` = {value:,} is too large: take at most {LIMITS[field.name]:,}.")
         if self.head_dim is None and self.d_model % self.n_heads:
             raise ValueError(
-                f"d_model = {self.d_model:,} cannot be split into n_heads = {self.n_heads:,} equal heads: "
+                f"`d_model` = {self.d_model:,} cannot be split into `n_heads` = {self.n_heads:,} equal heads: "
                 f"{self.d_model:,} = {self.n_heads:,} · {self.d_model // self.n_heads:,} + {self.d_model % self.n_heads:,}. "
-                f"Nearest: {_nearest(self.d_model, self.n_heads)}; or give the heads a width of their own, head_dim."
-            )
-        if self.kv_heads > self.n_heads:
-            raise ValueError(
-                f"n_kv_heads = {self.kv_heads:,} is more than n_heads = {self.n_heads:,}: "
-                f"some key/value heads would have no query. Take one of {_divisors(self.n_heads)}."
+                f"Take `d_model` = {_or(_multiples(self.d_model, self.n_heads))}, "
+                f"or `n_heads` = {_or(_divisors_around(self.d_model, self.n_heads))}, "
+                "or give the heads a width of their own, `head_dim`."
             )
         if self.n_heads % self.kv_heads:
-            raise ValueError(
-                f"n_heads = {self.n_heads:,} cannot share n_kv_heads = {self.kv_heads:,} key/value heads evenly: "
-                f"{self.n_heads:,} = {self.kv_heads:,} · {self.n_heads // self.kv_heads:,} + {self.n_heads % self.kv_heads:,}. "
-                f"Take one of {_divisors(self.n_heads)}."
+            why = (
+                f"is less than `n_kv_heads` = {self.kv_heads:,}: some key/value heads would have no query"
+                if self.kv_heads > self.n_heads
+                else f"cannot share `n_kv_heads` = {self.kv_heads:,} evenly: "
+                f"{self.n_heads:,} = {self.kv_heads:,} · {self.n_heads // self.kv_heads:,} + {self.n_heads % self.kv_heads:,}"
             )
+            raise ValueError(f"`n_heads` = {self.n_heads:,} {why}. Take `n_kv_heads` = {_or(_divisors(self.n_heads))}.")
         if self.experts_used > self.experts:
             raise ValueError(
-                f"experts_used = {self.experts_used:,} is more than experts = {self.experts:,}: "
-                f"a token cannot be sent to experts that do not exist. Take experts_used from 1 to {self.experts:,}."
-            )
-        if self.experts > 1 and self.blocks * self.experts > LAYERS_TIMES_EXPERTS:
-            raise ValueError(
-                f"{self.blocks:,} layers of {self.experts:,} experts are too many to build while you wait: "
-                f"take at most {LAYERS_TIMES_EXPERTS // self.blocks:,} experts with so many layers."
+                f"`experts_used` = {self.experts_used:,} is more than `experts` = {self.experts:,}: a token cannot be sent "
+                f"to experts that do not exist. Take `experts_used` = {'1' if self.experts == 1 else f'1 to {self.experts:,}'}."
             )
         if (self.kind == "encoder-decoder") != (self.decoder_layers > 0):
             raise ValueError(
-                f"decoder_layers = {self.decoder_layers:,} with kind = {self.kind!r}: "
-                "an encoder-decoder needs at least one decoder layer, and only it has them apart from n_layers."
+                f"`decoder_layers` = {self.decoder_layers:,} with `kind` = {self.kind}: only an encoder-decoder has decoder "
+                f"layers apart from `n_layers`. Take `decoder_layers` = {'1 or more' if self.decoder_layers == 0 else '0'}."
             )
         if self.head == "none" and self.head_bias:
-            raise ValueError("head_bias needs an output head: choose head = tied or untied.")
+            raise ValueError("`head_bias` needs an output head: take `head` = tied or untied.")
 
     @property
     def kv_heads(self) -> int:
@@ -142,8 +150,27 @@ class Architecture:
         return self.d_model // self.n_heads if self.head_dim is None else self.head_dim
 
     @property
+    def key_bias(self) -> bool:
+        return self.qkv_bias if self.k_bias is None else self.k_bias
+
+    @property
+    def embedding(self) -> int:
+        return self.d_model if self.embedding_width is None else self.embedding_width
+
+    @property
+    def projected(self) -> bool:
+        """Whether the embedding has another width than the blocks."""
+        return self.embedding != self.d_model
+
+    @property
     def blocks(self) -> int:
+        """How many blocks run, each as often as it does."""
         return self.n_layers + self.decoder_layers
+
+    @property
+    def kept(self) -> int:
+        """How many blocks have parameters of their own."""
+        return self.stacks if self.shared_layers else self.blocks
 
     @property
     def stacks(self) -> int:
@@ -178,22 +205,41 @@ class Architecture:
         return sum(term.per_block for term in self.terms if term.place == "block" and term.matrix)
 
 
-def _nearest(value: int, step: int) -> str:
+def _multiples(value: int, step: int) -> list[int]:
     """The multiples of `step` around a value that is none.
 
-    >>> _nearest(770, 12), _nearest(5, 12)
-    ('768 or 780', '12')
+    >>> _multiples(770, 12), _multiples(5, 12)
+    ([768, 780], [12])
     """
     below = value - value % step
-    return f"{below:,} or {below + step:,}" if below else f"{step:,}"
+    return [n for n in (below, below + step) if 0 < n <= LIMITS["d_model"]]
 
 
-def _divisors(n: int) -> str:
+def _divisors(n: int) -> list[int]:
     """
     >>> _divisors(12)
-    '1, 2, 3, 4, 6, 12'
+    [1, 2, 3, 4, 6, 12]
     """
-    return ", ".join(f"{i:,}" for i in range(1, n + 1) if n % i == 0)
+    return [i for i in range(1, n + 1) if n % i == 0]
+
+
+def _divisors_around(n: int, wanted: int) -> list[int]:
+    """The divisors of n next to a number that is none.
+
+    >>> _divisors_around(770, 12), _divisors_around(5, 12)
+    ([11, 14], [5])
+    """
+    found = [i for i in _divisors(n) if i <= LIMITS["n_heads"]]
+    return [i for i in (max(i for i in found if i < wanted), min((i for i in found if i > wanted), default=0)) if i]
+
+
+def _or(found: list[int]) -> str:
+    """
+    >>> _or([1, 2, 1024])
+    '1, 2 or 1,024'
+    """
+    *most, last = (f"{n:,}" for n in found)
+    return " or ".join(filter(None, (", ".join(most), last)))
 
 
 @dataclass(frozen=True)
@@ -218,6 +264,11 @@ class Term:
         return not self.path.endswith("bias") and self.part != "normalisation"
 
     @property
+    def routed(self) -> bool:
+        """Whether it is one of several experts' tensors, of which a token meets some."""
+        return self.part == "feed-forward" and self.each > 1
+
+    @property
     def per_block(self) -> int:
         return self.rows * self.columns * self.each
 
@@ -229,7 +280,8 @@ class Term:
 def attention_terms(a: Architecture, cross: bool = False) -> tuple[Term, ...]:
     r"""$d \cdot d_h\,(2h + 2g)$ weights, and the biases $h d_h + 2 g d_h$ (of Q, K, V) and $d$ (of O)
 
-    With g = h and h·d_h = d this is the textbook's $4d^2$. A layer of weights maps inputs (columns) to outputs
+    With g = h and h·d_h = d this is the textbook's $4d^2$. A sink is one more number per head, a logit that no key
+    has. A layer of weights maps inputs (columns) to outputs
     (rows), as `nn.Linear` stores it. Cross-attention has the same matrices once more.
 
     Vaswani et al. 2017, §3.2.2, arXiv 1706.03762; grouped heads: Ainslie et al. 2023, arXiv 2305.13245
@@ -241,7 +293,7 @@ def attention_terms(a: Architecture, cross: bool = False) -> tuple[Term, ...]:
     at: Literal["block", "cross"] = "cross" if cross else "block"
     part: Part = "cross-attention" if cross else "attention"
     where = "cross_attention" if cross else "attention"
-    copies = a.decoder_layers if cross else a.blocks
+    copies = (1 if a.shared_layers else a.decoder_layers) if cross else a.kept
 
     def term(name: str, label: str, formula: str, rows: int, columns: int, each: int = 1) -> Term:
         return Term(f"{where}.{name}", part, label, formula, rows, columns, each, copies, at)
@@ -253,13 +305,15 @@ def attention_terms(a: Architecture, cross: bool = False) -> tuple[Term, ...]:
         term("output.weight", "W_O", "h·d_h · d", d, wide),
     ]
     if a.qkv_bias:
-        found += [
-            term("query.bias", "b_Q", "h·d_h", 1, wide),
-            term("key.bias", "b_K", "g·d_h", 1, narrow),
-            term("value.bias", "b_V", "g·d_h", 1, narrow),
-        ]
+        found.append(term("query.bias", "b_Q", "h·d_h", 1, wide))
+    if a.key_bias:
+        found.append(term("key.bias", "b_K", "g·d_h", 1, narrow))
+    if a.qkv_bias:
+        found.append(term("value.bias", "b_V", "g·d_h", 1, narrow))
     if a.out_bias:
         found.append(term("output.bias", "b_O", "d", 1, d))
+    if a.sinks:
+        found.append(term("sink_bias", "sinks", "h", 1, a.n_heads))
     if a.qk_norm != "none":
         full = a.qk_norm == "full"
         for name, label, width, heads in (
@@ -297,9 +351,11 @@ def feed_forward_terms(a: Architecture) -> tuple[Term, ...]:
 
     def term(name: str, label: str, formula: str, rows: int, columns: int, each: int = e) -> Term:
         times = "E · " if each > 1 else ""
-        return Term(f"feed_forward.{name}", "feed-forward", label, times + formula, rows, columns, each, a.blocks)
+        return Term(f"feed_forward.{name}", "feed-forward", label, times + formula, rows, columns, each, a.kept)
 
     found = [term("router.weight", "router", "d · E", e, d, 1)] if e > 1 else []
+    if e > 1 and a.router_bias:
+        found.append(term("router.bias", "b_router", "E", 1, e, 1))
     names = (("gate", "W_gate", "b_gate"),) if a.gated else ()
     for name, weight, bias in (*names, ("up", "W_up", "b_up")):
         found.append(term(f"{name}.weight", weight, "d · f", f, d))
@@ -318,9 +374,10 @@ def norm_terms(a: Architecture) -> tuple[Term, ...]:
     """
     if a.norm == "no parameters":
         return ()
+    cross = 1 if a.decoder_layers and a.shared_layers else a.decoder_layers
     places: tuple[tuple[str, str, int, int, Literal["block", "cross", "model"]], ...] = (
-        ("norm", "norms of the block", a.block_norms, a.blocks, "block"),
-        ("cross_norm", "norm of cross-attention", 1, a.decoder_layers, "cross"),
+        ("norm", "norms of the block", a.block_norms, a.kept, "block"),
+        ("cross_norm", "norm of cross-attention", 1, cross, "cross"),
         ("embedding_norm", "norm of the embeddings", 1, a.stacks * a.embedding_norm, "model"),
         ("final_norm", "final norm", 1, a.stacks * a.final_norm, "model"),
     )
@@ -328,49 +385,59 @@ def norm_terms(a: Architecture) -> tuple[Term, ...]:
     for path, label, each, copies, at in places:
         if not each * copies:
             continue
+        inside = path == "embedding_norm" and a.projected and a.narrow == "sum"  # before the projection to d
+        width, letter = (a.embedding, "d_e") if inside else (a.d_model, "d")
         times = f"{each} · " if each > 1 else ""
         part: Part = "normalisation"
-        found.append(Term(f"{path}.weight", part, f"{label}, γ", f"{times}d", 1, a.d_model, each, copies, at))
+        found.append(Term(f"{path}.weight", part, f"{label}, γ", times + letter, 1, width, each, copies, at))
         if a.norm == "layer":
-            found.append(Term(f"{path}.bias", part, f"{label}, β", f"{times}d", 1, a.d_model, each, copies, at))
+            found.append(Term(f"{path}.bias", part, f"{label}, β", times + letter, 1, width, each, copies, at))
     return tuple(found)
 
 
 def embedding_terms(a: Architecture) -> tuple[Term, ...]:
     r"""$V d$ for the tokens, $P d$ for learned positions (per stack), and the output head $V d$ unless it is tied
 
-    T5's relative positions are one bias per bucket and head, shared by the layers of a stack. BERT's pooler is
-    $d^2 + d$.
+    An embedding of another width $d_e$ has $V d_e$ and a projection $d_e d$ per stack, and a tied head one more. T5's
+    relative positions are one bias per bucket and head, shared by the layers of a stack. BERT's pooler is $d^2 + d$.
 
-    Press and Wolf 2017 (tying), arXiv 1608.05859
+    Press and Wolf 2017 (tying), arXiv 1608.05859; Lan et al. 2020, §3.1 (factorised embeddings), arXiv 1909.11942
     """
-    d, v = a.d_model, a.vocab
+    d, e, v = a.d_model, a.embedding, a.vocab
+    letter = "d_e" if a.projected else "d"
+    summed = a.projected and a.narrow == "sum"
+    inside, inside_letter = (e, letter) if summed else (d, "d")
 
     def term(path: str, part: Part, label: str, formula: str, rows: int, columns: int, copies: int = 1) -> Term:
         return Term(path, part, label, formula, rows, columns, 1, copies, "model")
 
-    found = [term("token_embedding.weight", "embeddings", "tokens", "V · d", v, d)]
+    found = [term("token_embedding.weight", "embeddings", "tokens", f"V · {letter}", v, e)]
     if a.positions:
-        found.append(term("position_embedding.weight", "embeddings", "positions", "P · d", a.positions, d, a.stacks))
-    if a.relative_buckets:
+        formula = f"P · {inside_letter}"
         found.append(
-            term(
-                "relative_bias.weight",
-                "embeddings",
-                "relative positions",
-                "buckets · h",
-                a.relative_buckets,
-                a.n_heads,
-                a.stacks,
-            )
+            term("position_embedding.weight", "embeddings", "positions", formula, a.positions, inside, a.stacks)
+        )
+    if a.relative_buckets:
+        buckets, heads = a.relative_buckets, a.n_heads
+        found.append(
+            term("relative_bias.weight", "embeddings", "relative positions", "buckets · h", buckets, heads, a.stacks)
         )
     if a.token_types:
-        found.append(term("type_embedding.weight", "embeddings", "token types", "types · d", a.token_types, d))
+        formula = f"types · {inside_letter}"
+        found.append(term("type_embedding.weight", "embeddings", "token types", formula, a.token_types, inside))
+    if a.projected:
+        found.append(term("embedding_projection.weight", "embeddings", "W_in", "d_e · d", d, e, a.stacks))
+        if summed:
+            found.append(term("embedding_projection.bias", "embeddings", "b_in", "d", 1, d, a.stacks))
     if a.pooler:
         found += [
             term("pooler.weight", "head", "W_pool", "d · d", d, d),
             term("pooler.bias", "head", "b_pool", "d", 1, d),
         ]
+    if a.head == "tied" and a.projected:
+        found.append(term("head_projection.weight", "head", "W_out", "d · d_e", e, d))
+        if summed:
+            found.append(term("head_projection.bias", "head", "b_out", "d_e", 1, e))
     if a.head == "untied":
         found.append(term("head.weight", "head", "output head", "V · d", v, d))
     if a.head_bias:
@@ -517,22 +584,33 @@ def flops_per_token(a: Architecture, context: int) -> Flops:
     r"""$2 \cdot (\text{matrix parameters the token meets}) + 4\,L\,n\,h\,d_h$ for n visible keys
 
     A lookup multiplies nothing, so embeddings count only where they are the (tied) output head; of E experts the
-    token meets `experts_used`; the pooler works once per text and is left out. In an encoder-decoder it is one
-    source and one target token together, each seeing n keys per attention. Norms, biases, softmax: left out.
-    Averaged over a causal text of n tokens the attention term is about half, and half of it, 2 L n h d_h, is what
-    Kaplan et al. count. Training takes about three times this.
+    token meets `experts_used`, and a layer that is shared as often as it runs; the pooler works once per text and is
+    left out. In an encoder-decoder it is one source and one target token together, each seeing n keys per attention.
+    Norms, biases, softmax: left out. Averaged over a causal text of n tokens the attention term is about half, and
+    half of it, 2 L n h d_h, is what Kaplan et al. count. Training takes about three times this.
 
     Kaplan et al. 2020, §2.1, arXiv 2001.08361
     """
+    runs = {"block": a.blocks, "cross": a.decoder_layers}
     met = sum(
-        t.rows * t.columns * t.copies * (a.experts_used if t.path.startswith("feed_forward") and t.each > 1 else t.each)
+        t.rows * t.columns * runs[t.place] * (a.experts_used if t.routed else t.each)
         for t in a.terms
-        if t.matrix and t.place != "model"
+        if t.matrix and t.place in runs
     )
+    met += sum(t.total for t in a.terms if t.path.endswith("_projection.weight"))
     if a.head != "none":
-        met += a.vocab * a.d_model
+        met += a.vocab * (a.embedding if a.head == "tied" else a.d_model)
     attentions = a.blocks + a.decoder_layers
     return Flops(2 * met, 4 * attentions * context * a.n_heads * a.d_head)
+
+
+def active(a: Architecture) -> int:
+    """The parameters that a token uses: all but those of the experts that it is not sent to.
+
+    >>> active(Architecture(4096, 32, 32, 14336, 32000, n_kv_heads=8, gated=True, norm="rms", head="untied", experts=8, experts_used=2))
+    12879925248
+    """
+    return a.parameters - sum(t.total // t.each * (a.experts - a.experts_used) for t in a.terms if t.routed)
 
 
 def even_context(a: Architecture) -> float:
