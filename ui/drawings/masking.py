@@ -35,7 +35,7 @@ WHERE: dict[Where, str] = {
 VOCABULARIES = {16: "16", 4: "4", 64: "64"}
 LENGTHS = {16: "16", 4: "4", 8: "8"}
 ROOMY = 7  # words up to which the cells have room for their numbers
-LONGEST = 9  # characters of a word that a label shows
+LONGEST = 9  # letters of a word that a label shows
 Words = Sequence[str]
 
 SENTENCES = (
@@ -50,25 +50,37 @@ MASKS = ("causal", "none", "ahead", "strict", "prefix", "nobody")
 SEEDS = (0, 9999)
 
 
-def _inside(a: str, b: str) -> bool:
-    """Whether a letter as people see it goes on from a to b: accents, joined emoji, flags."""
-    flags = "\U0001f1e6" <= a <= "\U0001f1ff" and "\U0001f1e6" <= b <= "\U0001f1ff"
-    toned = "\U0001f3fb" <= b <= "\U0001f3ff"
-    return a == "\u200d" or b in "\u200d\ufe0f" or bool(unicodedata.combining(b)) or flags or toned
+def letters(word: str) -> list[str]:
+    """The letters as people see them: with their accents, joined emoji and flags in one piece.
+
+    >>> [len(one) for one in letters("e\u0301a👩\u200d👧🇫🇷👍🏽")]
+    [2, 1, 3, 2, 2]
+    """
+    found: list[str] = []
+    for c in word:
+        last = found[-1] if found else ""
+        goes_on = last and (
+            unicodedata.category(c)[0] == "M"
+            or c == "\u200d"
+            or last.endswith("\u200d")
+            or "\U0001f3fb" <= c <= "\U0001f3ff"
+            or (len(last) == 1 and all("\U0001f1e6" <= flag <= "\U0001f1ff" for flag in (last, c)))
+        )
+        if goes_on:
+            found[-1] += c
+        else:
+            found.append(c)
+    return found
 
 
 def shortened(word: str) -> str:
     """A long word would push the figure aside; readings give it in full.
 
-    >>> shortened("the"), shortened("supercalifragilistic"), shortened("e\u0301" * 6)
-    ('the', 'supercal…', 'e\u0301e\u0301e\u0301e\u0301…')
+    >>> shortened("the"), shortened("supercalifragilistic")
+    ('the', 'supercal…')
     """
-    if len(word) <= LONGEST:
-        return word
-    end = LONGEST - 1
-    while end > 1 and _inside(word[end - 1], word[end]):
-        end -= 1
-    return word[:end] + "…"
+    seen = letters(word)
+    return word if len(seen) <= LONGEST else "".join(seen[: LONGEST - 1]) + "…"
 
 
 def labelled(words: Words) -> list[str]:
@@ -164,31 +176,30 @@ def row_reading(head: masking.Head, i: int, where: Where) -> str:
             f"{who} may look at nobody: "
             + {
                 "before": "every logit is −∞, and a softmax over nothing is not a number.",
-                "after": "all its weights were set to 0 after the softmax, so nothing is left of its output.",
+                "after": "all its weights were set to 0 after the softmax, so its output is 0.",
                 "multiply": f"every logit became 0, so each of the {n} words gets {percent(float(row[0]))} all the same.",
             }[where]
         )
-    best = row.argmax()
+    best = int(row.argmax())
     equal = int((row == row[best]).sum())
-    whom = f"“{head.words[int(best)]}” at position {int(best)}" if equal == 1 else f"each of {equal} words"
-    top = f"The largest weight, {percent(float(row[best]))}, goes to {whom}."
+    whom = f"“{head.words[best]}” at position {best}" if equal == 1 else f"each of {equal} words"
+    top = f"largest weight, {percent(float(row[best]))}, goes to {whom}"
     if seen == n:
-        return f"{who} may look at {'both words' if n == 2 else f'all {n} words'}, so its mask changes nothing. {top}"
+        return (
+            f"{who} may look at {'both words' if n == 2 else f'all {n} words'}, so its mask changes nothing. The {top}."
+        )
     hidden = ~head.visible[i]
     would, leaked, kept = (
         percent(float(weights.sum())) for weights in (head.unmasked[i][hidden], row[hidden], row[~hidden])
     )
-    alone = n - seen == 1
-    them, they, get = ("the other", "it", "gets") if alone else ("the others", "they", "get")
-    said = f"{who} may look at {seen} of {n} words. Without a mask {them} would get {would} of its weight; "
-    if where == "before" and seen == 1:
-        return f"{said}now {they} {get} exactly 0, and {whom} gets everything."
+    others = "the other" if n - seen == 1 else "the others"
+    said = f"{who} may look at {seen} of {n} words: without a mask {others} would get {would} of its weight, "
     if where == "before":
-        return f"{said}now {they} {get} exactly 0, and the visible ones share all of it. {top}"
+        heirs = f"{whom} gets everything" if seen == 1 else f"The visible ones share all of it, and the {top}"
+        return f"{said}now exactly 0. {heirs}."
     if where == "after":
-        return f"{said}now {they} {get} exactly 0, but nobody inherits it: the row sums to {kept} instead of 100\u00a0%. {top}"
-    change = f"now {they} {get} {leaked}" if leaked != would else f"{they} still {get} as much"
-    return f"{said}{change}, since a logit of 0 still counts as e⁰ = 1. {top}"
+        return f"{said}now exactly 0. Nobody inherits it: the row sums to {kept} instead of 100\u00a0%, and the {top}."
+    return f"{said}{f'now {leaked}' if leaked != would else 'and still do'}. A logit of 0 still counts as e⁰ = 1; the {top}."
 
 
 # ------------------------------------------------------------------------------------------------ influence
@@ -234,33 +245,36 @@ def influence_reading(heads: dict[Where, masking.Head]) -> str:
     one = heads["before"]
     every, allowed = one.visible.numel(), int(one.visible.sum())
     after, multiply = heads["after"].pairs, heads["multiply"].pairs
-    if allowed == every:
-        return f"Nothing is hidden, so the three ways are the same: each of the {every} pairs of an output and an input has influence."
-    if not allowed:
-        traps = f"with zeros after it {count(after, 'pair')}, with logits times 0 {count(multiply, 'pair')}"
+    if allowed == every == one.pairs:
         return (
-            f"Of {every} pairs of an output and an input the mask allows none. With −∞ before the softmax the outputs are not a "
-            f"number, taken as 0 here, and no pair has influence; {traps}."
-        )
-    asking = int(((one.influence != 0) & ~one.visible).sum())
-    if not asking:
-        found = "exactly these have influence" if allowed > 1 else "exactly this one has influence"
-    else:
-        found = (
-            f"{one.pairs} have influence, {'these' if allowed > 1 else 'this one'} and {asking} in which a word that is hidden "
-            f"from itself still asks (a mask hides keys, not queries)"
+            f"Nothing is hidden, so the three ways are the same: each of the {every} pairs of an output and an input has "
+            "influence."
         )
     said = (
-        f"Of {every} pairs of an output and an input the mask allows {allowed}. With −∞ before the softmax {found}; with zeros "
-        f"after it {after} have, with logits times 0 {multiply}."
+        f"Of {every} pairs of an output and an input the mask allows {allowed or 'none'}. With −∞ before the softmax "
     )
-    empty = (~one.visible.any(-1)).nonzero().flatten().tolist()
-    if empty:
-        said += (
-            f" {'Row' if len(empty) == 1 else 'Rows'} {listed([str(i) for i in empty])} may look at nobody; for −∞ the output "
-            "there is not a number, and taken as 0 here."
+    if not allowed:
+        return (
+            f"{said}no output is a number (they count as 0 here), so no pair has influence; with zeros after it "
+            f"{after or 'none'} has, and {multiply} have with logits times 0."
         )
-    return said
+    asking = int(((one.influence != 0) & ~one.visible).sum())
+    these = "these" if allowed > 1 else "this one"
+    said += (
+        f"{one.pairs} have influence, {these} and {asking} in which a word that is hidden from itself still asks; "
+        if asking
+        else f"exactly {these} {'have' if allowed > 1 else 'has'} influence; "
+    )
+    said += (
+        f"with zeros after it or with logits times 0, {after} have"
+        if after == multiply
+        else f"with zeros after it {after} have, and {multiply} with logits times 0"
+    )
+    empty = [str(i) for i in (~one.visible.any(-1)).nonzero().flatten().tolist()]
+    if empty:
+        rows, counts = ("row", "sees nobody and counts") if len(empty) == 1 else ("rows", "see nobody and count")
+        said += f" ({rows} {listed(empty)} {counts} as 0 under −∞)"
+    return said + "."
 
 
 # ------------------------------------------------------------------------------------------------ the detector
