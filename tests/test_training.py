@@ -52,9 +52,14 @@ def test_what_is_shipped_says_where_it_comes_from(slug: str) -> None:
     assert "NaN" not in json.dumps(content)
 
 
-def test_the_shipped_leak_lies_between_its_floors() -> None:
-    assert leak.final_losses("causal").min() > leak.HONEST - 0.02
-    assert leak.LEAK < leak.final_losses("ahead").max() < 0.25
+def test_the_shipped_leak_is_what_the_program_gives() -> None:
+    """Step by step at the beginning, in the digits that are shipped; at its end in three digits. It is in float64, and was
+    the same within 10⁻¹³ on every instruction set that was tried."""
+    beginning = last(leak.train(), 4)
+    torch.testing.assert_close(beginning.losses, leak.trained().losses[..., :4], atol=1e-6, rtol=0)
+    alone = last(leak.train(seeds=(0,)), 80)
+    assert alone.done == 1 and alone.losses.dtype == torch.float64
+    torch.testing.assert_close(alone.now[:, 0], leak.trained().now[:, 0], atol=0, rtol=5e-4)
 
 
 def test_the_factor_helps_at_64_and_256_and_hurts_at_16_and_folded_is_first() -> None:

@@ -3,6 +3,10 @@
 Tokens are independent and uniform over V and drawn afresh for every step, so no honest model can have an expected
 loss below ln V nats: a mean loss below the entropy of the data proves a leak. Positions that see their answer can
 lose nothing; the last position of N never sees its own, so the leak's floor is ln V / N.
+
+In float64, for less than twice the time: rounding begins nine decades lower than in float32, and the same seeds gave
+the same curves within 10⁻¹³ with and without AVX2, to the last step (in float32 within 10⁻⁴: even the normal draws
+differ in their last bit).
 """
 
 import math
@@ -68,7 +72,8 @@ def _parameters(vocabulary: int, seeds: tuple[int, ...]) -> dict[str, Tensor]:
 
     def draw(rows: int, columns: int, salt: int) -> Tensor:
         each = [
-            torch.randn(rows, columns, generator=torch.Generator().manual_seed(100 * seed + salt)) for seed in seeds
+            torch.randn(rows, columns, generator=torch.Generator().manual_seed(100 * seed + salt), dtype=torch.float64)
+            for seed in seeds
         ]
         return (torch.stack(each) / math.sqrt(rows)).repeat(len(MASKS), 1, 1).requires_grad_()
 
@@ -96,8 +101,7 @@ def train(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, RATE / 10)
     runs = len(seeds)
     batch, programs = TOKENS // length, len(MASKS) * runs
-    places = positions.sinusoidal(length, WIDTH, dtype=torch.float32)
-    places = places.expand(programs, batch, length, WIDTH)
+    places = positions.sinusoidal(length, WIDTH).expand(programs, batch, length, WIDTH)
     visible = torch.stack([masks.causal(length, OFFSETS[name]) for name in MASKS])
     visible = visible.repeat_interleave(runs, 0)[:, None]
     data = torch.Generator().manual_seed(10_000 + seeds[0])
@@ -139,7 +143,7 @@ def result() -> dict[str, Any]:
     *_, last = train()
 
     def rounded(numbers: Tensor) -> list[list[float]]:
-        return [[round(value, 4) for value in run] for run in numbers.tolist()]
+        return [[round(value, 6) for value in run] for run in numbers.tolist()]
 
     return {
         "at": last.at.tolist(),
@@ -151,7 +155,7 @@ def result() -> dict[str, Any]:
 def trained() -> Progress:
     """The shipped training, as `train()` would end with it."""
     kept = shipped("leak")["result"]
-    losses, by_position = torch.tensor(kept["losses"]), torch.tensor(kept["by_position"])
+    losses, by_position = (torch.tensor(kept[name], dtype=torch.float64) for name in ("losses", "by_position"))
     return Progress(VOCABULARY, LENGTH, STEPS, torch.tensor(kept["at"]), losses, by_position)
 
 
