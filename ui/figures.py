@@ -65,6 +65,13 @@ class Figure(dict[str, Any]):
         notes = self["layout"].setdefault("annotations", [])
         notes.append({"text": text, "showarrow": False, **settings})
 
+    def tabulate(self, columns: Sequence[str], rows: Sequence[Sequence[str | float | None]]) -> None:
+        """What the figure's CSV says, where it is not what the traces hold: areas, or bars that are drawn in parts.
+
+        Words stand as they are, unescaped; Python's whole numbers keep all their digits.
+        """
+        self.lay_out(meta={"table": {"columns": list(columns), "rows": [list(row) for row in rows]}})
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -215,14 +222,22 @@ def bars(
     y_range: tuple[float, float] | None = None,
     log_y: bool = False,
     stacked: bool = False,
+    names: Sequence[str] | None = None,
     height: int = 320,
 ) -> Figure:
-    """Bars side by side (or stacked), one group per label."""
+    """Bars side by side (or stacked), one group per label.
+
+    `names` are the labels in full and unescaped, for the CSV, where those at the axis are shortened or broken.
+    """
     figure = Figure(title, x_title, y_title, height)
+    if names is not None:
+        figure.lay_out(meta={"labels": list(names)})
     figure.lay_out(barmode="stack" if stacked else "group")
     for i, one in enumerate(series):
         figure.trace("bar", x=list(labels), y=numbers(one.y), name=one.name, marker={"color": _colour(one, i)})
     figure.lay_out(showlegend=len(series) > 1, xaxis={"type": "category"})
+    if not all(label.isdecimal() for label in labels):
+        figure.lay_out(xaxis={"automargin": True})  # words may need two lines, or turn
     _axis(figure, "yaxis", log_y, y_range)
     return figure
 
@@ -264,7 +279,7 @@ def histogram(
             fill="tozeroy",
             fillcolor=faded(colour, 0.25),
         )
-    figure.lay_out(showlegend=len(series) > 1, xaxis={"range": list(limits)})
+    figure.lay_out(showlegend=len(series) > 1, xaxis={"range": list(limits)}, meta={"bins": True})
     if y_range:
         figure.lay_out(yaxis={"range": list(y_range)})
     for i, (name, (position, colour)) in enumerate((marks or {}).items()):
@@ -289,16 +304,21 @@ def heatmap(
     unit: str = "",
     colour_bar: bool = True,
     clickable: bool = False,
+    row_names: Sequence[str] | None = None,
+    column_names: Sequence[str] | None = None,
     height: int = 340,
 ) -> Figure:
-    """A matrix, row 0 on top. Hatched cells are crossed out in grey: they have no value, not a small one.
+    """A matrix, row 0 on top. Hatched cells are crossed out in grey: nothing of their value is drawn, not a pale colour.
 
+    `z` holds the true value of every cell, hatched or not: 0, −∞, or NaN. That is what the CSV says of it.
     `clickable` cells report a click (see `ui.sweep.figure`); hatched ones then keep a colour, since Plotly hears no
     click on a cell without a value.
     `chosen_row` is framed. With `text`, a format like ".2f", the numbers stand in the cells. Labels may repeat: cells are placed by index.
+    `row_names` and `column_names` are the labels in full, for the CSV, where those at the axes are shortened or left out.
     """
     values = numbers(z)
-    low, high = limits or (float(np.nanmin(values)), float(np.nanmax(values)))
+    finite = values[np.isfinite(values)]
+    low, high = limits or ((float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0))
     if colours is SIGNED:
         high = max(abs(low), abs(high)) or 1.0
         low = -high
@@ -340,8 +360,13 @@ def heatmap(
     _ticks(figure, "xaxis", columns, values.shape[1])
     _ticks(figure, "yaxis", rows, values.shape[0])
     figure.lay_out(yaxis={"autorange": "reversed"}, showlegend=False)
+    figure.lay_out(meta={"rows": list(row_names or rows), "columns": list(column_names or columns)})
     if clickable:
         figure.lay_out(meta={"clickable": True})
+    if text:
+        # How wide the widest number is: the browser chooses a size at which neighbours do not touch.
+        written = shown[np.isfinite(shown)]
+        figure.lay_out(meta={"widest": max((len(format(v, text)) for v in written.tolist()), default=1)})
     if chosen_row is not None:
         figure.shape(
             type="rect",

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import streamlit as st
 
-from core.course import Concept, Correction, Evidence, Sentence, Source, concept
+from core.course import Concept, Correction, Evidence, PushBack, Sentence, Source, concept
 from core.memory import remember
 from core.say import number
 from core.syllabus import SYLLABUS
@@ -138,10 +138,22 @@ def _proof(slug: str, kind: str, index: int, claim: Sentence | Correction) -> No
         st.code(inspect.getsource(claim.proof), language="python", wrap_lines=True)
 
 
+def _on_paper(key: str, text: str) -> None:
+    """Markdown that only a printed page shows (`ui.nav.STYLE`): a screen and those who hear it read the original."""
+    with st.container(key=f"on_paper_{key}"):
+        st.markdown(text)
+
+
+def _said(sentence: Sentence) -> str:
+    return f"{sentence.text} *({_cited(sentence.sources)})*" if sentence.sources else sentence.text
+
+
 def _answer(concept: Concept) -> None:
     st.header("The answer in 30 seconds", anchor="answer")
     slug = concept.topic.slug
-    shown = st.expander("Say it aloud first, then open", key=f"{slug}:answer", on_change="rerun")
+    _on_paper("answer", "\n\n".join(map(_said, concept.sentences)))
+    with st.container(key="on_screen_answer"):
+        shown = st.expander("Say it aloud first, then open", key=f"{slug}:answer", on_change="rerun")
     if not shown.open:
         return
     with shown:
@@ -180,12 +192,18 @@ def _push_back(concept: Concept) -> None:
     if not concept.push_backs:
         return
     st.header("Push-back", anchor="push-back")
-    st.caption("What an interviewer asks next. Answer first, then open.")
-    for push in concept.push_backs:
-        with st.expander(push.question):
-            st.markdown(push.answer)
-            if push.sources:
-                st.caption(_cited(push.sources))
+    _on_paper("push_back", "\n\n".join(f"**{push.question}** {_replied(push)}" for push in concept.push_backs))
+    with st.container(key="on_screen_push_back"):
+        st.caption("What an interviewer asks next. Answer first, then open.")
+        for push in concept.push_backs:
+            with st.expander(push.question):
+                st.markdown(push.answer)
+                if push.sources:
+                    st.caption(_cited(push.sources))
+
+
+def _replied(push: PushBack) -> str:
+    return f"{push.answer} *({_cited(push.sources)})*" if push.sources else push.answer
 
 
 # ------------------------------------------------------------------------------------------------ 7 code

@@ -18,6 +18,7 @@ from core.syllabus import Theme, Topic
 ROOT = Path(__file__).parent.parent
 HOME = ROOT / "pages" / "00_home.py"
 NAME = "Transformer Twenty"
+ICON = ROOT / "assets" / "icon.png"  # a file of our own: Streamlit fetches a `:material/…:` icon from another host
 
 
 def page_of(topic: Topic) -> Path | None:
@@ -57,18 +58,81 @@ def _navigation() -> Page:
     return st.navigation(sections, expanded=True)
 
 
-# Streamlit fades captions to 60 %, which is 3.7:1 on white; a blank number box has steps that do nothing; the print
-# rules keep the navigation off the paper.
+# Streamlit fades captions to 60 %, which is 3.7:1 on white; a blank number box has steps that do nothing.
+#
+# On paper a lesson is a hand-out: dark on white in any theme, one column, nothing to press, each control as its name and
+# its value, and the answers open (`ui.lesson` writes them a second time, for paper only).
 STYLE = """<style>
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { opacity: 1; color: var(--tt-quiet, inherit); }
 [data-testid="stNumberInput"]:has([data-testid="stNumberInputStepUp"]:disabled) button { display: none; }
 [data-testid="stMainBlockContainer"] { padding-top: 3.2rem; max-width: 1240px; }
-@media print { [data-testid="stSidebar"], [data-testid="stHeader"] { display: none; } }
+[class*="st-key-on_paper"], [data-testid="stLayoutWrapper"]:has(> [class*="st-key-on_paper"]) { display: none !important; }
+@page { margin: 15mm; }
+@media print {
+  html { font-size: 14px !important; }
+
+  /* nothing to press */
+  [data-testid="stSidebar"], [data-testid="stHeader"], [data-testid="stSkipToContent"], [data-testid="stStatusWidget"],
+  [data-testid="stTooltipIcon"], [data-testid="stElementToolbarButton"], [data-testid="stHeaderActionElements"],
+  [data-testid="stNumberInput"] button, [data-testid="stSelectbox"] svg, [data-testid="stSliderTickBar"],
+  [data-testid="stSlider"] div:empty, [data-testid="stExpander"]:has(details:not([open])),
+  :is([data-testid="stElementContainer"], [data-testid="stLayoutWrapper"]):has(> [class*="st-key-on_screen"],
+    > [data-testid="stPageLink"], > [data-testid="stButton"], > [data-testid="stDownloadButton"], > [data-testid="stPopover"],
+    > div > div > [data-testid="stPageLink"], > div > div > [data-testid="stButton"]) { display: none !important; }
+  [class*="st-key-on_paper"], [data-testid="stLayoutWrapper"]:has(> [class*="st-key-on_paper"]) { display: block !important; }
+
+  /* dark on white; formulas keep their tints, which are chosen for both */
+  html, body, [data-testid="stApp"], [data-testid="stApp"] *:not(.katex *) {
+    color: #1D2026 !important; background-color: transparent !important; border-color: #B9BCC2 !important;
+    box-shadow: none !important; -webkit-text-fill-color: currentcolor !important; }
+  ::placeholder { color: #5A6068 !important; opacity: 1; }
+  [data-testid="stAlert"] { border: 1px solid; border-radius: 6px; }
+
+  /* one column of plain blocks, which page breaks understand */
+  [data-testid="stMainBlockContainer"] { padding: 0 !important; max-width: none; }
+  [data-testid="stAppViewContainer"], [data-testid="stMain"], [data-testid="stVerticalBlock"],
+  [data-testid="stHorizontalBlock"], [data-testid="stLayoutWrapper"], [data-testid="stColumn"] {
+    display: block !important; width: 100% !important; height: auto !important; max-height: none !important;
+    overflow: visible !important; }
+  [data-testid="stElementContainer"] { height: auto !important; overflow: visible !important; }
+  [data-testid="stElementContainer"], [data-testid="stLayoutWrapper"], [data-testid="stColumn"] { margin-bottom: .6rem !important; }
+  [data-testid="stMain"] * { min-width: 0 !important; }
+  [data-testid="stTable"], [data-testid="stTable"] * { overflow: visible !important; }
+  [data-testid="stTable"] table { width: 100%; font-size: .8rem; }
+  pre, pre * { white-space: pre-wrap !important; overflow: visible !important; overflow-wrap: anywhere; }
+  pre { padding: .5rem .7rem !important; border: 1px solid !important; }
+  h1, h2, h3 { padding: .7rem 0 .3rem !important; }
+  h1, h2, h3, [data-testid="stHeading"], [data-testid="stElementContainer"]:has([data-testid="stHeading"]) {
+    break-inside: avoid; break-after: avoid; }
+  p, li, tr, [data-testid="stAlert"], [data-testid="stMetric"], [data-testid="stRadio"],
+  [data-testid="stVerticalBlock"] [data-testid="stVerticalBlock"]:not(:has(.tt)) { break-inside: avoid; }
+
+  /* a control: its name and its value, in the line with the others */
+  [data-testid="stElementContainer"]:not([class*="-prediction"]):has([data-testid="stRadio"], [data-testid="stSlider"],
+    [data-testid="stNumberInput"], [data-testid="stSelectbox"], [data-testid="stCheckbox"], [data-testid="stMetric"]),
+  [data-testid="stGridCell"] {
+    display: inline-block !important; width: auto !important; margin-right: 1.6rem !important; vertical-align: top; }
+  [data-testid="stGrid"] { display: block !important; }
+  [data-testid="stElementContainer"]:not([class*="-prediction"]) [data-testid="stRadio"], [data-testid="stSlider"],
+  [data-testid="stNumberInput"], [data-testid="stSelectbox"] { display: flex; align-items: baseline; gap: .5rem; }
+  [data-testid="stElementContainer"]:not([class*="-prediction"]) [data-testid="stRadio"] :is(
+    div:has(> [data-testid="stRadioOption"] input:not(:checked)), [data-testid="stRadioOption"] > div > div:first-child) {
+    display: none !important; }
+  [data-testid="stRadioOption"] > div > div:first-child { border: 1.5px solid #1D2026 !important; }
+  [data-testid="stRadioOption"]:has(input:checked) > div > div:first-child { background: #1D2026 !important; }
+  [data-testid="stSlider"] div { position: static !important; transform: none !important; }
+  :is([data-testid="stElementContainer"]:not([class*="-prediction"]) [data-testid="stRadio"], [data-testid="stSlider"],
+    [data-testid="stNumberInput"], [data-testid="stSelectbox"]) * {
+    flex: none !important; width: auto; height: auto !important; min-height: 0 !important; white-space: nowrap !important;
+    border: 0 !important; padding: 0 !important; margin: 0 !important; }
+  [data-testid="stNumberInput"] input, [data-testid="stSelectbox"] input { field-sizing: content; font: inherit; }
+  [data-testid="stMetricValue"] { font-size: 1.3rem; }
+}
 </style>"""
 
 
 def _configure() -> None:
-    st.set_page_config(page_title=NAME, page_icon=":material/school:", layout="wide")
+    st.set_page_config(page_title=NAME, page_icon=str(ICON), layout="wide")
     st.html(STYLE)
 
 

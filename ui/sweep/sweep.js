@@ -37,13 +37,18 @@ function luminance(colour) {
   return (0.2126 * r + 0.7152 * g + 0.0722 * b) / 255;
 }
 
-function readTheme(root, known) {
+// Paper is white, whatever the screen is.
+const INK = { background: "#ffffff", dark: false, text: "#1d2026", grid: "#d9d6cf" };
+
+function readTheme(root, known, paper) {
   const style = getComputedStyle(root);
   const css = (name, other) => style.getPropertyValue(name).trim() || other;
+  const font = css("--st-font", "sans-serif");
+  if (paper) return { ...INK, font };
   const background = css("--st-background-color", "#fff");
   if (known?.background === background) return known;
   return { background, dark: luminance(background) < 0.5, text: css("--st-text-color", "#222"),
-    grid: css("--st-border-color", "#ddd"), font: css("--st-font", "sans-serif") };
+    grid: css("--st-border-color", "#ddd"), font };
 }
 
 const hex = (c) => `rgba(${[1, 3, 5].map((i) => parseInt(c.slice(i, i + 2), 16)).join(",")}`;
@@ -89,24 +94,104 @@ function dressed(figure, theme, narrow) {
   return { ...figure, title };
 }
 
+// On A4 and on Letter, margins of 15 mm leave at least 680 CSS pixels: two figures beside each other, or one.
+const PAPER = { one: 656, two: 322 };
+
+function onPaper(s, i) {
+  return i === s.figures.length - 1 && i % 2 === 0 ? PAPER.one : PAPER.two;
+}
+
+// Numbers in cells are at most 12 pixels high, smaller where neighbours would touch, and left out where they could not
+// be read. The size of a cell is known after the first drawing.
+function fitNumbers(view, cell, font) {
+  const heat = view.data.find((trace) => trace.texttemplate);
+  if (!heat || !cell) return 12;
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = `100px ${font}`;
+  const wide = (view.layout.meta.widest ?? 5) * pen.measureText("0").width / 100;
+  const size = Math.floor(Math.min(12, (cell.wide - 4) / wide, cell.high - 2));
+  if (size < 8) delete heat.texttemplate;
+  else heat.textfont = { ...heat.textfont, size };
+  return size;
+}
+
+// Whether words stand under a panel: numbers alone have room.
+function worded({ data, layout: { xaxis } }) {
+  const labels = xaxis?.ticktext ?? (xaxis?.type === "category" ? data[0].x : []);
+  return labels.some((label) => /\D/.test(label));
+}
+
+function drawPanel(s, i, across) {
+  const { head, theme } = s, place = s.figures[i], { figure, plot, caption } = place;
+  figure.style.setProperty("--tt-paper", `${onPaper(s, i)}px`);
+  const resized = place.across && place.across !== across;
+  if (place.across !== across) Object.assign(place, { across, cell: null });
+  const make = () => {
+    const view = dressed(resolve(head.panels[i], s, s.index), theme, across < 420);
+    if (s.paper) Object.assign(view.layout, { width: across, autosize: false });
+    if (s.turn && worded(view)) Object.assign(view.layout.xaxis, { tickangle: s.turn, automargin: true });
+    return view;
+  };
+  const show = (view) => s.Plotly.react(plot, view.data, view.layout, { displayModeBar: false, responsive: false });
+  let view = make();
+  caption.textContent = view.title;
+  plot.setAttribute("aria-label", `${view.title}. ${head.readings[s.index]}`);
+  plot.style.height = `${view.layout.height ?? 320}px`;
+  const size = fitNumbers(view, place.cell, theme.font);
+  show(view);
+  if (resized) show(view); // Plotly places a legend for the width that it had before
+  const heat = view.data.find((trace) => trace.type === "heatmap"), drawn = plot._fullLayout;
+  if (heat) {
+    place.cell = { wide: drawn.xaxis._length / heat.z[0].length, high: drawn.yaxis._length / heat.z.length };
+    const next = make();
+    if (fitNumbers(next, place.cell, theme.font) !== size) show((view = next));
+  }
+  s.views[i] = view;
+  figure.hidden = false;
+}
+
+// Where Plotly has turned the words under one panel, it turns them under its neighbours.
+function turnAlike(s, widths) {
+  const angles = s.figures.filter((_, i) => worded(s.views[i])).map(({ plot }) => {
+    const turned = plot.querySelector(".xtick text")?.getAttribute("transform") ?? "";
+    return Number(turned.match(/rotate\((-?[\d.]+)/)?.[1] ?? 0);
+  });
+  if (new Set(angles).size < 2) return;
+  s.turn = Math.max(...angles);
+  s.figures.forEach((_, i) => worded(s.views[i]) && drawPanel(s, i, widths[i]));
+}
+
 function draw(s) {
   const { root, head } = s;
   const label = head.labels[s.index];
   s.output.textContent = label + (head.unit ?? "");
   s.input.setAttribute("aria-valuetext", label + (head.unit ?? ""));
   s.reading.textContent = head.readings[s.index];
-  s.theme = readTheme(root, s.theme);
-  head.panels.forEach((panel, i) => {
-    const { figure, plot, caption } = s.figures[i];
-    const view = dressed(resolve(panel, s, s.index), s.theme, plot.clientWidth < 420);
-    caption.textContent = view.title;
-    plot.setAttribute("aria-label", `${view.title}. ${head.readings[s.index]}`);
-    plot.style.height = `${view.layout.height ?? 320}px`;
-    s.Plotly.react(plot, view.data, view.layout, { displayModeBar: false, responsive: false });
-    s.views[i] = view;
-    figure.hidden = false;
-  });
+  s.theme = readTheme(root, s.theme, s.paper);
+  const widths = s.figures.map(({ plot }, i) => (s.paper ? onPaper(s, i) : plot.clientWidth));
+  // The angle holds for these words at these widths: it must not jump from one frame to the next.
+  if (s.turnedAt?.head !== head || String(s.turnedAt.widths) !== String(widths)) Object.assign(s, { turn: 0, turnedAt: { head, widths } });
+  head.panels.forEach((_, i) => drawPanel(s, i, widths[i]));
+  turnAlike(s, widths);
   root.dataset.drawn = s.index; // browser tests wait for this
+}
+
+// Printing: before the page is laid out for paper, every figure is drawn for it, and afterwards for the screen again.
+function followPaper(s) {
+  if (s.unfollow) return;
+  const media = matchMedia("print"), listening = new AbortController(), { signal } = listening;
+  let printing = false;
+  const turn = () => {
+    const paper = printing || media.matches;
+    if (paper === Boolean(s.paper)) return;
+    s.paper = paper;
+    if (s.Plotly) draw(s);
+  };
+  addEventListener("beforeprint", () => { printing = true; turn(); }, { signal });
+  addEventListener("afterprint", () => { printing = false; turn(); }, { signal });
+  media.addEventListener("change", turn, { signal });
+  s.unfollow = () => listening.abort();
+  turn();
 }
 
 // A last figure that would stand alone in its row takes the whole row.
@@ -128,16 +213,72 @@ function save(name, content, type) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
-const field = (v) => (/[",\n]/.test(String(v)) ? `"${String(v).replaceAll('"', '""')}"` : String(v));
+// ---------------------------------------------------------------------------------------------- the figure's data
 
-function table(view) {
-  const rows = [["series", "x", "y", "value"]];
-  for (const trace of view.data) {
-    const name = trace.name ?? view.title;
-    if (trace.z) [...trace.z].forEach((row, y) => row.forEach((z, x) => rows.push([name, x, y, z])));
-    else [...(trace.y ?? [])].forEach((y, k) => rows.push([name, trace.x?.[k] ?? k, y, ""]));
+// A label of Plotly, which reads a little HTML, as the words that it shows.
+const plain = (text) => String(text ?? "")
+  .replace(/-<br\s*\/?>/gi, "-").replace(/<br\s*\/?>/gi, " ").replace(/<\/?(b|i|em|strong|sub|sup|span|a)\b[^>]*>/gi, "")
+  .replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+
+// The shortest digits that give back this float32: 0.1, not 0.10000000149. With `exact`, whole numbers keep all digits.
+function numeral(x, exact) {
+  if (Number.isNaN(x)) return "NaN";
+  if (!Number.isFinite(x)) return x < 0 ? "-inf" : "inf";
+  if (Math.fround(x) !== x || (Number.isInteger(x) && (exact || Math.abs(x) <= 2 ** 24))) return String(x);
+  for (let digits = 1; ; digits++) {
+    const short = Number(x.toPrecision(digits));
+    if (Math.fround(short) === x) return String(short);
   }
-  return rows.map((row) => row.map(field).join(",")).join("\n") + "\n";
+}
+
+// Words that a spreadsheet would take for a formula get an apostrophe, also where it splits a cell at a semicolon.
+const FORMULA = /(?<=^|[;\t\r\n])(?=\s*[=+\-@＝＋－＠])|^(?=[\t\r\n])/g;
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+function field(value, exact) {
+  if (value === null || value === undefined) return "";
+  if (typeof value === "number") return numeral(value, exact);
+  const words = String(value), safe = NUMBER.test(words) ? words : words.replace(FORMULA, "'");
+  return /[",;\t\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe; // RFC 4180
+}
+
+// The names of the lines: runs that share one are numbered, and a line without a name goes on from the one before.
+function seriesNames(traces) {
+  const seen = {};
+  let last = "";
+  return traces.map(({ name }) => {
+    last = plain(name) || last;
+    seen[last] = (seen[last] ?? 0) + 1;
+    return seen[last] > 1 ? `${last} (${seen[last]})` : last;
+  });
+}
+
+// The numbers of a figure with its words, as CSV: a row for each cell of a matrix, each bar, each point of a line.
+function table({ data, layout }) {
+  const { meta = {} } = layout;
+  const [x, y] = ["xaxis", "yaxis"].map((axis) => plain(layout[axis]?.title?.text) || axis[0]);
+  const rows = [], heat = data.find((trace) => trace.type === "heatmap");
+  let columns;
+  if (meta.table) {
+    columns = meta.table.columns;
+    rows.push(...meta.table.rows);
+  } else if (heat) {
+    columns = [y, `${y} (index)`, x, `${x} (index)`, plain(layout.title?.text) || "value"];
+    [...(heat.customdata ?? heat.z)].forEach((row, r) => [...row].forEach((value, c) =>
+      rows.push([meta.rows?.[r] ?? r, r, meta.columns?.[c] ?? c, c, value])));
+  } else {
+    columns = meta.bins ? ["series", `${x}, from`, `${x}, to`, y] : ["series", x, y];
+    const names = seriesNames(data);
+    data.forEach((trace, i) => {
+      const last = trace.y.length - 1;
+      const at = (k) => meta.labels?.[k] ?? (typeof trace.x[k] === "string" ? plain(trace.x[k]) : trace.x[k]);
+      for (let k = 0; k <= last; k++) {
+        if (!meta.bins) rows.push([names[i], at(k), trace.y[k]]);
+        else if (k < last) rows.push([names[i], at(k), at(k + 1), trace.y[k]]); // the last edge closes the last bin
+      }
+    });
+  }
+  return [columns, ...rows].map((row) => [...row].map((v) => field(v, Boolean(meta.table))).join(",") + "\r\n").join("");
 }
 
 function takeAway(s) {
@@ -151,7 +292,10 @@ function takeAway(s) {
     button.onclick = async () => {
       const view = s.views[i], plot = s.figures[i].plot;
       const name = [s.head.key, s.head.labels[s.index], many ? i + 1 : ""].filter(String).join("-").replace(/[^\w.-]+/g, "_");
-      if (kind === "CSV") return save(`${name}.csv`, table(view), "text/csv");
+      if (kind === "CSV") {
+        const figure = resolve(s.head.panels[i], { ...s, theme: INK }, s.index); // words are not recoloured
+        return save(`${name}.csv`, `\uFEFF${table(figure)}`, "text/csv"); // the mark tells spreadsheets that it is UTF-8
+      }
       const layout = { ...view.layout, title: { text: view.title, x: 0, xanchor: "left" }, paper_bgcolor: s.theme.background,
         margin: { ...view.layout.margin, t: 70 } };
       const url = await s.Plotly.toImage({ data: view.data, layout }, { format: kind.toLowerCase(),
@@ -225,6 +369,7 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
     panels.replaceChildren(...s.figures.map(({ figure }) => figure));
   }
   takeAway(s);
+  followPaper(s);
   s.reading.textContent = s.head.readings[s.index];
 
   loadPlotly(s.head.plotly).then((Plotly) => {
@@ -244,12 +389,13 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
   s.size ??= new ResizeObserver(() => { if (s.Plotly && panels.clientWidth !== s.width) { s.width = panels.clientWidth; arrange(s, panels); paint(s); } });
   s.size.observe(panels);
   // Streamlit changes the theme by changing CSS variables, which fires no event.
-  s.watch ??= setInterval(() => { if (s.Plotly && readTheme(root).background !== s.theme?.background) paint(s); }, 1000);
+  s.watch ??= setInterval(() => { if (s.Plotly && !s.paper && readTheme(root).background !== s.theme?.background) paint(s); }, 1000);
   return () => {
     clearInterval(s.watch);
     clearTimeout(s.report);
     if (s.report) s.send(); // a move made just before must not be lost
     s.size?.disconnect();
+    s.unfollow();
     s.figures.forEach(({ plot }) => s.Plotly?.purge(plot));
     delete root.__tt;
   };
