@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import streamlit as st
 
@@ -23,7 +22,7 @@ from core.course import Concept, Correction, Evidence, PushBack, Sentence, Sourc
 from core.memory import remember
 from core.say import number
 from core.syllabus import SYLLABUS
-from ui import nav
+from ui import nav, visit
 from ui.standing import standing
 
 
@@ -72,12 +71,16 @@ def lesson(concept: Concept) -> Iterator[Lesson]:
     st.header("Lab", anchor="lab")
     with standing("What follows in the lab"):
         yield page
-    _answer(concept)
-    _corrections(concept)
-    _push_back(concept)
+    with standing("The answer"):
+        _answer(concept)
+    with standing("What is said more exactly"):
+        _corrections(concept)
+    with standing("The push-back"):
+        _push_back(concept)
     with standing("The program"):
         _code(page)
-    _sources(concept)
+    with standing("The list of sources"):
+        _sources(concept)
 
 
 # ------------------------------------------------------------------------------------------------ 2 predict
@@ -97,7 +100,9 @@ def _prediction(concept: Concept) -> None:
     st.header("Predict", anchor="predict")
     texts = [option.text for option in prediction.options]
     with st.container(border=True):
-        chosen = st.radio(prediction.question, texts, index=None, key=f"{concept.topic.slug}:prediction")
+        chosen = st.radio(
+            prediction.question, texts, index=None, key=f"{concept.topic.slug}:prediction", persist_state="session"
+        )
         if chosen is None:
             st.caption("Choose before you look at the numbers; nothing is locked.")
             return
@@ -237,13 +242,4 @@ def _sources(concept: Concept) -> None:
         label = f"{source.authors}, *{source.title}*{section}"
         st.markdown(f"- {label}, [{source.identifier}]({source.url})" if source.url else f"- {label}")
     st.markdown("This page in exactly this state:")
-    st.code(_address(), language=None, wrap_lines=True)
-
-
-def _address() -> str:
-    """The address of the page with every control that is not at its default."""
-    here = urlsplit(st.context.url or f"/{nav.NAME}")
-    query = "&".join(
-        f"{quote(k, safe='')}={quote(v, safe='')}" for k in st.query_params for v in st.query_params.get_all(k)
-    )
-    return urlunsplit((here.scheme, here.netloc, here.path, query, ""))
+    st.code(visit.link(), language=None, wrap_lines=True)

@@ -7,6 +7,7 @@ tests/browser/test_deep_links.py).
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
@@ -14,6 +15,8 @@ from streamlit.navigation.page import Page
 
 from core.course import topics
 from core.syllabus import Theme, Topic
+from ui import visit
+from ui.standing import standing
 
 ROOT = Path(__file__).parent.parent
 HOME = ROOT / "pages" / "00_home.py"
@@ -136,11 +139,26 @@ def _configure() -> None:
     st.html(STYLE)
 
 
-def router() -> Page:
+@dataclass(frozen=True)
+class Routed:
+    """The page that the address asks for, with what belongs around every page."""
+
+    page: Page
+
+    def run(self) -> None:
+        """Draw the page. If its own code fails, what is drawn so far stands."""
+        with standing("The rest of this page"):
+            self.page.run()
+        visit.tell()
+
+
+def router() -> Routed:
     """What app.py runs."""
     _configure()
     st.session_state["routed"] = True
-    return _navigation()
+    page = _navigation()
+    visit.begin(page.url_path)
+    return Routed(page)
 
 
 def ensure() -> None:
@@ -152,10 +170,11 @@ def ensure() -> None:
     if st.session_state.get("routed"):
         return
     _configure()
-    _navigation()
+    page = _navigation()
     if not st.session_state.get("ensured"):
         st.session_state["ensured"] = True
         st.rerun()
+    visit.begin(page.url_path)
 
 
 def neighbours(topic: Topic) -> tuple[Topic | None, Topic | None]:

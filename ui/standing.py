@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 import streamlit as st
+
+from ui import visit
 
 LOG = logging.getLogger("transformer_twenty")
 FAILED = "could not be computed for these values."
@@ -20,7 +22,6 @@ def standing(part: str = "This figure") -> Iterator[None]:
     try:
         yield
     except Exception:
-        LOG.exception("%s failed at %s", part, st.context.url)
-        st.warning(
-            f"{part} {FAILED} [Open the lesson with its defaults]({urlsplit(st.context.url or '/').path or '/'})."
-        )
+        LOG.exception("%s failed at %s", part, visit.link())
+        # The path is the visitor's, who may have made it up: quoted, it is no Markdown.
+        st.warning(f"{part} {FAILED} [Open the lesson with its defaults]({quote(visit.path(), safe='/%')}).")

@@ -47,6 +47,7 @@ def _left(ticket: str) -> None:
         _running.pop(ticket, None)
 
 
+@standing("This training")
 def live(
     key: str,
     label: str,
@@ -81,6 +82,7 @@ def live(
             st.rerun()
 
     @st.fragment(run_every=EVERY if active else None)
+    @standing("This training")
     def progress() -> None:
         runs = "run" in state and _admitted(ticket)
         latest = state.get("progress")

@@ -16,6 +16,8 @@ import streamlit as st
 from streamlit.components.v1 import declare_component
 
 from core.memory import MEMORY
+from ui import visit
+from ui.controls import note, option
 from ui.figures import Frame
 from ui.standing import standing
 from ui.sweep.packing import pack
@@ -104,9 +106,8 @@ def sweep(
     one, with a note. More than 1 MB of frames fall back to an ordinary slider that asks the server.
     """
     tokens = [str(value) for value in values]
-    if key not in st.session_state:
-        st.session_state[f"{key}:start"] = _from_address(key, label, tokens, values.index(default))
-    start = st.session_state[f"{key}:start"]
+    usual = values.index(default)
+    start = min(visit.start(key, lambda text: option(text, tokens, usual), usual), len(tokens) - 1)
     header = {
         "key": key,
         "parameter": key,
@@ -114,59 +115,50 @@ def sweep(
         "unit": unit,
         "labels": list(labels or tokens),
         "tokens": tokens,
-        "default": values.index(default),
+        "default": usual,
         "plotly": _PLOTLY,
         "panel_width": panel_width,
     }
-    index = start
+    asked = visit.refused(key)
+    if asked is not None:
+        with (said := st.empty()):
+            note(label, asked, tokens[start])
+    index, report = start, None
     with standing():
         packed = _packed(draw, arguments, header)
         if len(packed) > LIMIT:
-            return _ordinary(key, label, values, draw, arguments, start, default, panel_width)
-        result = _component(
-            key=key, data=struct.pack("<I", start) + packed, default={"value": start}, on_value_change=lambda: None
-        )
-        chosen = result.value if isinstance(result.value, int) else start
-        index = min(max(chosen, 0), len(tokens) - 1)
-        _to_address(key, tokens[index], index == values.index(default))
+            index = _ordinary(key, label, values, draw, arguments, start, panel_width)
+        else:
+            index, report = _reported(
+                _component(
+                    key=key,
+                    data=struct.pack("<I", start) + packed,
+                    default={"value": [start, None]},
+                    on_value_change=lambda: None,
+                ).value,
+                start,
+            )
+    index = min(max(index, 0), len(tokens) - 1)
+    if asked is not None and index != start:
+        said.empty()  # a browser that was here before, with a server that is new
+    visit.uses(key, tokens[index], tokens[usual], (index, report))
     return values[index]
 
 
+def _reported(value: Any, start: int) -> tuple[int, int | None]:
+    """The index that the browser has reported, and the mark by which it knows the report again."""
+    match value:
+        case [int(index), int() | None as report]:
+            return index, report
+    return start, None
+
+
 def _ordinary(
-    key: str, label: str, values: Sequence[T], draw: Draw, arguments: tuple, start: int, default: T, panel_width: int
-) -> T:
-    value = st.select_slider(label, values, values[start], key=f"{key}:slider")
-    _to_address(key, str(value), value == default)
+    key: str, label: str, values: Sequence[T], draw: Draw, arguments: tuple, start: int, panel_width: int
+) -> int:
+    index = values.index(st.select_slider(label, values, values[start], key=f"{key}:slider"))
     header = {"key": key, "labels": [""], "plotly": _PLOTLY, "panel_width": panel_width}
-    _component(key=f"{key}:figure", data=struct.pack("<I", 0) + _packed(draw, arguments, header, values.index(value)))
-    return value
-
-
-def _from_address(key: str, label: str, tokens: Sequence[str], default: int) -> int:
-    """The index that the URL asks for, or the nearest legal one with a note, or the default."""
-    asked = st.query_params.get(key)
-    if asked is None:
-        return default
-    if asked in tokens:
-        return tokens.index(asked)
-    from ui.controls import note  # here, since controls are drawn with figures and not the other way round
-
-    try:
-        wanted = float(asked)
-        if wanted != wanted:
-            raise ValueError("not a number")
-        # Clamped first: seen from 1e99 all values are equally near.
-        wanted = min(max(wanted, min(map(float, tokens))), max(map(float, tokens)))
-        found = min(range(len(tokens)), key=lambda i: abs(float(tokens[i]) - wanted))
-    except (ValueError, OverflowError):
-        found = default
-    note(label, asked, tokens[found])
-    return found
-
-
-def _to_address(key: str, token: str, is_default: bool) -> None:
-    if is_default:
-        if key in st.query_params:
-            del st.query_params[key]
-    elif st.query_params.get(key) != token:
-        st.query_params[key] = token
+    with standing():
+        packed = _packed(draw, arguments, header, index)
+        _component(key=f"{key}:figure", data=struct.pack("<I", 0) + packed)
+    return index

@@ -308,24 +308,40 @@ function takeAway(s) {
 
 // The reader's value in the address, replaced and not pushed: scrubbing must not fill the history.
 function writeAddress(s) {
-  if (!s.head.parameter) return;
+  if (!s.head.parameter || location.pathname !== s.path) return; // the reader may have left with a move unreported
   const url = new URL(location.href), label = s.head.tokens[s.index];
   if (s.index === s.head.default) url.searchParams.delete(s.head.parameter);
   else url.searchParams.set(s.head.parameter, label);
   history.replaceState(history.state, "", url);
 }
 
-// Where to stand when Streamlit mounts the figure, or mounts it again: what the address says is what the reader left.
-function fromAddress({ parameter, tokens, default: other }, start) {
-  if (!parameter) return start;
-  const asked = new URLSearchParams(location.search).get(parameter);
-  if (asked === null) return other;
-  return tokens.includes(asked) ? tokens.indexOf(asked) : start; // Python has found the nearest legal value
+// Whether what is drawn is what Python used in its last run (ui/visit.js tells). A report is lost when the connection is
+// away while the reader moves; and Python may know better (a browser that came back, a control with fewer values now).
+function agree(s) {
+  const heard = window.__ttSweeps?.[s.head.parameter];
+  if (!heard) return true;
+  if (s.report || s.index !== s.reported) return false; // the reader is moving it
+  const [index, mark] = heard;
+  if (s.mark !== null && mark !== s.mark) {
+    const { testConnectionState: line = "CONNECTED", testScriptState: script } = document.querySelector("[data-testid=stApp]")?.dataset ?? {};
+    if (line === "CONNECTED" && script !== "running" && Date.now() - s.mark > s.patience) {
+      const patience = Math.min(2 * s.patience, 60000); // a server that is slow is not helped by shouting
+      s.send();
+      s.patience = patience;
+    }
+    return false;
+  }
+  if (index !== s.index) {
+    s.index = s.reported = index;
+    s.input.value = index;
+    if (s.Plotly) paint(s);
+  }
+  return true;
 }
 
 export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
   const root = parentElement.querySelector(".tt");
-  const s = (root.__tt ??= { root, views: [], figures: [], index: null });
+  const s = (root.__tt ??= { root, views: [], figures: [], index: null, mark: null, path: location.pathname });
   const bytes = data instanceof Uint8Array ? data : new Uint8Array(data);
   const start = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
   Object.assign(s, unpack(bytes.subarray(4)));
@@ -334,7 +350,9 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
   s.output = root.querySelector("output");
   s.reading = root.querySelector(".tt-reading");
   const last = s.head.labels.length - 1;
-  s.index = Math.min(s.index ?? fromAddress(s.head, start), last);
+  s.index = Math.min(s.index ?? start, last);
+  s.reported = Math.min(s.reported ?? s.index, last);
+  s.agree = s.head.parameter ? () => agree(s) : null;
 
   const control = root.querySelector(".tt-control");
   control.hidden = last === 0;
@@ -352,8 +370,11 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
   };
   s.send = () => {
     s.report = null;
+    s.reported = s.index;
+    s.mark = Date.now();
+    s.patience = 3000;
     writeAddress(s);
-    setStateValue("value", s.index);
+    setStateValue("value", [s.index, s.mark]);
   };
 
   const panels = root.querySelector(".tt-panels");
@@ -389,7 +410,10 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
   s.size ??= new ResizeObserver(() => { if (s.Plotly && panels.clientWidth !== s.width) { s.width = panels.clientWidth; arrange(s, panels); paint(s); } });
   s.size.observe(panels);
   // Streamlit changes the theme by changing CSS variables, which fires no event.
-  s.watch ??= setInterval(() => { if (s.Plotly && !s.paper && readTheme(root).background !== s.theme?.background) paint(s); }, 1000);
+  s.watch ??= setInterval(() => {
+    s.agree?.();
+    if (s.Plotly && !s.paper && readTheme(root).background !== s.theme?.background) paint(s);
+  }, 1000);
   return () => {
     clearInterval(s.watch);
     clearTimeout(s.report);
