@@ -7,7 +7,18 @@ from typing import Literal
 import torch
 
 from core.course import Concept, Evidence, Option, Source
-from core.experiments.scaling import DEAD, TOKENS, Init, at, attend, draw, first_step, gradients, initial_logit_variance
+from core.experiments.scaling import (
+    DEAD,
+    TOKENS,
+    Distribution,
+    Init,
+    at,
+    attend,
+    draw,
+    first_step,
+    gradients,
+    initial_logit_variance,
+)
 from core.ops.attention import Divisor, logits, softmax
 from core.say import number
 from core.sources import VASWANI_2017
@@ -56,8 +67,9 @@ def favourite_without_the_factor() -> float:
 )
 def variance_grows_with_width(shift: float = 0.0, pairs: int = 4096) -> Evidence:
     g = torch.Generator().manual_seed(2)
-    off = {}
-    for d_k, distribution in itertools.product((4, 64, 512), ("normal", "rademacher")):
+    off: dict[float, float] = {}  # in standard errors → the standard error
+    distributions: tuple[Distribution, ...] = ("normal", "rademacher")
+    for d_k, distribution in itertools.product((4, 64, 512), distributions):
         query, key = (draw(distribution, pairs, d_k, generator=g) + shift for _ in "qk")
         # A sample variance of m independent draws has relative standard error √((kurtosis − 1) / m),
         # and the dot product has kurtosis 3 + 6/d_k for normal components, less for ±1.
