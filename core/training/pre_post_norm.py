@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from itertools import product
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from core.memory import remember
 from core.ops.norms import Map, post_norm, pre_norm
 from core.ops.positions import sinusoidal
 from core.training.shipped import shipped
@@ -78,7 +78,7 @@ def first_weights(depth: int, seed: int) -> Weights:
         "final_shift": torch.zeros(d),
         "head": uniform(1 / math.sqrt(d), d, VOCABULARY),
     }
-    return {name: weight.requires_grad_() for name, weight in weights.items()}
+    return {name: weight.double().requires_grad_() for name, weight in weights.items()}
 
 
 PER_LAYER = ("qkv", "out", "up", "up_bias", "down", "down_bias", "gain", "shift")
@@ -104,7 +104,7 @@ def learned_norm(gain: Tensor, shift: Tensor) -> Map:
 def encode(weights: Weights, tokens: Int[Tensor, "b n"], order: Order) -> Float[Tensor, "b n c"]:
     """The logits of an encoder; `post` and `pre` differ in one line (core/ops/norms.py), `pre` has one norm more."""
     wire = post_norm if order == "post" else pre_norm
-    x = weights["embed"][tokens] + sinusoidal(tokens.shape[-1], WIDTH, dtype=torch.float32)
+    x = weights["embed"][tokens] + sinusoidal(tokens.shape[-1], WIDTH)
     # Taken apart once: an index into a stack would cost a whole stack of zeros in the backward pass.
     for qkv, out, up, up_bias, down, down_bias, gain, shift in zip(
         *(weights[name].unbind() for name in PER_LAYER), strict=True
@@ -216,7 +216,7 @@ def result() -> dict[str, Any]:
     return found
 
 
-@cache
+@remember
 def trained(order: Order, depth: int, rate: float, warmup: int) -> tuple[Progress, ...]:
     """The shipped runs of one cell, one for each seed, as `train` would end with them. Do not change them."""
     curves = shipped("pre_post_norm")["result"][_name(order, depth, rate, warmup)]
