@@ -107,7 +107,8 @@ def the_path_is_the_identity(swapped: bool = False) -> Evidence:
 
     def apart(norm_first: bool) -> float:
         """Between a layer of torch's and ours, with its own branches."""
-        layer = torch_layer(norm_first).double()
+        with torch.random.fork_rng(devices=[]):
+            layer = torch_layer(norm_first).double()
         wire = WIRING["pre" if norm_first != swapped else "post"]
         ours = wire(x, lambda y: layer.self_attn(y, y, y, need_weights=False)[0])
         ours = wire(ours, lambda y: layer.linear2(layer.linear1(y).relu()))

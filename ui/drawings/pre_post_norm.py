@@ -117,7 +117,7 @@ def profile_figure(i: int, begin: dict[Order, norms.Start], limits: tuple[float,
 
 def last_figure(i: int, begin: dict[Order, norms.Start], limits: tuple[float, float]) -> Figure:
     depths, said = DEPTH_AXIS["x"], powers(begin)
-    theory = [begin[o].last[0] * (depths / depths[0]) ** s for o, s in (("post", 0.0), ("pre", -0.5))]
+    theory = [begin[o].last[0] * (depths / depths[0]) ** s for o, s in zip(norms.ORDERS, (0.0, -0.5), strict=True)]
     return figures.lines(
         [
             *(Series(f"{NAMES[o]}, slope {said[o]}", s.last, COLOURS[o], markers=True) for o, s in begin.items()),
@@ -260,7 +260,8 @@ def without_final_norm() -> str:
     """What the shipped grid says of it, counted."""
     cells = [c for c in training.CELLS if c[0] == "pre, no final norm"]
     learned, runs = sum(training.learned(*c) for c in cells), len(cells) * len(training.SEEDS)
-    return f"Trained on the task below, {learned} of {runs} runs without it learned."
+    many = f"all {runs}" if learned == runs else f"{learned} of {runs}"
+    return f"Trained on the task below, {many} runs without the final norm learned."
 
 
 # ------------------------------------------------------------------------------------------------ encoder and decoder
@@ -306,7 +307,7 @@ def stack_figure(order: Order, depth: int, profiles: dict[norms.Kind, norms.Prof
 
 def profile_reading(depth: int, post: dict[norms.Kind, norms.Profile], pre: dict[norms.Kind, norms.Profile]) -> str:
     tilts = [[number(p.tilt, 2) for p in profiles.values()] for profiles in (post, pre)]
-    alike = [number(p["decoder"].alike, 2) for p in (post, pre)]
+    alike = [number(p["decoder"].alike) for p in (post, pre)]
     return (
         f"{depth} layers, top layer's gradient ÷ bottom layer's. Post-Norm: encoder {tilts[0][0]}, decoder {tilts[0][1]}, and "
         f"{tilts[0][2]} if it looks at random vectors instead; Pre-Norm: {tilts[1][0]}, {tilts[1][1]} and {tilts[1][2]}. Two "
@@ -435,8 +436,8 @@ def layers_figure(i: int, layers: dict[Order, Tensor]) -> Figure:
 def scrub_reading(i: int, runs: Runs, layers: dict[Order, Tensor]) -> str:
     parts = []
     for order, seeds in runs.items():
-        low, high = (number(how(float(run.loss[i]) for run in seeds), 2) for how in (min, max))
-        loss = f"{low} to {high}" if low != high else f"{low} in all runs"
+        low, high = (number(how(float(run.loss[i]) for run in seeds)) for how in (min, max))
+        loss = f"{low} to {high}" if low != high else f"about {low} in all runs"
         first, last = (float(layers[order][i, at]) for at in (0, -1))
         times = f"{tilt(last / first)} times the first one's" if first else f"{number(last, 2)}, the first one's 0"
         step = percent(float(mean_of(seeds, "update")[i]))
@@ -445,12 +446,12 @@ def scrub_reading(i: int, runs: Runs, layers: dict[Order, Tensor]) -> str:
 
 
 def tilt(ratio: float) -> str:
-    """Two digits, also of a large number: the whole ones of 11,123,456 say more than was measured.
+    """Two digits; of a ratio beyond all measure, that it is.
 
-    >>> tilt(0.914), tilt(11.123), tilt(2345.0), tilt(3.2e7)
+    >>> tilt(0.914), tilt(11.123), tilt(2345.6), tilt(3.2e7)
     ('0.91', '11', '2,300', 'more than a million')
     """
-    return number(float(f"{ratio:.1e}"), 2) if ratio < 1e6 else "more than a million"
+    return number(ratio, 2) if ratio < 1e6 else "more than a million"
 
 
 # ------------------------------------------------------------------------------------------------ a run of now
@@ -499,7 +500,7 @@ def live_frame(shipped: training.Progress, label: str, progress: training.Progre
                 **common,
             ),
         ),
-        f"{label}: after step {int(progress.at[-1])} the loss is {number(float(progress.loss[-1]), 2)} nats. "
+        f"{label}: after step {int(progress.at[-1])} the loss is {number(float(progress.loss[-1]))} nats. "
         + (comparison(shipped, progress) if trained_now else PROMISE),
     )
 
@@ -526,7 +527,7 @@ def comparison(shipped: training.Progress, progress: training.Progress) -> str:
         ended = "The outcome is another one: here the run has " + ("learned" if outcome[1] else "not learned")
         ended += ", the shipped one has not." if outcome[1] else ", the shipped one has."
     elif now_done:
-        ended = f"The outcome is the same: both have {'' if outcome[1] else 'not '}learned."
+        ended = f"The outcome is the same: {'both have' if outcome[1] else 'neither has'} learned."
     else:
         ended = ""
     if not differs.any():
