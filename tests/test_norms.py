@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from core.concepts.pre_post_norm import multi_head
+from core.experiments.pre_post_norm import multi_head
 from core.ops import masks
 from core.ops.feedforward import feed_forward
 from core.ops.norms import layer_norm, post_norm, pre_norm

@@ -58,7 +58,7 @@ def test_the_model_is_torchs_encoder(order: grid.Order) -> None:
         for name, w in grid.first_weights(3, 0).items()
     }
     tokens = torch.randint(0, grid.VOCABULARY, (2, grid.LENGTH), generator=g)
-    x = weights["embed"][tokens] + sinusoidal(grid.LENGTH, grid.WIDTH, dtype=torch.float32)
+    x = weights["embed"][tokens] + sinusoidal(grid.LENGTH, grid.WIDTH)
     expected = torchs(weights, order, 3)(x) @ weights["head"]
     torch.testing.assert_close(grid.encode(weights, tokens, order), expected)
 
@@ -110,21 +110,57 @@ def test_the_norms_are_those_of_the_gradient() -> None:
         assert float(run.by_layer[0, layer]) == pytest.approx(float(own.norm()), rel=1e-4)
 
 
+SURE = 4  # the first steps, which every kind of processor computes alike; afterwards training amplifies its rounding
+
+
 @pytest.mark.parametrize(
     "cell",
     [
         ("post", 12, 0.003, 0, 0),
+        ("post", 12, 0.003, 0, 3),
         ("post", 4, 0.001, 100, 3),
         ("pre", 8, 0.01, 0, 2),
         ("pre, no final norm", 2, 0.003, 0, 1),
     ],
 )
-def test_the_shipped_curve_is_what_the_program_gives(cell: tuple) -> None:
-    """The shipped numbers have three digits; rounding of other machines grows with the steps, so only the first few."""
+def test_the_shipped_curve_begins_as_the_program_begins(cell: tuple) -> None:
+    """The shipped numbers have three digits, so they may be half a percent off by themselves."""
     *_, seed = cell
-    again, shipped = until(7, *cell), grid.trained(*cell[:-1])[seed]
+    again, shipped = until(SURE, *cell), grid.trained(*cell[:-1])[seed]
     for name in ("loss", "gradient", "update", "by_layer"):
-        torch.testing.assert_close(getattr(again, name), getattr(shipped, name)[:6], rtol=0.02, atol=1e-5)
+        ours, theirs = getattr(again, name), getattr(shipped, name)[:SURE]
+        torch.testing.assert_close(ours, theirs, rtol=0.02, atol=1e-5, check_dtype=False)
+
+
+def test_every_seed_has_its_own_data_and_weights() -> None:
+    """The losses of the first step differ between seeds, in the program and in what is shipped, and agree seed by seed."""
+    shipped = [run.loss[0].item() for run in grid.trained("post", 2, 0.003, 0)]
+    ours = [until(1, "post", 2, 0.003, 0, seed).loss[0].item() for seed in grid.SEEDS]
+    assert ours == pytest.approx(shipped, rel=0.006)
+    assert len({round(loss, 3) for loss in ours}) == len(grid.SEEDS)
+
+
+def test_the_data_of_a_seed_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same first weights, another seed still gives another loss: it reads other texts."""
+    weights = grid.first_weights
+    monkeypatch.setattr(grid, "first_weights", lambda depth, seed: weights(depth, 0))
+    losses = {until(1, "pre", 2, 0.003, 0, seed).loss[0].item() for seed in grid.SEEDS}
+    assert len(losses) == len(grid.SEEDS)
+
+
+@pytest.mark.parametrize("cell", [("post", 4, 0.01, 0, 2), ("pre", 2, 0.003, 0, 0)])
+def test_a_run_made_again_has_the_shipped_outcome(cell: tuple) -> None:
+    """One that fails and one that learns; their curves may part on the way."""
+    *_, last = grid.train(*cell)
+    shipped = grid.trained(*cell[:-1])[cell[-1]]
+    assert (last.loss[-1] < grid.LEARNED) == (shipped.loss[-1] < grid.LEARNED) == (cell[0] == "pre")
+    assert last.done == 1 and last.at.tolist() == list(grid.SNAPSHOTS)
+
+
+def test_all_is_computed_in_float64() -> None:
+    weights = grid.first_weights(2, 0)
+    assert {w.dtype for w in weights.values()} == {torch.float64}
+    assert grid.encode(weights, torch.zeros(1, grid.LENGTH, dtype=torch.int64), "pre").dtype == torch.float64
 
 
 def test_every_run_is_shipped_and_the_file_is_small() -> None:
@@ -139,9 +175,15 @@ def test_every_run_is_shipped_and_the_file_is_small() -> None:
 
 
 def test_learned_or_not_is_no_matter_of_the_threshold() -> None:
-    """No run ends within a factor of 1.9 of it."""
+    """The gap between the runs that learned and the others is wide, and the threshold well inside it.
+
+    Runs made again on other processors have ended up to a factor of 2 from the shipped ones near the gap, at 0.44 and
+    1.97: it leaves room for that.
+    """
     ends = torch.cat([grid.final_losses(*cell) for cell in grid.CELLS])
-    assert not ((ends > grid.LEARNED / 1.9) & (ends < 1.9 * grid.LEARNED)).any()
+    learned, failed = ends[ends < grid.LEARNED], ends[ends >= grid.LEARNED]
+    assert failed.min() > 4 * learned.max(), "a factor of 4 between them"
+    assert learned.max() < grid.LEARNED / 1.5 and failed.min() > 1.5 * grid.LEARNED
     assert (ends < 1.02 * grid.NOTHING).all(), "none is worse than guessing evenly"
 
 

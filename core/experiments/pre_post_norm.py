@@ -1,0 +1,399 @@
+"""What the place of the norm changes before the first step: gradients, amplification, the stream, the first loss."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from core.memory import remember
+from core.ops import masks
+from core.ops.attention import attention
+from core.ops.feedforward import feed_forward
+from core.ops.norms import layer_norm, post_norm, pre_norm
+from core.training import pre_post_norm as training
+
+Order = Literal["post", "pre"]
+ORDERS: tuple[Order, ...] = ("post", "pre")
+WIRING: dict[Order, Callable[..., Tensor]] = {"post": post_norm, "pre": pre_norm}
+DEPTHS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
+BLOCK_DRAWS, BATCH, LENGTH, VOCABULARY = 4, 2, 16, 100
+
+# What a sentence rests on is pooled over so many independent networks that no seed can turn it around; narrow and at
+# most 24 layers deep, so that they are computed in a fraction of a second.
+POOLED_DRAWS, POOLED_WIDTH, POOLED_DEPTHS = 64, 32, (2, 3, 4, 6, 8, 12, 16, 24)
+
+
+def draws(width: int) -> int:
+    """How many networks are computed side by side: fewer of wide ones, so that all widths take the same time.
+
+    >>> draws(64)
+    8
+    """
+    return 512 // width
+
+
+# ------------------------------------------------------------------------------------------------ the simplified encoder
+
+
+class Weights(NamedTuple):
+    """The simplified encoder of Xiong et al.: attention is uniform, so it has only W_V; d_ff = d; no biases."""
+
+    v: Float[Tensor, "r l d d"]
+    w_1: Float[Tensor, "r l d d"]
+    w_2: Float[Tensor, "r l d d"]
+
+
+def draw(r: int, depth: int, width: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Weights:
+    r"""Gaussian Xavier, here $N(0, 1/d)$; r independent networks side by side."""
+    shape = (r, depth, width, width)
+    return Weights(*((torch.randn(shape, generator=generator) / math.sqrt(width)).to(dtype) for _ in range(3)))
+
+
+def mean_of_values(x: Float[Tensor, "*b n d"], v: Float[Tensor, "*#b d d"]) -> Tensor:
+    r"""$\frac1n \sum_j x_j W_V$: attention before the first step, if $W_Q = W_K = 0$."""
+    return (x.mean(-2, keepdim=True) @ v).expand_as(x)
+
+
+def block(
+    order: Order,
+    x: Float[Tensor, "r b n d"],
+    v: Float[Tensor, "r d d"],
+    w_1: Float[Tensor, "r d d"],
+    w_2: Float[Tensor, "r d d"],
+) -> Float[Tensor, "r b n d"]:
+    """One block: attention, then the feed-forward layer, each wired as the order says."""
+    wire = WIRING[order]
+    x = wire(x, lambda y: mean_of_values(y, v[:, None]))
+    return wire(x, lambda y: feed_forward(y, w_1[:, None], w_2[:, None]))
+
+
+def stream(order: Order, x: Float[Tensor, "r b n d"], weights: Weights) -> list[Tensor]:
+    """The stream before the first block and after each one; Pre-Norm's final norm is not yet applied."""
+    found = [x]
+    for v, w_1, w_2 in zip(*(w.unbind(1) for w in weights), strict=True):
+        found.append(block(order, found[-1], v, w_1, w_2))
+    return found
+
+
+class Setting(NamedTuple):
+    """Networks before the first step, and what they are asked: both orders get the same numbers."""
+
+    x: Float[Tensor, "r b n d"]
+    head: Float[Tensor, "r 1 d c"]
+    target: Int[Tensor, " rbn"]
+    weights: Weights  # of the deepest; a network of depth L has the first L layers
+
+
+def setting(r: int, depth: int, width: int, seed: int) -> Setting:
+    """Random vectors, a random head and random targets."""
+    g = torch.Generator().manual_seed(seed)
+    return Setting(
+        torch.randn(r, BATCH, LENGTH, width, generator=g),
+        torch.randn(r, 1, width, VOCABULARY, generator=g) / math.sqrt(width),
+        torch.randint(0, VOCABULARY, (r * BATCH * LENGTH,), generator=g),
+        draw(r, depth, width, g),
+    )
+
+
+def answers(order: Order, out: Float[Tensor, "r b n d"], head: Tensor, final_norm: bool = True) -> Tensor:
+    """The logits; Pre-Norm has one more norm before the head."""
+    return (layer_norm(out) if order == "pre" and final_norm else out) @ head
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Networks of one order before the first step: the mean over the draws, for each depth."""
+
+    by_layer: tuple[Tensor, ...]  # for each depth `[depth]`: ‖∂loss/∂W_2‖ of every layer
+    loss: Float[Tensor, " s"]  # nats
+    spread: Float[Tensor, " s"]  # standard deviation of the logits
+
+    @property
+    def last(self) -> Float[Tensor, " s"]:
+        """The gradient of the last layer."""
+        return torch.stack([norms[-1] for norms in self.by_layer])
+
+
+@remember
+def start(
+    order: Order, width: int = 64, seed: int = 0, final_norm: bool = True, depths: tuple[int, ...] = DEPTHS
+) -> Start:
+    r"""$\lVert \partial \mathcal{L} / \partial W_2^{(l)} \rVert_F$ of every layer, for every depth
+
+    The loss is the cross-entropy of random targets. A network of depth L has the first L layers of the deepest one,
+    so that moving the slider adds layers and changes nothing else. Both orders get the same numbers.
+
+    Xiong et al. 2020, §3.3, arXiv 2002.04745
+    """
+    r = draws(width)
+    x, head, target, deepest = setting(r, DEPTHS[-1], width, seed)
+    by_layer, losses, spreads = [], [], []
+    for depth in depths:
+        weights = Weights(*(w[:, :depth] for w in deepest))
+        weights.w_2.requires_grad_()
+        logits = answers(order, stream(order, x, weights)[-1], head, final_norm)
+        loss = F.cross_entropy(logits.flatten(0, 2), target, reduction="sum") / (BATCH * LENGTH)
+        (gradient,) = torch.autograd.grad(loss, weights.w_2)
+        by_layer.append(gradient.flatten(2).norm(dim=-1).mean(0))
+        losses.append(loss.detach() / r)
+        spreads.append(logits.detach().flatten(1).std(-1).mean())
+    return Start(tuple(by_layer), torch.stack(losses), torch.stack(spreads))
+
+
+@remember
+def last_gradients(
+    order: Order,
+    width: int = POOLED_WIDTH,
+    seed: int = 0,
+    r: int = POOLED_DRAWS,
+    depths: tuple[int, ...] = POOLED_DEPTHS,
+) -> Float[Tensor, "s r"]:
+    r"""$\lVert \partial \mathcal{L} / \partial W_2^{(L)} \rVert_F$ of the last layer L, at every depth, per draw
+
+    As `start` has it, but in one pass through the deepest network: the last layer's gradient needs none below it.
+
+    Xiong et al. 2020, theorem 1, arXiv 2002.04745
+    """
+    x, head, target, weights = setting(r, depths[-1], width, seed)
+    found = []
+    for depth, (v, w_1, w_2) in enumerate(zip(*(w.unbind(1) for w in weights), strict=True), 1):
+        last = w_2.clone().requires_grad_(depth in depths)
+        x = block(order, x.detach(), v, w_1, last)
+        if depth in depths:
+            logits = answers(order, x, head).flatten(0, 2)
+            loss = F.cross_entropy(logits, target, reduction="sum") / (BATCH * LENGTH)
+            (gradient,) = torch.autograd.grad(loss, last)
+            found.append(gradient.flatten(1).norm(dim=1))
+    return torch.stack(found)
+
+
+@remember
+def amplification(
+    order: Order,
+    width: int = POOLED_WIDTH,
+    seed: int = 0,
+    epsilon: float = 0.02,
+    r: int = POOLED_DRAWS,
+    depths: tuple[int, ...] = POOLED_DEPTHS,
+) -> Float[Tensor, "s r"]:
+    r"""$\lVert f(x, \theta + \epsilon\,\delta) - f(x, \theta) \rVert^2 / (d\,\epsilon^2)$ at every depth, per draw
+
+    δ is drawn like the weights θ themselves: every weight is changed by 2 % of its own spread. In float64, for it
+    is a small difference of large numbers.
+
+    Liu et al. 2020, arXiv 2004.08249
+    """
+    g = torch.Generator().manual_seed(seed)
+    here = there = torch.randn(r, 1, LENGTH, width, generator=g).double()
+    found = []
+    for depth in range(1, depths[-1] + 1):
+        weights, noise = (draw(r, 1, width, g, torch.float64) for _ in range(2))
+        moved = Weights(*(w + epsilon * n for w, n in zip(weights, noise, strict=True)))
+        here, there = stream(order, here, weights)[-1], stream(order, there, moved)[-1]
+        if depth in depths:  # the deepest network passes through the outputs of all shallower ones
+            difference = layer_norm(there) - layer_norm(here)
+            found.append(difference.square().mean((1, 2, 3)) / epsilon**2)
+    return torch.stack(found)
+
+
+def typical(values: Float[Tensor, "*b r"]) -> Float[Tensor, "*b"]:
+    """The geometric mean over draws: an amplification multiplies, so one draw in ten is several times the others."""
+    return values.log().mean(-1).exp()
+
+
+def slope(depths: tuple[int, ...], values: Float[Tensor, "s ..."]) -> Tensor:
+    """The slope of the straight line through the points on logarithmic axes: the power of the depth that they follow.
+
+    Shapes: values `[depths, …]` → `[…]`, a slope for each draw.
+    """
+    x, y = torch.tensor(depths, dtype=torch.float64).log(), values.double().log()
+    x = (x - x.mean()).reshape(-1, *[1] * (y.dim() - 1))
+    return (x * (y - y.mean(0))).sum(0) / x.square().sum()
+
+
+@dataclass(frozen=True, eq=False)
+class Growth:
+    """The stream after each of 48 blocks, the mean over draws and tokens."""
+
+    size: Float[Tensor, " s"]  # ‖x‖² / d, before the first block too
+    change: Float[Tensor, " l"]  # ‖x_after − x_before‖ / ‖x_before‖ of each block
+
+
+@remember
+def growth(order: Order, width: int = 64, seed: int = 0) -> Growth:
+    """How large the stream is, and how much each block still changes it."""
+    x, _, _, weights = setting(draws(width), DEPTHS[-1], width, seed)
+    states = torch.stack(stream(order, x, weights))
+    length = states.norm(dim=-1)
+    change = (states[1:] - states[:-1]).norm(dim=-1) / length[:-1]
+    return Growth(states.square().mean((1, 2, 3, 4)), change.mean((1, 2, 3)))
+
+
+# ------------------------------------------------------------------------------------------------ full blocks
+
+Kind = Literal["encoder", "decoder", "random memory"]
+KINDS: tuple[Kind, ...] = ("encoder", "decoder", "random memory")
+
+
+def multi_head(
+    w: tuple[Tensor, ...], memory: Tensor | None = None, visible: Tensor | None = None, heads: int = 4
+) -> Callable[[Tensor], Tensor]:
+    """Attention with its four matrices, as a sublayer: of a text to itself, or to a `memory`."""
+
+    def split(x: Tensor) -> Tensor:
+        return x.unflatten(-1, (heads, -1)).transpose(-2, -3)
+
+    def sublayer(x: Tensor) -> Tensor:
+        asked = x if memory is None else memory
+        q, k, v = (split(y @ m[:, None]) for y, m in zip((x, asked, asked), w[:3], strict=True))
+        return attention(q, k, v, visible).transpose(-2, -3).flatten(-2) @ w[3][:, None]
+
+    return sublayer
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """Gradients of full blocks before the first step; and how alike what a decoder looks at is."""
+
+    gradient: Float[Tensor, " l"]  # ‖∂loss/∂W_2‖ of every layer, the mean over draws
+    alike: float  # mean cosine between two vectors of the memory; of an encoder, of its output
+
+    @property
+    def tilt(self) -> float:
+        """The last layer's gradient ÷ the first one's."""
+        return float(self.gradient[-1] / self.gradient[0])
+
+
+def cosine(x: Float[Tensor, "*b n d"]) -> float:
+    """The mean cosine between two different vectors of a text."""
+    unit = F.normalize(x.detach(), dim=-1)
+    n = x.shape[-2]
+    return float(((unit @ unit.mT).sum((-2, -1)).mean() - n) / (n * (n - 1)))
+
+
+class Block(NamedTuple):
+    """A full block: W_Q, W_K, W_V, W_O of self-attention and (a decoder's) of cross-attention; the feed-forward layer."""
+
+    attention: tuple[Tensor, ...]
+    cross: tuple[Tensor, ...]
+    w_1: Float[Tensor, "r 1 d f"]
+    w_2: Float[Tensor, "r 1 f d"]
+
+
+def draw_block(r: int, width: int, generator: torch.Generator) -> Block:
+    """r draws side by side, Xavier as `nn.Transformer` has it, Q, K and V drawn as one matrix; d_ff = 4 d, no biases."""
+
+    def xavier(rows: int, columns: int) -> Tensor:
+        bound = math.sqrt(6 / (rows + columns))
+        return (torch.rand(r, rows, columns, generator=generator) * 2 - 1) * bound
+
+    def four() -> tuple[Tensor, ...]:
+        return (*xavier(width, 3 * width).chunk(3, -1), xavier(width, width))
+
+    up, down = xavier(width, 4 * width)[:, None], xavier(4 * width, width)[:, None]
+    return Block(four(), four(), up, down)
+
+
+def full_stack(
+    order: Order, x: Float[Tensor, "r b n d"], blocks: list[Block], memory: Tensor | None = None
+) -> Float[Tensor, "r b n d"]:
+    """An encoder; with a `memory` a decoder, which sees its past, then the memory. A last norm in both orders."""
+    wire, visible = WIRING[order], None if memory is None else masks.causal(x.shape[-2])
+    for one in blocks:
+        x = wire(x, multi_head(one.attention, visible=visible))
+        if memory is not None:
+            x = wire(x, multi_head(one.cross, memory))
+        x = wire(x, lambda y, b=one: feed_forward(y, b.w_1, b.w_2))
+    return layer_norm(x)
+
+
+@remember
+def profile(order: Order, kind: Kind, depth: int, seed: int = 0, width: int = 64) -> Profile:
+    r"""$\lVert \partial \mathcal{L} / \partial W_2^{(l)} \rVert_F$ of every layer of an encoder, or of a decoder
+
+    The loss is the cross-entropy of random targets. A decoder's memory is the output of an encoder of the same order
+    and depth, or random vectors in its place.
+
+    Vaswani et al. 2017, §3.1, arXiv 1706.03762
+    """
+    g = torch.Generator().manual_seed(seed)
+
+    def vectors() -> Tensor:
+        return torch.randn(BLOCK_DRAWS, BATCH, LENGTH, width, generator=g)
+
+    def stack(measured: bool) -> list[Block]:
+        blocks = [draw_block(BLOCK_DRAWS, width, g) for _ in range(depth)]
+        for one in blocks:
+            one.w_2.requires_grad_(measured)
+        return blocks
+
+    blocks = stack(measured=kind == "encoder")
+    out = full_stack(order, vectors(), blocks)
+    memory = vectors() if kind == "random memory" else out
+    if kind != "encoder":
+        blocks = stack(measured=True)
+        out = full_stack(order, vectors(), blocks, memory)
+    logits = out @ (torch.randn(BLOCK_DRAWS, 1, width, VOCABULARY, generator=g) / math.sqrt(width))
+    target = torch.randint(0, VOCABULARY, (BLOCK_DRAWS * BATCH * LENGTH,), generator=g)
+    loss = F.cross_entropy(logits.flatten(0, 2), target, reduction="sum") / (BATCH * LENGTH)
+    gradients = torch.autograd.grad(loss, [one.w_2 for one in blocks])
+    norms = torch.stack([w.flatten(1).norm(dim=1) for w in gradients], -1)
+    return Profile(norms.mean(0), cosine(memory))
+
+
+# ------------------------------------------------------------------------------------------------ torch's own modules
+
+
+def torch_layer(norm_first: bool, width: int = 64) -> nn.TransformerEncoderLayer:
+    """A fresh layer of torch's, from torch's global generator; without dropout."""
+    return nn.TransformerEncoderLayer(width, 4, 4 * width, dropout=0, batch_first=True, norm_first=norm_first)
+
+
+class First(NamedTuple):
+    """What a fresh encoder of torch's gives to a head."""
+
+    size: float  # ‖x‖² / d of its output
+    loss: float  # nats, of random targets
+
+
+@remember
+def first_loss(final_norm: bool, seed: int, depth: int = 12, width: int = 64, texts: int = 8) -> First:
+    """nn.TransformerEncoder(norm_first=True), with and without `norm=`, below a head of variance 1/d.
+
+    Its layers are drawn one by one: torch itself would start with copies of one layer.
+    """
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        norm = nn.LayerNorm(width) if final_norm else None
+        encoder = nn.TransformerEncoder(torch_layer(True, width), 1, norm, enable_nested_tensor=False)
+        encoder.layers = nn.ModuleList(torch_layer(True, width) for _ in range(depth))
+        out = encoder(torch.randn(texts, LENGTH, width))
+        logits = out @ torch.randn(width, VOCABULARY) / math.sqrt(width)
+        loss = F.cross_entropy(logits.flatten(0, 1), torch.randint(0, VOCABULARY, (texts * LENGTH,)))
+    return First(float(out.square().mean()), float(loss))
+
+
+# ------------------------------------------------------------------------------------------------ the shipped training
+
+
+class Early(NamedTuple):
+    """How one shipped run began and ended."""
+
+    tilt: float  # the top layer's gradient ÷ the bottom layer's: its largest within the first ten steps
+    learned: bool
+
+
+def early(order: Order, warmup: int) -> list[Early]:
+    """Every run of one order with or without a warm-up, over all depths, learning rates and seeds."""
+    ten = training.SNAPSHOTS.index(10) + 1
+    return [
+        Early(float((run.by_layer[:ten, -1] / run.by_layer[:ten, 0]).max()), bool(run.loss[-1] < training.LEARNED))
+        for cell in training.CELLS
+        if cell[0] == order and cell[3] == warmup
+        for run in training.trained(*cell)
+    ]
