@@ -193,7 +193,7 @@ def test_the_prefix_draws_what_was_measured(order_seed: int, seed: int) -> None:
         bars = np.add(*(trace["y"] for trace in by_depth["data"]))
         np.testing.assert_allclose(bars, seen.change, atol=1e-6)
         assert np.nonzero(by_depth["data"][0]["y"])[0].tolist() == ([i] if i else []), "the depth that is looked at"
-        assert by_depth["layout"]["yaxis"]["range"][1] >= bars.max()
+        assert by_depth["layout"]["yaxis"]["range"] == [0, pytest.approx(1.1 * bars.max())]
         assert notes(frame)[0][0] == 0 and len(notes(frame)) == 1, "the empty place of one layer says that it is meant"
         assert f"by {drawn.rest(float(seen.change[i]))}, since" in frame.reading
         assert ("sees the same keys" if i == 0 else "different prefixes") in frame.reading
