@@ -42,6 +42,8 @@ def test_the_areas_are_the_parameters(name: str) -> None:
     top = max(t.at[1] + t.high for t in drawn if t.at)
     assert rule.at is not None and rule.at[1] + rule.high == top, "the rule begins where the matrices do"
     assert min(t.at[1] for t in drawn if t.at) == 0
+    query = next(t for t in drawn if t.name == "W_Q")
+    assert query.at == (0, top - 1), "reading begins at the top left, with W_Q"
 
 
 @every_model
@@ -84,6 +86,8 @@ def test_the_readings_of_some_models_word_for_word() -> None:
     only_biases = replace(GPT, norm="no parameters")
     assert "Its biases add 6,912," in block(only_biases)
     assert "not drawn" in block(replace(GPT, d_model=12, n_heads=1, d_ff=12))
+    thirds = replace(GPT, d_model=3, n_heads=1, head_dim=4, d_ff=1)  # 16/3 + 2/3
+    assert "5.33 d² (attention) + 0.667 d² (feed-forward) ≈ 6 d²" in block(thirds), "only the sum is written exactly"
     whole = plain(drawings.whole_frames(preset("ALBERT base v2"), "it")[0].reading)
     assert "12 d² × 12 layers is 630 % too many" in whole
     assert "whose 12 layers share the parameters of 1." in whole
@@ -272,6 +276,10 @@ def test_memory_and_cache() -> None:
     for trace, value in zip(work["data"], (flops.weights, flops.attention, 2 * LLAMA.parameters), strict=True):
         assert float(trace["y"][at]) == pytest.approx(value, rel=1e-6)
     assert "At 1 byte a number" in drawings.cost_frames(LLAMA, "Llama 3 8B", "int8")[0].reading
+    for precision, bytes_each in (("float32", 4), ("bfloat16", 2), ("mixed", 2), ("int8", 1)):
+        keys, weights = drawings.cost_frames(LLAMA, "Llama 3 8B", precision)[at].figures[1]["data"]
+        assert float(keys["y"][at]) == pytest.approx(bytes_each * 2**29 / 1e9, rel=1e-6)
+        assert float(weights["y"][at]) == pytest.approx(bytes_each * LLAMA.parameters / 1e9, rel=1e-6)
 
 
 def test_one_frame_per_context_and_its_numbers() -> None:
@@ -296,6 +304,7 @@ def test_what_a_token_pays_is_explained(name: str) -> None:
     said = plain(drawings.cost_reading(a, name, 128, "bfloat16"))
     assert (f"it meets {a.experts_used} of {a.experts} experts" in said) == (a.experts > a.experts_used)
     assert ("keeps no cache" in said) == (a.kind == "encoder")
+    assert "learned" not in said, "it can read 128 tokens, or has no learned positions"
     assert ("one source and one target token" in said) == ("Every source token" in said) == bool(a.decoder_layers)
     each = counting.flops_per_token(a, 0).weights / a.parameters
     assert ("instead of 2" in said) == (abs(each - 2) >= 0.005), said

@@ -232,6 +232,21 @@ def test_the_module_of_a_published_model_is_exact(name: str) -> None:
     assert by_path == {term.path: term.total for term in preset(name).terms}
 
 
+@pytest.mark.parametrize("name", ["gpt-oss 20B", "GPT-2 small", "T5 small", "Qwen3 30B-A3B"])
+def test_the_matrices_of_a_built_block_are_neither_biases_nor_norms(name: str) -> None:
+    a = preset(name)
+    block = parameters.built_block(a)
+    for part, found in (("attention", block.attention), ("feed-forward", block.feed_forward)):
+        assert found == sum(t.per_block for t in a.terms if t.place == "block" and t.matrix and t.part == part)
+    assert block.parameters == a.block and block.matrices == a.block_matrices
+
+
+def test_the_work_that_is_measured_is_the_formula() -> None:
+    a = Architecture(32, 2, 4, 48, 30, n_kv_heads=2)
+    weights, attention = parameters.work(a, 4)
+    assert (weights, attention) == (flops_per_token(a, 0).weights, flops_per_token(a, 1).attention)
+
+
 def test_the_meta_device_holds_no_numbers() -> None:
     assert {p.device.type for p in build(preset("OPT 175B")).parameters()} == {"meta"}
 
@@ -412,6 +427,22 @@ def test_flops_are_those_of_the_products_really_made(a: Architecture) -> None:
     n = 3
     assume(not 0 < a.positions < n)
     assert counted_flops(a, n) == n * flops_per_token(a, n).total
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"experts": 5, "experts_used": 2, "gated": True},
+        {"shared_layers": True, "n_layers": 4},
+        {"embedding_width": 8},
+        {"embedding_width": 8, "narrow": "tokens", "head": "untied"},
+        {"kind": "encoder-decoder", "decoder_layers": 3, "shared_layers": True},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_flops_of_what_is_rare(change: dict) -> None:
+    a = replace(Architecture(32, 2, 4, 48, 30, n_kv_heads=2), **change)
+    assert counted_flops(a, 6) == 6 * flops_per_token(a, 6).total
 
 
 def test_our_counter_is_the_counter_of_torch() -> None:
