@@ -57,7 +57,8 @@ def first_weights(depth: int, seed: int) -> Weights:
     0 at first, and attention has none.
 
     Those of a layer are stacked: `[depth, rows, columns]`. In float64: processors round differently, training amplifies
-    it, and so it should start as small as it can. Normal draws, too: in float32 their last bits depend on the processor.
+    it, and so it should start small. (Not as small as it could: the last bits of `torch.randn` in float32 depend on the
+    processor, so the embeddings differ by 1e-7 between them.)
     """
     g = torch.Generator().manual_seed(seed)
 
@@ -66,7 +67,7 @@ def first_weights(depth: int, seed: int) -> Weights:
 
     d, f = WIDTH, D_FF
     weights = {
-        "embed": torch.randn(VOCABULARY, d, generator=g, dtype=torch.float64),
+        "embed": torch.randn(VOCABULARY, d, generator=g),
         "qkv": uniform(math.sqrt(6 / (d + 3 * d)), depth, d, 3 * d),
         "out": uniform(1 / math.sqrt(d), depth, d, d),
         "up": uniform(1 / math.sqrt(d), depth, d, f),

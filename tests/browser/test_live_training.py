@@ -24,12 +24,12 @@ def own_server():
 def train(page: Page) -> None:
     page.get_by_role("button", name="Train this cell").click()
     page.get_by_text("Training: ").first.wait_for(timeout=WAIT)
-    page.get_by_text("So far it differs").wait_for(timeout=WAIT)  # the first slice has been computed
+    page.get_by_text("the shipped curve").wait_for(timeout=WAIT)  # the first slice has been computed
 
 
 def step(page: Page) -> int:
     """How far the training has come, by its own reading."""
-    said = page.get_by_text("So far it differs from the shipped curve").inner_text()
+    said = page.get_by_text("the shipped curve").inner_text()
     return int(said.split("after step ")[1].split()[0])
 
 
@@ -58,7 +58,7 @@ def test_one_trains_and_the_other_moves_a_control(own_server: tuple[int, str], v
         expect(third.get_by_text("already training for 2 other visitors")).to_be_visible(timeout=WAIT)
     # And the training was not lost over it.
     expect(trainer.get_by_text("after step 300 ")).to_be_visible(timeout=WAIT)
-    said = trainer.get_by_text("So far it differs from the shipped curve").inner_text()
+    said = trainer.get_by_text("the shipped curve").inner_text()
     assert "Pre-Norm, 12 layers, learning rate 0.003, no warm-up, seed 0" in said
 
 
@@ -94,6 +94,6 @@ def test_stop_stops_and_the_same_seed_gives_the_same_curve(server: str, visit: C
     assert step(page) == stopped
     start.click()
     expect(page.get_by_text("after step 300 ")).to_be_visible(timeout=WAIT)
-    said = page.get_by_text("So far it differs from the shipped curve").inner_text()
+    said = page.get_by_text("the shipped curve").inner_text()
     assert "seed 2" in said
     expect(page.get_by_text("Training: ")).to_have_count(0, timeout=WAIT)
