@@ -278,6 +278,23 @@ def test_a_model_really_runs(a: Architecture) -> None:
     assert out.shape == (2, n, a.d_model if a.head == "none" else a.vocab)
 
 
+@pytest.mark.parametrize("name", ["GPT-2 small", "T5 small", "ALBERT base v2", "OPT 350M", "gpt-oss 20B", "Gemma 2 2B"])
+def test_every_matrix_takes_part(name: str) -> None:
+    """Each layer with its own weights, each norm, each projection; all but what is no product of matrices."""
+    few = {"d_model": 16, "n_heads": 4, "n_kv_heads": 2, "head_dim": 4, "d_ff": 8, "vocab": 11, "n_layers": 3}
+    a = preset(name)
+    a = replace(a, **few, decoder_layers=min(a.decoder_layers, 2), embedding_width=8 if a.projected else None)
+    a = replace(a, experts=min(a.experts, 3), experts_used=min(a.experts_used, 3))
+    model, tokens = Transformer(a), torch.arange(5)[None]
+    g = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=g))
+    model(tokens, *([tokens] if a.decoder_layers else [])).square().sum().backward()
+    idle = [path for path, parameter in model.named_parameters() if parameter.grad is None]
+    assert all(re.search(r"relative_bias|type_embedding|pooler|sink_bias", path) for path in idle), idle
+
+
 # ------------------------------------------------------------------------------------------------ 12 d² and its errors
 
 
