@@ -116,7 +116,7 @@ def tell() -> None:
     _component(
         key=f"visit:{visit.page}",
         data={
-            "path": urlsplit(st.context.url or "").path,
+            "page": visit.page,  # not the path: Streamlit tells that of the frame around the app, if there is one
             "says": gone | visit.says,
             "sweeps": visit.sweeps,
             "run": visit.runs,  # so that the browser listens to every run, also to one that says the same

@@ -48,11 +48,26 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-def serve(root: Path = ROOT) -> tuple[subprocess.Popen, str]:
-    """A fresh server of the app; ready when its health page answers."""
+PATIENCE = 120.0  # seconds: the most that a test waits for a state, on a machine that has other things to do
+
+
+def until(holds: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+    """Wait for a state, however long the machine takes, within reason."""
+    end = time.monotonic() + patience
+    while not holds():
+        assert time.monotonic() < end, f"not within {patience:.0f} s: {what}"
+        time.sleep(0.1)
+
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return probe.getsockname()[1]
+
+
+def serve(root: Path = ROOT, port: int | None = None) -> tuple[subprocess.Popen, str]:
+    """A fresh server of the app; ready when its health page answers."""
+    port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
     process = subprocess.Popen(
         [*command, f"--server.port={port}", "--server.address=127.0.0.1"],
@@ -61,26 +76,45 @@ def serve(root: Path = ROOT) -> tuple[subprocess.Popen, str]:
         stderr=subprocess.DEVNULL,
     )
     url = f"http://127.0.0.1:{port}"
-    for _ in range(300):
+
+    def answers() -> bool:
+        assert process.poll() is None, f"the server ended with {process.returncode}"
         try:
-            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
-                return process, url
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=5):
+                return True
         except OSError:
-            time.sleep(0.1)
-    process.kill()
-    raise RuntimeError("the app did not start within 30 s")
+            return False
+
+    try:
+        until(answers, "the app has started")
+    except AssertionError:
+        process.kill()
+        raise
+    return process, url
+
+
+def seconds(pid: int) -> float:
+    """The computing time that a process has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def used(pid: int, during: float) -> float:
     """The share of one core that a process takes during some seconds."""
-
-    def seconds() -> float:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    before = seconds()
+    before = seconds(pid)
     time.sleep(during)
-    return (seconds() - before) / during
+    return (seconds(pid) - before) / during
+
+
+def rests(pid: int, patience: float = PATIENCE) -> None:
+    """Wait until a process computes no more: hardly anything in one second, however late that comes."""
+    until(lambda: used(pid, 1) < 0.1, f"process {pid} computes no more", patience)
+
+
+def works(pid: int, amount: float = 0.5, patience: float = PATIENCE) -> None:
+    """Wait until a process has computed for some time of its own; a busy machine gives it less than it asks for."""
+    begin = seconds(pid)
+    until(lambda: seconds(pid) - begin > amount, f"process {pid} computes", patience)
 
 
 @pytest.fixture
@@ -96,7 +130,7 @@ def fresh() -> Iterator[Callable[[Path], str]]:
     yield start
     for process in started:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +138,7 @@ def server() -> Iterator[str]:
     process, url = serve()
     yield url
     process.terminate()
-    process.wait(10)
+    process.wait(60)
 
 
 @pytest.fixture
@@ -117,11 +151,11 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(90_000)
+        page.set_default_timeout(1000 * PATIENCE)
         page.errors = []  # type: ignore[attr-defined]
         page.on("console", lambda m: page.errors.append(m.text) if m.type == "error" else None)  # type: ignore[attr-defined]
         page.on("pageerror", lambda e: page.errors.append(str(e)))  # type: ignore[attr-defined]
-        page.goto(url)
+        page.goto(url, timeout=1000 * PATIENCE)
         if drawn:
             page.wait_for_selector(".tt[data-drawn]")
         return page

@@ -1,14 +1,13 @@
 """Question 7 in the browser: one visitor trains, others notice nothing, and nothing goes on that nobody watches."""
 
-import time
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import serve, used
+from tests.browser.conftest import PATIENCE, rests, serve, works
 
-WAIT = 90_000  # milliseconds, on a busy machine
+WAIT = 1000 * PATIENCE  # milliseconds
 SLOWEST = "/pre_post_norm?train_order=Pre-Norm"  # twelve layers
 
 
@@ -18,7 +17,7 @@ def own_server():
     process, url = serve()
     yield process.pid, url
     process.terminate()
-    process.wait(10)
+    process.wait(60)
 
 
 def train(page: Page) -> None:
@@ -70,14 +69,13 @@ def test_nothing_goes_on_when_the_trainer_has_left(
     page = visit(url + SLOWEST)
     page.wait_for_timeout(2000)
     train(page)
-    assert used(pid, 2) > 0.2, "it trains"
+    works(pid)
     if how == "closed":
         page.close()
     else:
         page.get_by_role("link", name="All questions").first.click()
         expect(page.get_by_text("Twenty").first).to_be_visible()
-    time.sleep(2)
-    assert used(pid, 3) < 0.1
+    rests(pid)
     # The place is free at once for two others.
     for other in (visit(url + SLOWEST), visit(url + SLOWEST)):
         train(other)
