@@ -240,6 +240,30 @@ def test_torchs_own_encoder_leaves_rounding_in_either_precision() -> None:
     assert lesson.torch_encoder(seed=3) == lesson.torch_encoder(seed=3)
 
 
+@pytest.mark.parametrize("scheme", ["none", "sinusoidal"])
+def test_what_is_measured_on_torchs_encoder(scheme: str) -> None:
+    """The same two Post-Norm layers by hand, weights drawn in the order in which torch stores them."""
+    first, second, g = ["a", "b", "c", "d"], ["c", "a", "d", "b"], torch.Generator().manual_seed(5)
+
+    def draw(rows: int, columns: int) -> Tensor:
+        return torch.randn(rows, columns, generator=g, dtype=torch.float64) / columns**0.5
+
+    layers = [(draw(48, 16), draw(16, 16), draw(64, 16), draw(16, 64)) for _ in range(2)]
+
+    def out(row: list[str]) -> Tensor:
+        x = embed(row, 16) + (ops.sinusoidal(4, 16) if scheme == "sinusoidal" else 0)
+        for w_qkv, w_o, up, down in layers:
+            q, k, v = ((x @ w.mT).unflatten(-1, (2, 8)).transpose(0, 1) for w in w_qkv.chunk(3))
+            mixed = F.scaled_dot_product_attention(q, k, v).transpose(0, 1).flatten(-2)
+            x = F.layer_norm(x + mixed @ w_o.mT, (16,))
+            x = F.layer_norm(x + F.relu(x @ up.mT) @ down.mT, (16,))
+        return x
+
+    expected = (out(second)[lesson.matching(first, second)] - out(first)).abs().max()
+    got = lesson.torch_encoder("a b c d", "c a d b", scheme, 5)
+    assert got == pytest.approx(float(expected), abs=1e-12)
+
+
 def test_the_usual_two_lines() -> None:
     torch.testing.assert_close(lesson.usual_two_lines(20, 16), ops.sinusoidal(20, 16))
     with pytest.raises(RuntimeError, match="must match the existing size"):

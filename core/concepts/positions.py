@@ -61,8 +61,8 @@ ROTATION = "bites man dog"  # neither the first order nor its reversal
         "a tenth to nine tenths as much",
         0.1,
         0.9,
-        "From two layers on the output does change by such amounts: the words in between have seen different prefixes, "
-        "and the last word reads what they saw.",
+        "From two layers on the output does change, often by about that much: the words in between have seen different "
+        "prefixes, and the last word reads what they saw.",
     ),
     Option(
         "about as much, or more",
@@ -168,7 +168,7 @@ def the_dot_product_knows_the_offset(
         spread_at_an_offset(pe),
         0,
         within=4 * d * last * EPS,
-    ) & Evidence.exactly("different encodings among 1000 positions", len(pe.unique(dim=0)), last + 1)
+    ) & Evidence.exactly("different encodings of the positions 0 … 999", len(pe.unique(dim=0)), last + 1)
 
 
 @concept.says(
@@ -315,8 +315,8 @@ def distance_is_blind_to_reversal(scheme: Scheme = "alibi", causal: bool = True)
 @concept.corrects(
     "The wavelengths of the sinusoids run from 2π to 10000 · 2π.",
     better="The last exponent is (d − 2)/d and not 1, so the longest wavelength stays below 10000 · 2π: at d = 512 it is "
-    "about 60,600 instead of 62,832. Code that divides by d/2 − 1 instead of d/2 does reach it, such as Tensor2Tensor, the "
-    "authors' own.",
+    "about 60,600 instead of 62,832. Code that divides by d/2 − 1 instead of d/2 does reach it, such as Tensor2Tensor, by "
+    "the paper's authors.",
     fails_if=({"paper": "d/2 - 1"}, {"code": "d/2"}),
     source=(VASWANI_2017.at("§3.5"), TENSOR2TENSOR),
 )
@@ -527,6 +527,13 @@ print("largest difference of the means over the words:", round((a - b).abs().max
     {"words": 'it\'s a "<b>" $x', "order": '$x a it\'s "<b>"', "scheme": "learned", "layers": 4, "seed": 7},
     {"words": "a b c d e f", "order": "f a d e c b", "scheme": "rope", "layers": 3, "seed": 1},
     {"words": "a b c d e f", "order": "b a c f e d", "scheme": "alibi", "layers": 4, "seed": 9999},
+    {
+        "words": "\U0001f469\u200d\U0001f467 a b",
+        "order": "b \U0001f469\u200d\U0001f467 a",
+        "scheme": "rope",
+        "layers": 1,
+        "seed": 0,
+    },
 )
 def pooled_difference(words: str, order: str, scheme: Scheme, layers: int, seed: int) -> float:
     return two_orders(words, order, scheme, layers, seed).pooled
