@@ -68,7 +68,7 @@ def faults(reading: str) -> Iterator[str]:
         yield f"“{found}”: what is not 0 needs a digit that is not 0"
     for found in re.findall(r"(?<![\d.,])\d[\d,]*\.\d+", text):
         digits = found.replace(",", "").replace(".", "").lstrip("0")
-        if len(digits) > 3:
+        if len(digits) > 3 and not re.search(rf"(?<![\d.,])99{re.escape(found[2:])} %", text):  # 99.98 % is not 100 %
             yield f"“{found}” has more than three significant digits"
     for found in re.findall(r"\d+e[-+−]?\d+", text):
         yield f"“{found}” is how a computer writes it; core.say.number writes powers of ten"
