@@ -77,7 +77,7 @@ STYLE = """<style>
   /* nothing to press */
   [data-testid="stSidebar"], [data-testid="stHeader"], [data-testid="stSkipToContent"], [data-testid="stStatusWidget"],
   [data-testid="stTooltipIcon"], [data-testid="stElementToolbarButton"], [data-testid="stHeaderActionElements"],
-  [data-testid="stNumberInput"] button, [data-testid="stSelectbox"] svg, [data-testid="stSliderTickBar"],
+  [data-testid="stNumberInput"] button, [data-testid="stSelectbox"] button, [data-testid="stSliderTickBar"],
   [data-testid="stSlider"] div:empty, [data-testid="stExpander"]:has(details:not([open])),
   :is([data-testid="stElementContainer"], [data-testid="stLayoutWrapper"]):has(> [class*="st-key-on_screen"],
     > [data-testid="stPageLink"], > [data-testid="stButton"], > [data-testid="stDownloadButton"], > [data-testid="stPopover"],
@@ -104,7 +104,8 @@ STYLE = """<style>
   [data-testid="stTable"] table { width: 100%; font-size: .8rem; }
   pre, pre * { white-space: pre-wrap !important; overflow: visible !important; overflow-wrap: anywhere; }
   pre { padding: .5rem .7rem !important; border: 1px solid !important; }
-  h1, h2, h3 { padding: .7rem 0 .3rem !important; }
+  h1, h2, h3 { padding: .7rem 0 .2rem !important; }
+  [data-testid="stHeading"] [data-testid="stMarkdownContainer"] { margin: 0 !important; }
   h1, h2, h3, [data-testid="stHeading"], [data-testid="stElementContainer"]:has([data-testid="stHeading"]) {
     break-inside: avoid; break-after: avoid; }
   p, li, tr, [data-testid="stAlert"], [data-testid="stMetric"], [data-testid="stRadio"],

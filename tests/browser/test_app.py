@@ -110,17 +110,6 @@ def test_a_hostile_address(server: str, visit: Visit) -> None:
     expect(page.get_by_text("The link asked for Number of keys N = abc; showing 64.")).to_be_visible()
 
 
-def test_figure_and_data_can_be_taken_along(server: str, visit: Visit) -> None:
-    page = visit(f"{server}/scaling")
-    settled(page)
-    page.get_by_text("Take it with you").first.click()
-    for name, start in (("CSV", "series,x,y,value"), ("SVG", "<svg")):
-        with page.expect_download() as download:
-            page.get_by_role("button", name=f"Save figure 1 as {name}").first.click()
-        assert Path(download.value.path()).read_text("utf-8").startswith(start)
-        assert download.value.suggested_filename.startswith("d_k-64-1.")
-
-
 def test_the_dark_theme_recolours_the_figures(server: str, visit: Visit) -> None:
     colours = []
     for dark in (False, True):

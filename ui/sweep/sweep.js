@@ -173,7 +173,8 @@ function draw(s) {
   if (s.turnedAt?.head !== head || String(s.turnedAt.widths) !== String(widths)) Object.assign(s, { turn: 0, turnedAt: { head, widths } });
   head.panels.forEach((_, i) => drawPanel(s, i, widths[i]));
   turnAlike(s, widths);
-  root.dataset.drawn = s.index; // browser tests wait for this
+  root.dataset.drawn = s.index; // browser tests wait for these two
+  root.dataset.paper = Boolean(s.paper);
 }
 
 // Printing: before the page is laid out for paper, every figure is drawn for it, and afterwards for the screen again.
