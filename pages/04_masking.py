@@ -57,9 +57,6 @@ with lesson(concept) as page:
     def toggle(panel: int, row: int, column: int) -> None:
         changed = masking.toggled(rows, row, column)
         if changed != rows:
-            if "own_mask" not in st.session_state:
-                # A box that appears with a value does not write it into the address by itself.
-                st.query_params["own_mask"] = changed
             st.session_state["own_mask"], st.session_state["mask"] = changed, drawings.KINDS["own"]
 
     figure("influence", drawings.influence_frames, sentence, rows, seed, panel_width=360, clicked=toggle)

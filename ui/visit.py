@@ -6,7 +6,7 @@ are right and the address follows them.
 
 The address is written by the browser, told by `tell` at the end of every run, and replaced, never pushed: neither a move
 nor a note may cost a press of the Back button. Streamlit's own `bind="query-params"` pushes whenever it refuses or
-restores a value, and it refuses what could be rounded (docs/decisions/0009).
+restores a value, and it refuses what could be rounded (docs/decisions/0011).
 """
 
 from collections.abc import Callable, Hashable

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -121,11 +122,11 @@ def attention_frames(sentence: str, rows: str, where: Where, seed: int) -> list[
         if there
     )
     peak = float(head.logits.abs().max())
-    signed = {"colours": figures.SIGNED, "limits": (-peak, peak)}
+    signed: dict[str, Any] = {"colours": figures.SIGNED, "limits": (-peak, peak)}
     height = 340 if n <= ROOMY else 420
     frames = []
     for i in range(n):
-        look = {
+        look: dict[str, Any] = {
             "rows": labelled(head.words),
             "columns": columns(head.words),
             "chosen_row": i,
@@ -212,7 +213,12 @@ def influence_frames(sentence: str, rows: str, seed: int) -> list[Frame]:
     one = heads["before"]
     n, labels = len(one.words), labelled(one.words)
     high = max(float(head.influence.max()) for head in heads.values())
-    look = {"rows": labels, "columns": columns(one.words), "colour_bar": False, "height": 300 if n <= ROOMY else 400}
+    look: dict[str, Any] = {
+        "rows": labels,
+        "columns": columns(one.words),
+        "colour_bar": False,
+        "height": 300 if n <= ROOMY else 400,
+    }
     panels = [
         figures.heatmap(
             one.visible.float(),
