@@ -24,12 +24,14 @@ def click(page: Page, row: int, column: int, n: int = 6) -> None:
 def test_a_click_makes_the_mask_ones_own(server: str, visit: Callable[..., Page]) -> None:
     page = visit(f"{server}/masking")
     reading = page.locator(".tt-reading").nth(1)
-    expect(reading).to_contain_text("21 of 36 pairs can influence; 15 are exactly 0", timeout=WAIT)
+    expect(reading).to_contain_text(
+        "the mask allows 21. With −∞ before the softmax exactly these have influence", timeout=WAIT
+    )
     box = page.get_by_role("textbox", name="Your mask, row by row")
     for cell, rows, found in (
-        ((0, 3), "100100" + CAUSAL[6:], "22 of 36 pairs"),  # a hidden cell is allowed
-        ((0, 3), CAUSAL, "21 of 36 pairs"),  # and hidden again
-        ((5, 0), CAUSAL[:-6] + "011111", "20 of 36 pairs"),  # and an allowed one
+        ((0, 3), "100100" + CAUSAL[6:], "the mask allows 22."),  # a hidden cell is allowed
+        ((0, 3), CAUSAL, "the mask allows 21."),  # and hidden again
+        ((5, 0), CAUSAL[:-6] + "011111", "the mask allows 20."),  # and an allowed one
     ):
         click(page, *cell)
         expect(box).to_have_value(rows, timeout=WAIT)
@@ -38,13 +40,13 @@ def test_a_click_makes_the_mask_ones_own(server: str, visit: Callable[..., Page]
     assert parse_qs(urlsplit(page.url).query) == {"mask": ["my own"], "own_mask": [rows]}
     again = visit(page.url)
     expect(again.get_by_role("textbox", name="Your mask, row by row")).to_have_value(rows, timeout=WAIT)
-    expect(again.locator(".tt-reading").nth(1)).to_contain_text("20 of 36 pairs", timeout=WAIT)
+    expect(again.locator(".tt-reading").nth(1)).to_contain_text("the mask allows 20.", timeout=WAIT)
 
 
 def test_the_detector_trains_and_stops(server: str, visit: Callable[..., Page]) -> None:
     page = visit(f"{server}/masking?leak_v=4&leak_n=4")
     start, stop = (page.get_by_role("button", name=name) for name in ("Train both", "Stop"))
-    said = page.get_by_text("honest runs stand at")
+    said = page.get_by_text("the honest runs lose")
     start.click()
     said.wait_for()
     stop.click()

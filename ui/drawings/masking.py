@@ -196,7 +196,7 @@ def row_reading(head: masking.Head, i: int, where: Where) -> str:
     others = "the other" if n - seen == 1 else "the others"
     said = f"{who} may look at {seen} of {n} words: without a mask {others} would get {would} of its weight, "
     if where == "before":
-        heirs = f"{whom} gets everything" if seen == 1 else f"The visible ones share all of it, and the {top}"
+        heirs = f"All of it goes to {whom}" if seen == 1 else f"The visible ones share all of it, and the {top}"
         return f"{said}now exactly 0. {heirs}."
     if where == "after":
         return f"{said}now exactly 0. Nobody inherits it: the row sums to {kept} instead of 100\u00a0%, and the {top}."
