@@ -72,7 +72,9 @@ def faults(reading: str) -> Iterator[str]:
             yield f"“{found}” has more than three significant digits"
     for found in re.findall(r"\d+e[-+−]?\d+", text):
         yield f"“{found}” is how a computer writes it; core.say.number writes powers of ten"
-    for found in re.findall(r"(?<![\d.,–−+·] )(?<![\d.,·=⁻/])\b1 [a-z]+s\b", text):
+    for found in re.findall(
+        r"(?<![\d.,–−+·] )(?<![\d.,·=⁻/])(?<!row )(?<!position )(?<!step )(?<!layer )\b1 [a-z]+s\b", text
+    ):
         if found not in SINGULAR_WITH_S:
             yield f"“{found}”: one is not many"
     for found in re.findall(
