@@ -89,7 +89,7 @@ def test_the_lines_are_mean_median_and_tenth() -> None:
     frame = drawings.response_frames(0)[drawings.KEYS.index(64)]
     for trace, kept in zip(frame.figures[0]["data"], (r.mean, r.median, r.tenth), strict=True):
         torch.testing.assert_close(torch.from_numpy(trace["y"]), kept.float())
-    assert "rises from 0.124 for nearly equal logits to 0.308 at a standard deviation of about 3.2" in frame.reading
+    assert "rises from 0.124 for nearly equal logits to 0.310 at a standard deviation of about 2.8" in frame.reading
     one, eight = (number(float(r.tenth[r.spread == s]), 2) for s in (1, 8))
     assert f"at most {one} at 1, where the factor puts random logits, and {eight} at 8." in frame.reading
 

@@ -204,7 +204,7 @@ def test_two_keys_answer_as_the_closed_form_says() -> None:
 def test_the_spreads_go_from_a_sixteenth_to_32_and_hold_1_and_8() -> None:
     spread = scaling.response(8).spread
     assert spread[0] == 1 / 16 and spread[-1] == 32
-    torch.testing.assert_close(spread[1:] / spread[:-1], torch.full((54,), 2 ** (1 / 6), dtype=torch.float64))
+    torch.testing.assert_close(spread[1:] / spread[:-1], torch.full((36,), 2 ** (1 / 4), dtype=torch.float64))
     assert {1.0, 8.0} <= set(spread.tolist())
 
 

@@ -83,7 +83,8 @@ def softmax_jacobian_norm(weights: Float[Tensor, "*b k"]) -> Float[Tensor, "*b"]
     """
     top, at = weights.max(-1, keepdim=True)
     others = weights.scatter(-1, at, 0.0)
-    rest, fourth = others.square().sum(-1), others.pow(4).sum(-1)
-    diagonal = (top[..., 0] * others.sum(-1)).square() + (others * (1 - others)).square().sum(-1)
+    squares = others.square()
+    rest, fourth = squares.sum(-1), squares.square().sum(-1)
+    diagonal = (top[..., 0] * others.sum(-1)).square() + (squares * (1 - others).square()).sum(-1)
     pairs = 2 * top[..., 0].square() * rest + (rest.square() - fourth).clamp_min(0)
     return (diagonal + pairs).sqrt()

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parent.parent.parent
+expect.set_options(timeout=45_000)  # states are waited for: the first visitor of a busy machine waits for every proof
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
