@@ -68,7 +68,7 @@ def _navigation() -> Page:
 STYLE = """<style>
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { opacity: 1; color: var(--tt-quiet, inherit); }
 [data-testid="stNumberInput"]:has([data-testid="stNumberInputStepUp"]:disabled) button { display: none; }
-[data-testid="stMainBlockContainer"] { padding-top: 3.2rem; max-width: 1240px; }
+[data-testid="stMainBlockContainer"] { padding-top: 4.2rem; max-width: 1240px; }
 [class*="st-key-on_paper"], [data-testid="stLayoutWrapper"]:has(> [class*="st-key-on_paper"]) { display: none !important; }
 @page { margin: 15mm; }
 @media print {
