@@ -17,6 +17,7 @@ import math
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from string import Template
 from typing import Any
 
@@ -159,6 +160,32 @@ class Correction:
         return self.proof(**mistake)
 
 
+class Verdict(StrEnum):
+    """What the measurement says of a bullet that people learn."""
+
+    HOLDS = "holds"
+    HOLDS_IF = "holds if …"
+    OTHERWISE = "measured otherwise"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One bullet of the usual answer, its verdict, the better sentence, and the claim whose measurement decides."""
+
+    usual: str
+    verdict: Verdict
+    better: str
+    proof: Proof
+
+
+@dataclass(frozen=True)
+class Look:
+    """A second look: named by its claim, which is a sentence like any other; `name` is short and stands in the address."""
+
+    name: str
+    claim: Sentence
+
+
 @dataclass(frozen=True)
 class PushBack:
     """A follow-up question, its crisp answer, and where that can be read."""
@@ -242,6 +269,8 @@ class Concept:
         theme: Theme | None = None,
         title: str | None = None,
         question: str | None = None,
+        equation: str = "",
+        words: tuple[str, ...] = (),
     ) -> None:
         slug = module.rpartition(".")[2]
         given = topic(slug)
@@ -252,6 +281,11 @@ class Concept:
                 )
             given = Topic(number, slug, theme, title, question)
         self.topic = given
+        self.equation = equation
+        self.words = words
+        self.short: Sentence | None = None
+        self.looks: list[Look] = []
+        self.judgements: list[Judgement] = []
         self.sentences: list[Sentence] = []
         self.corrections: list[Correction] = []
         self.push_backs: list[PushBack] = []
@@ -263,6 +297,28 @@ class Concept:
         return f"Concept({self.topic.number}, {self.topic.slug!r})"
 
     # -- writing an answer -------------------------------------------------------------------------------------
+
+    def in_one_sentence(self, text: str, *, fails_if: Mistakes) -> Callable[[Proof], Proof]:
+        """The answer to the title, plainly, in one sentence that stands above everything else; proved below it."""
+
+        def bind(proof: Proof) -> Proof:
+            self.short = Sentence(text, proof, _each(fails_if))
+            return proof
+
+        return bind
+
+    def looks_closer(self, name: str, claim: str, *, fails_if: Mistakes) -> Callable[[Proof], Proof]:
+        """The next second look: `name` in the address and on its button, its claim above its figures, proved below it."""
+
+        def bind(proof: Proof) -> Proof:
+            self.looks.append(Look(name, Sentence(claim, proof, _each(fails_if))))
+            return proof
+
+        return bind
+
+    def judges(self, usual: str, verdict: Verdict, better: str = "", *, by: Proof) -> None:
+        """What to think of a bullet of the usual answer; `by` is the proof that measures it, of this concept."""
+        self.judgements.append(Judgement(usual, verdict, better, by))
 
     def says(self, text: str, *, fails_if: Mistakes) -> Callable[[Proof], Proof]:
         """The next sentence of the answer, proved by the function below it.
@@ -329,7 +385,20 @@ class Concept:
     @property
     def claims(self) -> list[Sentence | Correction]:
         """Everything of this concept that a measurement backs."""
-        return [s for s in self.sentences if s.proof] + list(self.corrections)
+        short = [self.short] if self.short else []
+        return [
+            *short,
+            *(s for s in self.sentences if s.proof),
+            *(look.claim for look in self.looks),
+            *self.corrections,
+        ]
+
+    def claim(self, proof: Proof) -> Sentence | Correction:
+        """The claim that a proof belongs to; raises LookupError if it is not of this concept."""
+        for claim in self.claims:
+            if claim.proof is proof:
+                return claim
+        raise LookupError(f"{proof.__name__} proves no sentence, look or correction of {self.topic.slug}.")
 
 
 def concept(slug: str) -> Concept:
@@ -356,17 +425,16 @@ def slugs() -> list[str]:
 
 
 def course() -> list[Concept]:
-    """All answered questions, by number. The folder is the registry.
+    """All answered questions, in the order of the course. The folder is the registry.
 
-    >>> numbers = [c.topic.number for c in course()]
-    >>> numbers == sorted(set(numbers))
+    >>> [c.topic for c in course()] == [t for t in topics() if t.slug in slugs()]
     True
     """
-    return sorted((concept(slug) for slug in slugs()), key=lambda c: c.topic.number)
+    return [concept(row.slug) for row in topics() if row.slug in slugs()]
 
 
 def topics() -> list[Topic]:
-    """The twenty, and whatever was added, by number; imports PyTorch only if something was added."""
+    """The twenty, and after those of its theme whatever was added; imports PyTorch only if something was added."""
     known = {row.slug for row in SYLLABUS}
-    added = [concept(slug).topic for slug in slugs() if slug not in known]
-    return sorted([*SYLLABUS, *added], key=lambda row: row.number)
+    added = sorted((concept(slug).topic for slug in slugs() if slug not in known), key=lambda row: row.number)
+    return [row for theme in Theme for row in (*SYLLABUS, *added) if row.theme is theme]
