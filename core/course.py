@@ -118,6 +118,9 @@ class Source:
         return ", ".join(filter(None, (self.authors, self.section, self.identifier)))
 
 
+KINDS = ("sentence", "correction", "look", "short")
+"""The places where a concept makes a claim."""
+
 Mistake = Mapping[str, Any]
 Mistakes = Mistake | tuple[Mistake, ...]
 Sources = Source | tuple[Source, ...]
@@ -176,11 +179,12 @@ class Judgement:
     verdict: Verdict
     better: str
     proof: Proof
+    sources: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True)
 class Look:
-    """A second look: named by its claim, which is a sentence like any other; `name` is short and stands in the address."""
+    """A second look, called by its claim, which is a sentence like any other; its `name` stands in the address."""
 
     name: str
     claim: Sentence
@@ -299,7 +303,10 @@ class Concept:
     # -- writing an answer -------------------------------------------------------------------------------------
 
     def in_one_sentence(self, text: str, *, fails_if: Mistakes) -> Callable[[Proof], Proof]:
-        """The answer to the title, plainly, in one sentence that stands above everything else; proved below it."""
+        """The answer to the title, plainly, in one sentence that stands above everything else; proved below it.
+
+        One proof may carry several of these decorators: the short sentence, a sentence of the answer, a look.
+        """
 
         def bind(proof: Proof) -> Proof:
             self.short = Sentence(text, proof, _each(fails_if))
@@ -308,7 +315,7 @@ class Concept:
         return bind
 
     def looks_closer(self, name: str, claim: str, *, fails_if: Mistakes) -> Callable[[Proof], Proof]:
-        """The next second look: `name` in the address and on its button, its claim above its figures, proved below it."""
+        """The next second look: `name` in the address, its claim on the button and above its figures, proved below it."""
 
         def bind(proof: Proof) -> Proof:
             self.looks.append(Look(name, Sentence(claim, proof, _each(fails_if))))
@@ -316,9 +323,11 @@ class Concept:
 
         return bind
 
-    def judges(self, usual: str, verdict: Verdict, better: str = "", *, by: Proof) -> None:
-        """What to think of a bullet of the usual answer; `by` is the proof that measures it, of this concept."""
-        self.judgements.append(Judgement(usual, verdict, better, by))
+    def judges(
+        self, usual: str, verdict: Verdict, better: str = "", *, by: Proof, source: Sources | None = None
+    ) -> None:
+        """What to think of a bullet of the usual answer; `by` is the proof of this concept that measures it."""
+        self.judgements.append(Judgement(usual, verdict, better, by, _each(source)))
 
     def says(self, text: str, *, fails_if: Mistakes) -> Callable[[Proof], Proof]:
         """The next sentence of the answer, proved by the function below it.
@@ -382,23 +391,31 @@ class Concept:
     def answer(self) -> str:
         return " ".join(sentence.text for sentence in self.sentences)
 
-    @property
-    def claims(self) -> list[Sentence | Correction]:
-        """Everything of this concept that a measurement backs."""
-        short = [self.short] if self.short else []
-        return [
-            *short,
-            *(s for s in self.sentences if s.proof),
-            *(look.claim for look in self.looks),
-            *self.corrections,
-        ]
+    def of(self, kind: str) -> "list[Sentence | Correction]":
+        """The claims of one kind, in their order; also those that are cited and not measured."""
+        match kind:
+            case "sentence":
+                return list(self.sentences)
+            case "correction":
+                return list(self.corrections)
+            case "look":
+                return [look.claim for look in self.looks]
+            case "short":
+                return [self.short] if self.short else []
+        raise LookupError(f"there are no claims of kind {kind!r}, only {', '.join(KINDS)}")
 
-    def claim(self, proof: Proof) -> Sentence | Correction:
-        """The claim that a proof belongs to; raises LookupError if it is not of this concept."""
-        for claim in self.claims:
-            if claim.proof is proof:
-                return claim
-        raise LookupError(f"{proof.__name__} proves no sentence, look or correction of {self.topic.slug}.")
+    @property
+    def claims(self) -> "list[Sentence | Correction]":
+        """Everything of this concept that a measurement backs."""
+        return [claim for kind in KINDS for claim in self.of(kind) if claim.proof]
+
+    def place(self, proof: Proof) -> tuple[str, int]:
+        """The kind and the index of the claim that a proof belongs to; raises LookupError if it is not of this concept."""
+        for kind in KINDS:
+            for i, claim in enumerate(self.of(kind)):
+                if claim.proof is proof:
+                    return kind, i
+        raise LookupError(f"{proof.__name__} proves no sentence, correction or look of {self.topic.slug}.")
 
 
 def concept(slug: str) -> Concept:

@@ -164,3 +164,17 @@ def test_every_light_colour_has_one_twin() -> None:
     lights = [light for light, _ in palette.ROLES.values()]
     assert len(set(lights)) == len(lights)
     assert all(a != b for a, b in itertools.combinations(lights, 2))
+
+
+def test_a_diagram_is_drawn_part_by_part() -> None:
+    parts = [
+        figures.Box(0, 0, 2, 1, "norm", palette.QUERY, note="the norm"),
+        figures.Path(((0, 0), (1, 2)), palette.WITH, 3.0, arrow=True),
+        figures.Label(1, 1, "<x>"),
+    ]
+    chart = figures.diagram(parts, title="A block", x_range=(0, 3), y_range=(0, 3), moves=True)
+    go.Figure(chart)
+    box, name, path, label = chart["data"]
+    assert list(box["x"]) == [0, 2, 2, 0, 0] and name["text"] == ["norm"] and list(name["x"]) == [1]
+    assert path["line"]["width"] == 3 and path["marker"]["size"][0] == 0 < path["marker"]["size"][-1]
+    assert label["text"] == ["&lt;x&gt;"] and chart["layout"]["transition"]["duration"] > 0

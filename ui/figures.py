@@ -486,3 +486,133 @@ def _outlines(starts: Sequence[float], size: float, corners: Sequence[int]) -> n
     """
     closed = np.add.outer(np.asarray(starts, np.float64), size * np.asarray(corners))
     return numbers(np.pad(closed, ((0, 0), (0, 1)), constant_values=np.nan).ravel()[:-1])
+
+
+@dataclass(frozen=True)
+class Box:
+    """A part of a diagram: a rectangle with its name inside; `x`, `y` is its lower left corner."""
+
+    x: float
+    y: float
+    wide: float
+    high: float
+    label: str = ""
+    colour: str = palette.INK
+    fill: float = 0.1
+    dash: str = "solid"
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Path:
+    """A line of a diagram through its points; with `arrow`, an arrowhead at the last one. Widths may carry numbers."""
+
+    points: tuple[tuple[float, float], ...]
+    colour: str = palette.INK
+    width: float = 2.0
+    dash: str = "solid"
+    arrow: bool = False
+    curved: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Label:
+    """Words of a diagram that belong to no box; `side` says where they stand of the point."""
+
+    x: float
+    y: float
+    text: str
+    colour: str = palette.INK
+    side: Literal["middle center", "middle left", "middle right", "top center", "bottom center"] = "middle center"
+    size: int = 13
+
+
+def diagram(
+    parts: Sequence[Box | Path | Label],
+    *,
+    title: str,
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+    height: int = 290,
+    moves: bool = False,
+) -> Figure:
+    """A mechanism, drawn: boxes, lines, words, on a plane without axes. A part is one trace, in the order given.
+
+    With `moves`, going from one frame to the next slides each part to its new place (the frames must have the same parts).
+    """
+    figure = Figure(title, "", "", height)
+    plain = {"visible": False, "fixedrange": True}
+    figure.lay_out(
+        xaxis={**plain, "range": list(x_range)},
+        yaxis={**plain, "range": list(y_range)},
+        showlegend=False,
+        margin={"l": 4, "r": 4, "t": 4, "b": 4},
+    )
+    if moves:
+        figure.lay_out(transition={"duration": 450, "easing": "cubic-in-out"})
+    for part in parts:
+        hover = (
+            {"hoverinfo": "text", "text": part.note}
+            if isinstance(part, Box | Path) and part.note
+            else {"hoverinfo": "skip"}
+        )
+        if isinstance(part, Box):
+            left, low, right, high = part.x, part.y, part.x + part.wide, part.y + part.high
+            figure.trace(
+                "scatter",
+                x=numbers([left, right, right, left, left]),
+                y=numbers([low, low, high, high, low]),
+                mode="lines",
+                fill="toself" if part.fill else None,
+                fillcolor=faded(part.colour, part.fill),
+                line={"color": part.colour, "width": 1.5, "dash": part.dash},
+                hoveron="fills" if part.fill else None,
+                **hover,
+            )
+            words, x, y, side, colour, size = (
+                part.label,
+                (left + right) / 2,
+                (low + high) / 2,
+                "middle center",
+                palette.INK,
+                13,
+            )
+        elif isinstance(part, Path):
+            figure.trace(
+                "scatter",
+                x=numbers([x for x, _ in part.points]),
+                y=numbers([y for _, y in part.points]),
+                mode="lines+markers" if part.arrow else "lines",
+                line={
+                    "color": part.colour,
+                    "width": part.width,
+                    "dash": part.dash,
+                    "shape": "spline" if part.curved else "linear",
+                },
+                marker={
+                    "symbol": "arrow",
+                    "angleref": "previous",
+                    "size": [0] * (len(part.points) - 1) + [6 + 2 * part.width],
+                    "color": part.colour,
+                    "opacity": 1,
+                }
+                if part.arrow
+                else None,
+                **hover,
+            )
+            continue
+        else:
+            words, x, y, side, colour, size = part.text, part.x, part.y, part.side, part.colour, part.size
+        if words:
+            figure.trace(
+                "scatter",
+                x=numbers([x]),
+                y=numbers([y]),
+                mode="text",
+                text=[escape(words)],
+                textposition=side,
+                textfont={"color": colour, "size": size},
+                hoverinfo="skip",
+            )
+    return figure

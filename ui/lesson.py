@@ -1,13 +1,14 @@
-"""The eight parts of a lesson, in their order, so that a page file contains only its lab.
+"""The form of a lesson: one screen, one equation, one line of thought. A page file contains only what is its own.
 
-opening(__file__)                       # 1 the question, painted before PyTorch is imported
+opening(__file__)                       # the question, painted before PyTorch is imported
 
-from core.concepts import scaling
-
-with lesson(scaling.concept) as page:   # 2 the prediction, above the lab
-    ...                                 # 3 the lab: the page's own
+with lesson(concept) as page:           # in one sentence · the equation and its words · predict
+    side, stage = page.hero()           # the one picture with its one control; beside it the other controls
+    ...
+    if page.look("softer"):             # the usual answer, checked; then the second looks, of which one is open
+        ...
     page.ran(scaling.attend)
-    page.takes(d_k=d_k)                 # 4-8 answer, corrections, push-back, code, sources: below it
+    page.takes(d_k=d_k)                 # in 30 seconds · push-back · code · sources
 """
 
 import inspect
@@ -17,41 +18,85 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from core.course import Concept, Correction, Evidence, PushBack, Sentence, Source, concept
+from core.course import Concept, Evidence, PushBack, Sentence, Source, Verdict, concept
+from core.glossary import GLOSSARY
 from core.memory import remember
 from core.say import number
 from core.syllabus import SYLLABUS
-from ui import nav, visit
+from ui import nav, present, visit
+from ui.palette import equation_colours
+from ui.parts import clock
 from ui.standing import standing
+
+PARTS = {
+    "predict": "Predict",
+    "usual": "The usual answer, checked",
+    "looks": "Look closer",
+    "answer": "In 30 seconds",
+    "push-back": "Push-back",
+    "code": "Code",
+    "sources": "Sources",
+}
+"""The parts of a lesson around its hero: their anchors, and their names in the sidebar."""
+
+SECONDS = 30
 
 
 def opening(file: str) -> None:
-    """Part 1: the question, as an interviewer asks it; and the frame around the page."""
+    """The question, as an interviewer asks it; and the frame around the page."""
     nav.ensure()
     topic = nav.topic_of(file)
+    present.begin()
+    if not present.on():
+        nav.sidebar(topic, PARTS)
     before, after = nav.neighbours(topic)
-    st.caption(f"Question {topic.number} of {max(len(SYLLABUS), topic.number)} · {topic.theme}")
+    with st.container(horizontal=True, key="crumb", gap="medium", vertical_alignment="center"):
+        st.caption(f"{topic.theme} · question {topic.number} of {max(len(SYLLABUS), topic.number)}", width="stretch")
+        nav.link(before, ":material/arrow_back:")
+        nav.link(after, ":material/arrow_forward:", icon_position="right")
+        present.button(f"{topic.slug}:present")
     st.title(topic.question, anchor=False)
-    with st.container(horizontal=True, gap="medium"):
-        _link(before, ":material/arrow_back:")
-        st.page_link(nav.HOME, label="All questions", icon=":material/apps:")
-        _link(after, ":material/arrow_forward:")
-
-
-def _link(topic: Any, icon: str) -> None:
-    path = nav.page_of(topic) if topic else None
-    if path:
-        st.page_link(path, label=f"{topic.number} · {topic.title}", icon=icon)
+    present.keys(nav.page_of(before), nav.page_of(after))
 
 
 @dataclass
 class Lesson:
-    """What a lab tells the parts below it."""
+    """What a page tells the parts around it."""
 
     concept: Concept
     functions: list[Callable[..., Any]] = field(default_factory=list)
     controls: dict[str, Any] = field(default_factory=dict)
+    _open: str | None = None
+    _asked: bool = False
+
+    def hero(self) -> tuple[DeltaGenerator, DeltaGenerator]:
+        """Where the hero stands: a narrow column for its other controls, and the stage for its picture and reading."""
+        with st.container(key="hero"):
+            side, stage = st.columns([1, 5], gap="medium")
+        return side, stage
+
+    def look(self, name: str) -> bool:
+        """Whether the reader has opened this second look; only then is anything of it computed."""
+        place, found = next((i, one) for i, one in enumerate(self.concept.looks) if one.name == name)
+        self._ask()
+        if self._open != name:
+            return False
+        st.subheader(found.claim.text, anchor=False)
+        with standing("This proof"):
+            _proof(self.concept.topic.slug, "look", place, folded=True)
+        return True
+
+    def _ask(self) -> None:
+        """The usual answer, then the row of looks: drawn before the first look."""
+        if self._asked or present.on():
+            return
+        self._asked = True
+        with standing("The usual answer"):
+            _usual(self.concept)
+        if self.concept.looks:
+            self._open = _chosen_look(self.concept)
 
     def ran(self, *functions: Callable[..., Any]) -> None:
         """The functions that made the figures; the part “Code” prints their source."""
@@ -64,17 +109,21 @@ class Lesson:
 
 @contextmanager
 def lesson(concept: Concept) -> Iterator[Lesson]:
-    """Parts 2 and 4 to 8 around the lab that the page draws inside. Each of them may fail without the others."""
+    """Everything around the hero and the looks that the page draws inside. Each part may fail without the others."""
     page = Lesson(concept)
+    with standing("The head of this lesson"):
+        _head(concept)
     with standing("The prediction"):
         _prediction(concept)
-    st.header("Lab", anchor="lab")
     with standing("What follows in the lab"):
         yield page
+    page._ask()
     with standing("The answer"):
         _answer(concept)
-    with standing("What is said more exactly"):
-        _corrections(concept)
+    if present.on():
+        with standing("The code for phones"):
+            present.code_for_phones()
+        return
     with standing("The push-back"):
         _push_back(concept)
     with standing("The program"):
@@ -83,7 +132,23 @@ def lesson(concept: Concept) -> Iterator[Lesson]:
         _sources(concept)
 
 
-# ------------------------------------------------------------------------------------------------ 2 predict
+# ------------------------------------------------------------------------------------------------ the head
+
+
+def _head(concept: Concept) -> None:
+    """In one sentence, and the equation beside its words."""
+    if concept.short is not None:
+        visit.describe(concept.short.text)
+        with st.container(key="short"):
+            st.markdown(concept.short.text)
+    with st.container(horizontal=True, key="equation", vertical_alignment="center", gap="medium"):
+        if concept.equation:
+            st.markdown(f"${equation_colours(concept.equation)}$", width="content")
+        if concept.words:
+            st.caption(" · ".join(f"**{word}** {GLOSSARY[word]}" for word in concept.words), width="stretch")
+
+
+# ------------------------------------------------------------------------------------------------ predict
 
 
 @remember
@@ -94,53 +159,150 @@ def _outcome(slug: str) -> float:
 
 
 def _prediction(concept: Concept) -> None:
-    prediction = concept.prediction
+    prediction, slug = concept.prediction, concept.topic.slug
     if prediction is None:
         return
-    st.header("Predict", anchor="predict")
     texts = [option.text for option in prediction.options]
-    with st.container(border=True):
-        chosen = st.radio(
-            prediction.question, texts, index=None, key=f"{concept.topic.slug}:prediction", persist_state="session"
-        )
-        if chosen is None:
-            st.caption("Choose before you look at the numbers; nothing is locked.")
+    with st.container(border=True, key="predict", gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.subheader(PARTS["predict"], anchor="predict", width="content")
+            st.markdown(prediction.question, width="content")
+            chosen = st.pills(
+                prediction.question,
+                texts,
+                key=f"{slug}:prediction",
+                label_visibility="collapsed",
+                persist_state="session",
+                width="content",
+            )
+        if chosen is None or not present.shown("What is measured", f"{slug}:outcome"):
             return
-        measured = _outcome(concept.topic.slug)
-        right = prediction.right(measured)
-        mine = texts.index(chosen)
+        measured = _outcome(slug)
+        right, mine = prediction.right(measured), texts.index(chosen)
         verdict = "As you predicted." if mine == right else f"It is {texts[right]}."
         (st.success if mine == right else st.info)(f"{verdict} {prediction.outcome(measured)}")
-        for i, option in enumerate(prediction.options):
-            mark = ":material/check:" if i == right else ":material/close:"
-            st.markdown(f"{mark} **{option.text}**{' (your choice)' if i == mine else ''}: {option.why}")
+        rows = [
+            f"- {':material/check:' if i == right else ':material/close:'} **{option.text}**"
+            f"{' (your choice)' if i == mine else ''}: {option.why}"
+            for i, option in enumerate(prediction.options)
+        ]
+        st.markdown("\n".join(rows))
 
 
-# ------------------------------------------------------------------------------------------------ 4 the answer
+# ------------------------------------------------------------------------------------------------ the usual answer, checked
+
+VERDICTS = {
+    Verdict.HOLDS: (":material/check: holds", "holds"),
+    Verdict.HOLDS_IF: (":material/airwave: holds if …", "if"),
+    Verdict.OTHERWISE: (":material/close: measured otherwise", "otherwise"),
+}
+"""A verdict is told by its words and by the shape of its chip (`ui.nav.STYLE`), not by a colour that means something else."""
+
+
+def _usual(concept: Concept) -> None:
+    """The bullets that people learn, each with its verdict; then what else is often said."""
+    st.header(PARTS["usual"], anchor="usual")
+    with st.container(border=True, key="usual", gap="small"):
+        for i, judged in enumerate(concept.judgements):
+            _row(concept, judged.usual, judged.better, judged.verdict, judged.sources, judged.proof, f"usual{i}")
+    decided = {judged.proof for judged in concept.judgements}
+    others = [(i, one) for i, one in enumerate(concept.corrections) if one.proof not in decided]
+    if not others:
+        return
+    slug = concept.topic.slug
+    _on_paper("said", "\n\n".join(f"*“{one.said}”* {one.better}" for _, one in others))
+    with st.container(key="on_screen_said"):
+        shown = st.expander("Also often said, more exactly", key=f"{slug}:said", on_change="rerun")
+    if shown.open:
+        with shown:
+            for i, one in others:
+                _row(concept, one.said, one.better, Verdict.OTHERWISE, one.sources, one.proof, f"said{i}")
+
+
+def _row(
+    concept: Concept,
+    said: str,
+    better: str,
+    verdict: Verdict,
+    sources: tuple[Source, ...],
+    proof: Callable[..., Evidence],
+    key: str,
+) -> None:
+    """What is said, and the better sentence; beside it the verdict, which opens its measurement."""
+    words, shape = VERDICTS[verdict]
+    with st.container(horizontal=True, key=f"verdict_{shape}_{key}", gap="medium", vertical_alignment="top"):
+        text = f"*“{said}”*" + (f"  \n{better}" if better else "")
+        st.markdown(f"{text} *({_cited(sources)})*" if sources else text, width="stretch")
+        shown = st.popover(words, key=f"{concept.topic.slug}:{key}", on_change="rerun", width="content")
+        if shown.open:
+            with shown, standing("This proof"):
+                _proof(concept.topic.slug, *concept.place(proof))
+
+
+# ------------------------------------------------------------------------------------------------ look closer
+
+
+def _chosen_look(concept: Concept) -> str | None:
+    """The row of claims, of which one may be open; which one, the address says."""
+    st.header(PARTS["looks"], anchor="looks")
+    claims, key = {one.name: one.claim.text.rstrip(".") for one in concept.looks}, f"{concept.topic.slug}:look"
+    start = visit.start(key, lambda text: (text if text in claims else None, text in ("", *claims)), None)
+    with st.container(key="looks"):
+        chosen: str | None = st.pills(
+            PARTS["looks"], list(claims), default=start, format_func=claims.get, key=key, label_visibility="collapsed"
+        )
+    visit.uses(key, chosen or "", "")
+    if chosen is None:
+        st.caption("Each is an experiment, and each asks for the next. Choose one to run it.")
+    return chosen
+
+
+# ------------------------------------------------------------------------------------------------ proofs
 
 
 @remember
 def _measured(slug: str, kind: str, index: int, mistake: int | None = None) -> Evidence:
     """The evidence behind one claim, measured once per server; with a `mistake`, the check that must fail."""
-    claim: Sentence | Correction = getattr(concept(slug), kind)[index]
+    claim = concept(slug).of(kind)[index]
     return claim.evidence(**({} if mistake is None else claim.mistakes[mistake]))
 
 
-def _proof(slug: str, kind: str, index: int, claim: Sentence | Correction) -> None:
-    """One click away from a sentence: its numbers, the mistakes that would fail, and the code."""
+@remember
+def _source_of(function: Callable[..., Any]) -> str:
+    return inspect.getsource(inspect.unwrap(function))
+
+
+def _proof(slug: str, kind: str, index: int, folded: bool = False) -> None:
+    """The numbers behind a claim, the mistakes that would fail, and the code; `folded`, only after another click."""
+    claim = concept(slug).of(kind)[index]
+    if claim.proof is None:
+        st.markdown(f":material/menu_book: cited: {_cited(claim.sources)}")
+        return
+    if folded:
+        with st.container(key=f"on_screen_proof_{index}"):
+            shown = st.popover(
+                ":material/check: measured", type="tertiary", key=f"{slug}:{kind}{index}", on_change="rerun"
+            )
+        if not shown.open:
+            return
+        with shown:
+            _proof(slug, kind, index)
+        return
     evidence = _measured(slug, kind, index)
-    mark = ":material/check: measured" if evidence.holds else ":material/error: fails"
-    with st.popover(mark, type="tertiary"):
-        for part in evidence.parts:
-            st.markdown(f"**{part.what}**")
-            st.markdown(f"measured **{number(part.value)}**, the sentence promises {part.promise}")
-        for i, mistake in enumerate(claim.mistakes):
-            wrong = _measured(slug, kind, index, i)
-            how = ", ".join(f"{name} = {value}" for name, value in mistake.items())
-            got = ", ".join(number(part.value) for part in wrong.parts)
-            st.markdown(f"The same check with the usual mistake ({how}) gives {got}, and fails as it should.")
-        assert claim.proof is not None
-        st.code(inspect.getsource(claim.proof), language="python", wrap_lines=True)
+    lines = [f"**{claim.text}**" if kind != "look" else ""]
+    if not evidence.holds:
+        lines.append(":material/error: This check fails on this machine.")
+    lines += [f"- {p.what}: measured **{number(p.value)}**, promised {p.promise}" for p in evidence.parts]
+    for i, mistake in enumerate(claim.mistakes):
+        wrong = _measured(slug, kind, index, i)
+        how = ", ".join(f"{name} = {value}" for name, value in mistake.items())
+        got = ", ".join(number(part.value) for part in wrong.parts)
+        lines.append(f"\nWith the usual mistake ({how}) the same check gives {got}, and fails as it should.")
+    st.markdown("\n".join(lines))
+    st.code(_source_of(claim.proof), language="python", wrap_lines=True)
+
+
+# ------------------------------------------------------------------------------------------------ in 30 seconds
 
 
 def _on_paper(key: str, text: str) -> None:
@@ -149,86 +311,78 @@ def _on_paper(key: str, text: str) -> None:
         st.markdown(text)
 
 
-def _said(sentence: Sentence) -> str:
-    return f"{sentence.text} *({_cited(sentence.sources)})*" if sentence.sources else sentence.text
+def _marked(sentence: Sentence, place: int) -> str:
+    return f"{sentence.text} :small[:gray[{'✓' if sentence.proof else '§'}{place}]]"
 
 
 def _answer(concept: Concept) -> None:
-    st.header("The answer in 30 seconds", anchor="answer")
-    slug = concept.topic.slug
-    _on_paper("answer", "\n\n".join(map(_said, concept.sentences)))
+    """Say it aloud first; then flowing prose, and below it a mark for each sentence, which opens what stands behind it."""
+    slug, sentences = concept.topic.slug, concept.sentences
+    if present.on():
+        if present.shown("The answer", f"{slug}:shown"):
+            with st.container(key="short_answer"):
+                st.markdown(concept.answer)
+        return
+    st.header(PARTS["answer"], anchor="answer")
+    _on_paper("answer", " ".join(f"{s.text} *({_cited(s.sources)})*" if s.sources else s.text for s in sentences))
     with st.container(key="on_screen_answer"):
+        clock(f"{slug}:clock", SECONDS)
         shown = st.expander("Say it aloud first, then open", key=f"{slug}:answer", on_change="rerun")
     if not shown.open:
         return
     with shown:
-        for i, sentence in enumerate(concept.sentences):
-            st.markdown(sentence.text)
-            if sentence.proof is None:
-                st.caption(f"§ cited: {_cited(sentence.sources)}")
-            else:
-                with standing("This proof"):
-                    _proof(slug, "sentences", i, sentence)
-
-
-# ------------------------------------------------------------------------------------------------ 5 corrections
-
-
-def _corrections(concept: Concept) -> None:
-    if not concept.corrections:
-        return
-    st.header("Often said, more exactly", anchor="corrections")
-    for i, correction in enumerate(concept.corrections):
-        with st.container(border=True):
-            st.markdown(f":material/format_quote: *{correction.said}*")
-            st.markdown(correction.better)
+        st.markdown(" ".join(_marked(s, i) for i, s in enumerate(sentences, start=1)))
+        marks = [f"{'✓ measured' if s.proof else '§ cited'} {i}" for i, s in enumerate(sentences, start=1)]
+        chosen = st.pills("What stands behind each sentence", marks, key=f"{slug}:proofs")
+        if chosen in marks:
             with standing("This proof"):
-                for part in _measured(concept.topic.slug, "corrections", i).parts:
-                    st.caption(f"{part.what}: **{number(part.value)}**")
-                _proof(concept.topic.slug, "corrections", i, correction)
-            if correction.sources:
-                st.caption(_cited(correction.sources))
+                _proof(slug, "sentence", marks.index(chosen))
 
 
-# ------------------------------------------------------------------------------------------------ 6 push-back
+# ------------------------------------------------------------------------------------------------ push-back
 
 
 def _push_back(concept: Concept) -> None:
     if not concept.push_backs:
         return
-    st.header("Push-back", anchor="push-back")
+    st.header(PARTS["push-back"], anchor="push-back")
     _on_paper("push_back", "\n\n".join(f"**{push.question}** {_replied(push)}" for push in concept.push_backs))
-    with st.container(key="on_screen_push_back"):
-        st.caption("What an interviewer asks next. Answer first, then open.")
+    with st.container(key="on_screen_push_back", gap="small"):
         for push in concept.push_backs:
             with st.expander(push.question):
-                st.markdown(push.answer)
-                if push.sources:
-                    st.caption(_cited(push.sources))
+                st.markdown(_replied(push))
 
 
 def _replied(push: PushBack) -> str:
     return f"{push.answer} *({_cited(push.sources)})*" if push.sources else push.answer
 
 
-# ------------------------------------------------------------------------------------------------ 7 code
+# ------------------------------------------------------------------------------------------------ code
 
 
 def _code(page: Lesson) -> None:
-    st.header("Code", anchor="code")
     snippet, slug = page.concept.snippet, page.concept.topic.slug
-    if snippet is not None:
-        st.markdown("A program of its own, with the values that the controls have now. It needs only PyTorch.")
-        filled = snippet.filled(**page.controls)
-        st.code(filled, language="python", wrap_lines=True)
-        st.download_button("Save the program", filled, f"{slug}.py", "text/x-python", icon=":material/download:")
-    if page.functions:
-        with st.expander("The functions that made the figures above"):
-            for function in page.functions:
-                st.code(inspect.getsource(inspect.unwrap(function)), language="python", wrap_lines=True)
+    with st.container(key="on_screen_code", gap="small"):
+        st.header(PARTS["code"], anchor="code")
+        if snippet is not None:
+            program = "A program of its own, with the values that the controls have now. It needs only PyTorch"
+            shown = st.expander(program, key=f"{slug}:program", on_change="rerun")
+            if shown.open:
+                filled = snippet.filled(**page.controls)
+                with shown:
+                    st.code(filled, language="python", wrap_lines=True)
+                    st.download_button(
+                        "Save the program", filled, f"{slug}.py", "text/x-python", icon=":material/download:"
+                    )
+        if page.functions:
+            shown = st.expander("The functions that ran", key=f"{slug}:functions", on_change="rerun")
+            if shown.open:
+                with shown:
+                    for function in page.functions:
+                        st.code(_source_of(function), language="python", wrap_lines=True)
 
 
-# ------------------------------------------------------------------------------------------------ 8 sources
+# ------------------------------------------------------------------------------------------------ sources
 
 
 def _cited(sources: tuple[Source, ...]) -> str:
@@ -236,10 +390,11 @@ def _cited(sources: tuple[Source, ...]) -> str:
 
 
 def _sources(concept: Concept) -> None:
-    st.header("Sources", anchor="sources")
+    st.header(PARTS["sources"], anchor="sources")
+    rows = []
     for source in concept.reading:
         section = f", {source.section}" if source.section else ""
         label = f"{source.authors}, *{source.title}*{section}"
-        st.markdown(f"- {label}, [{source.identifier}]({source.url})" if source.url else f"- {label}")
-    st.markdown("This page in exactly this state:")
+        rows.append(f"- {label}, [{source.identifier}]({source.url})" if source.url else f"- {label}")
+    st.markdown("\n".join([*rows, "", "This page in exactly this state:"]))
     st.code(visit.link(), language=None, wrap_lines=True)

@@ -7,8 +7,10 @@ tests/browser/test_deep_links.py).
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 from streamlit.navigation.page import Page
@@ -24,8 +26,10 @@ NAME = "Transformer Twenty"
 ICON = ROOT / "assets" / "icon.png"  # a file of our own: Streamlit fetches a `:material/…:` icon from another host
 
 
-def page_of(topic: Topic) -> Path | None:
+def page_of(topic: Topic | None) -> Path | None:
     """The page of a question, or None while it has no lesson."""
+    if topic is None:
+        return None
     path = ROOT / "pages" / f"{topic.number:02}_{topic.slug}.py"
     return path if path.exists() else None
 
@@ -44,31 +48,63 @@ def topic_of(file: str) -> Topic:
 
 
 def lessons() -> list[Topic]:
-    """The questions that have a page, by number."""
+    """The questions that have a page, in the order of the course."""
     return [topic for topic in topics() if page_of(topic)]
 
 
 def _navigation() -> Page:
-    sections: dict[str, list[Page]] = {"": [st.Page(HOME, title="All questions", icon=":material/home:", default=True)]}
-    for theme in Theme:
-        found = [
-            st.Page(path, title=f"{t.number} · {t.title}", url_path=t.slug)
-            for t in lessons()
-            if t.theme is theme and (path := page_of(t))
-        ]
-        if found:
-            sections[str(theme)] = found
-    return st.navigation(sections, expanded=True)
+    """Streamlit's own list is hidden: `sidebar` draws the course. The titles here are those of the browser's tabs."""
+    pages = [st.Page(HOME, title=NAME, default=True)]
+    pages += [st.Page(page_of(t) or HOME, title=f"{t.title} · {NAME}", url_path=t.slug) for t in lessons()]
+    return st.navigation(pages, position="hidden")
 
 
-# Streamlit fades captions to 60 %, which is 3.7:1 on white; a blank number box has steps that do nothing.
+# Streamlit fades captions to 60 %, which is 3.7:1 on white; a blank number box has steps that do nothing. Question, sentence,
+# equation, prediction and hero fit one screen, so what Streamlit puts between and above them is taken away.
 #
 # On paper a lesson is a hand-out: dark on white in any theme, one column, nothing to press, each control as its name and
 # its value, and the answers open (`ui.lesson` writes them a second time, for paper only).
 STYLE = """<style>
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { opacity: 1; color: var(--tt-quiet, inherit); }
 [data-testid="stNumberInput"]:has([data-testid="stNumberInputStepUp"]:disabled) button { display: none; }
-[data-testid="stMainBlockContainer"] { padding-top: 4.2rem; max-width: 1240px; }
+[data-testid="stMainBlockContainer"] { padding: 1rem clamp(1rem, 3vw, 3.4rem) 4rem; max-width: 1760px; }
+[data-testid="stHeader"] { height: 0; min-height: 0; background: transparent; }
+[data-testid="stMain"] h1 { padding: 0 0 .1rem; line-height: 1.15; }
+[data-testid="stMain"] h2 { padding: 1.6rem 0 .2rem; }
+[data-testid="stMain"] [data-testid="stVerticalBlock"] { gap: .55rem; }
+.st-key-crumb [data-testid="stVerticalBlock"], .st-key-crumb p { line-height: 1.3; }
+.st-key-crumb [data-testid="stPageLink"] a { padding: 0 .3rem; }
+.st-key-crumb button { min-height: 0; }
+.st-key-short p { font-size: 1.12rem; line-height: 1.45; max-width: 66em; }
+.st-key-short_answer p { font-size: 1.2rem; line-height: 1.5; }
+.st-key-equation .katex { font-size: 1.3em; }
+.st-key-predict { background: var(--st-secondary-background-color); padding: .4rem .9rem; }
+.st-key-predict h3 { font-size: 1rem; font-weight: 650; padding: 0; }
+[data-testid="stMain"] [data-testid="stButtonGroup"] button { height: auto; min-height: 2rem; }
+[data-testid="stMain"] [data-testid="stButtonGroup"] p { white-space: normal; text-align: left; }
+[class*="st-key-verdict_"] { padding: .35rem .2rem; }
+[data-testid="stLayoutWrapper"] + [data-testid="stLayoutWrapper"] > [class*="st-key-verdict_"] { border-top: 1px solid var(--st-border-color); }
+[class*="st-key-verdict_"] [data-testid="stPopoverButton"] { border: 1.5px solid var(--st-text-color); border-radius: 99px;
+  white-space: nowrap; padding: 0 .8rem; min-height: 1.8rem; }
+[class*="st-key-verdict_if"] [data-testid="stPopoverButton"] { border-style: dashed; }
+[class*="st-key-verdict_otherwise"] [data-testid="stPopoverButton"] { background: var(--st-text-color); color: var(--st-background-color); }
+[class*="st-key-verdict_otherwise"] [data-testid="stPopoverButton"] p { color: var(--st-background-color); }
+[data-testid="stSidebar"] { width: 268px !important; min-width: 0 !important; }
+[data-testid="stSidebarHeader"] { height: 2rem; min-height: 0; padding: .2rem .6rem; }
+[data-testid="stSidebarUserContent"] { padding: 0 .8rem 2rem; }
+[data-testid="stSidebar"] [data-testid="stVerticalBlock"] { gap: .1rem; }
+[data-testid="stSidebar"] [data-testid="stPageLink"] a { padding: .08rem .5rem; }
+[data-testid="stSidebar"] [data-testid="stPageLink"] p, [data-testid="stSidebar"] [data-testid="stCaptionContainer"] p { font-size: .92rem; }
+.st-key-parts { margin: 0 0 .3rem 1.5rem; padding-left: .6rem; border-left: 2px solid var(--st-border-color); }
+.st-key-parts p { font-size: .86rem; line-height: 1.5; }
+.st-key-parts a { color: inherit; text-decoration: none; }
+.st-key-parts a:hover, .st-key-parts a:focus-visible { color: var(--st-primary-color); text-decoration: underline; }
+a:focus-visible, button:focus-visible { outline: 3px solid var(--st-primary-color) !important; outline-offset: 1px; }
+@media (max-width: 700px) {
+  .st-key-hero [data-testid="stHorizontalBlock"] { flex-direction: column-reverse; }
+  [data-testid="stMain"] h1 { font-size: 1.5rem; }
+  [data-testid="stMainBlockContainer"] { padding-top: 2.6rem; }
+}
 [class*="st-key-on_paper"], [data-testid="stLayoutWrapper"]:has(> [class*="st-key-on_paper"]) { display: none !important; }
 @page { margin: 15mm; }
 @media print {
@@ -136,7 +172,7 @@ STYLE = """<style>
 
 
 def _configure() -> None:
-    st.set_page_config(page_title=NAME, page_icon=str(ICON), layout="wide")
+    st.set_page_config(page_icon=str(ICON), layout="wide")
     st.html(STYLE)
 
 
@@ -179,7 +215,32 @@ def ensure() -> None:
 
 
 def neighbours(topic: Topic) -> tuple[Topic | None, Topic | None]:
-    """The lessons before and after this one."""
+    """The lessons before and after this one, in the order of the course."""
     row = lessons()
-    place = [t.number for t in row].index(topic.number)
+    place = [t.slug for t in row].index(topic.slug)
     return (row[place - 1] if place else None), (row[place + 1] if place + 1 < len(row) else None)
+
+
+def link(topic: Topic | None, icon: str, icon_position: Literal["left", "right"] = "left") -> None:
+    """A link to a lesson, if there is one."""
+    path = page_of(topic)
+    if topic and path:
+        st.page_link(path, label=f"{topic.number} · {topic.title}", icon=icon, icon_position=icon_position)
+
+
+def sidebar(current: Topic | None = None, parts: Mapping[str, str] | None = None) -> None:
+    """The course: themes, lessons, and under the current one its parts. What has no lesson yet is quieter."""
+    with st.sidebar:
+        st.page_link(HOME, label="The map", icon=":material/map:")
+        for theme in Theme:
+            row = [topic for topic in topics() if topic.theme is theme]
+            ready = [(topic, path) for topic in row if (path := page_of(topic))]
+            waiting = [f":gray[{topic.number}\u2002{topic.title}]" for topic in row if not page_of(topic)]
+            st.caption(f"**{theme}**")
+            for topic, path in ready:
+                st.page_link(path, label=f"{topic.number}\u2002{topic.title}")
+                if current == topic and parts:
+                    with st.container(key="parts"):
+                        st.markdown("  \n".join(f"[{name}](#{anchor})" for anchor, name in parts.items()))
+            if waiting:
+                st.caption("  \n".join(waiting))

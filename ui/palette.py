@@ -54,6 +54,28 @@ def twins() -> dict[str, str]:
     return dict(pairs)
 
 
+# On white and on near-black alike: an equation is drawn once and stays when the reader changes the theme.
+_EQUATION: Final = {"query": "#0079BD", "key": "#D55E00", "value": "#009E73", "with": "#9B5FC0", "without": "#7D838C"}
+
+
+def equation_colours(latex: str) -> str:
+    r"""KaTeX for an equation written with the roles of its symbols; what is disputed stands in a box.
+
+    >>> equation_colours(r"\query{Q}\key{K}^\top / \disputed{\sqrt{d_k}}")
+    '\\textcolor{#0079BD}{Q}\\textcolor{#D55E00}{K}^\\top / \\textcolor{#9B5FC0}{\\boxed{\\sqrt{d_k}}}'
+    """
+    for role in ("query", "key", "value", "without"):
+        latex = latex.replace(rf"\{role}{{", rf"\textcolor{{{_EQUATION[role]}}}{{")
+    before, *rest = latex.split(r"\disputed{")
+    for piece in rest:
+        depth, end = 1, 0
+        while depth:
+            depth += {"{": 1, "}": -1}.get(piece[end], 0)
+            end += 1
+        before += rf"\textcolor{{{_EQUATION['with']}}}{{\boxed{{{piece[: end - 1]}}}}}" + piece[end:]
+    return before
+
+
 def faded(colour: str, alpha: float) -> str:
     """The colour with an opacity, for areas.
 

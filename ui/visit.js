@@ -4,6 +4,8 @@ export default function ({ data }) {
   // Where the reader has moved on meanwhile, the sweep itself has written the address.
   const ahead = [...document.querySelectorAll(".tt")].filter((r) => r.__tt?.agree && !r.__tt.agree()).map((r) => r.__tt.head.parameter);
   if (!location.pathname.replace(/\/$/, "").endsWith(data.page)) return; // or has gone to another page
+  const meta = document.querySelector('meta[name="description"]') ?? document.head.appendChild(Object.assign(document.createElement("meta"), { name: "description" }));
+  meta.content = data.description;
   const url = new URL(location.href), before = String(url.searchParams);
   for (const [key, text] of Object.entries(data.says)) {
     if (ahead.includes(key)) continue;

@@ -38,6 +38,7 @@ class Visit:
         default_factory=dict
     )  # of this run: index, report that it answers
     runs: int = 0
+    description: str = ""
 
 
 def begin(page: str) -> None:
@@ -49,7 +50,7 @@ def begin(page: str) -> None:
         if asked:
             kept.pop(page, None)
         st.session_state["visit"] = visit = Visit(page, asked, kept=kept)
-    visit.says, visit.sweeps = {}, {}
+    visit.says, visit.sweeps, visit.description = {}, {}, ""
     visit.runs += 1
 
 
@@ -58,6 +59,21 @@ def _current() -> Visit:
         begin("")
     visit: Visit = st.session_state["visit"]
     return visit
+
+
+def _name(key: str) -> str:
+    """What the address calls a control: a key that several pages have is written `slug:name`, and they are never one."""
+    return key.rpartition(":")[2]
+
+
+def asks(name: str) -> str | None:
+    """What the address asks of a name, while nothing has used it."""
+    return _current().asked.get(name)
+
+
+def describe(text: str) -> None:
+    """What a search engine or a shared link says of this page."""
+    _current().description = text
 
 
 def start(key: str, read: Callable[[str], tuple[T, bool]], default: T, shape: Hashable = None) -> T:
@@ -69,7 +85,7 @@ def start(key: str, read: Callable[[str], tuple[T, bool]], default: T, shape: Ha
     """
     visit = _current()
     if key not in st.session_state or visit.starts.get(key, (None, None))[1:] != (shape,):
-        asked = visit.asked.get(key)
+        asked = visit.asked.get(_name(key))
         text = visit.kept.get(visit.page, {}).get(key) if asked is None else asked
         value, exact = (default, True) if text is None else read(text)
         visit.starts[key] = value, shape
@@ -87,10 +103,10 @@ def refused(key: str) -> str | None:
 def uses(key: str, text: str, default: str, sweep: tuple[int, int | None] | None = None) -> None:
     """What the control stands at in this run, as the address writes it."""
     visit = _current()
-    visit.asked.pop(key, None)
+    visit.asked.pop(_name(key), None)
     visit.refused.pop(key, None)
     visit.kept.setdefault(visit.page, {})[key] = text
-    visit.says[key] = None if text == default else text
+    visit.says[_name(key)] = None if text == default else text
     if sweep is not None:
         visit.sweeps[key] = sweep
 
@@ -100,11 +116,11 @@ def path() -> str:
     return urlsplit(st.context.url or "").path or "/"
 
 
-def link() -> str:
+def link(without: str = "") -> str:
     """The address of this page in exactly this state: every control that is not at its default."""
     here = urlsplit(st.context.url or "/")
-    said = _current().says.items()
-    query = "&".join(f"{quote(key, safe='')}={quote(text, safe='')}" for key, text in said if text is not None)
+    said = {name: text for name, text in _current().says.items() if text is not None and name != without}
+    query = "&".join(f"{quote(name, safe='')}={quote(text, safe='')}" for name, text in said.items())
     return urlunsplit((here.scheme, here.netloc, here.path, query, ""))
 
 
@@ -112,12 +128,13 @@ def tell() -> None:
     """Tell the browser what was used: the last thing of a run, a few hundred bytes."""
     visit = _current()
     # What this page had on another run and has not now (a box that appears for some masks only) leaves the address.
-    gone = dict.fromkeys(visit.kept.get(visit.page, {}))
+    gone = dict.fromkeys(_name(key) for key in visit.kept.get(visit.page, {}))
     _component(
         key=f"visit:{visit.page}",
         data={
             "page": visit.page,  # not the path: Streamlit tells that of the frame around the app, if there is one
             "says": gone | visit.says,
+            "description": visit.description,
             "sweeps": visit.sweeps,
             "run": visit.runs,  # so that the browser listens to every run, also to one that says the same
         },

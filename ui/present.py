@@ -1,0 +1,84 @@
+"""A lesson as a slide for a room: the button “Present”, or `?present=true`. No sidebar, larger type, and what is measured
+and the answer hidden until asked for.
+
+Arrow keys move the hero's control, n and p go to the next and the previous lesson, Esc leaves. A QR code opens exactly this
+state on thirty phones.
+"""
+
+import io
+from pathlib import Path
+
+import streamlit as st
+
+from core.memory import remember
+from ui import parts, visit
+
+NAME, _ON = "present", "presenting"
+
+# 24 px: 1.4 times the size of type in config.toml.
+STYLE = """<style>
+html { font-size: 24px; }
+[data-testid="stSidebar"], [data-testid="stExpandSidebarButton"] { display: none; }
+[data-testid="stMainBlockContainer"] { max-width: none; padding: .8rem 1.6rem 1rem; }
+</style>"""
+
+
+def on() -> bool:
+    return bool(st.session_state.get(_ON))
+
+
+def begin() -> None:
+    """Whether this visit presents: asked by the address, or as the page before was."""
+    if visit.asks(NAME) == "true":
+        st.session_state[_ON] = True
+    if on():
+        visit.uses(NAME, "true", "")
+        st.html(STYLE)
+
+
+def _turn() -> None:
+    st.session_state[_ON] = not on()
+
+
+def button(key: str) -> None:
+    """Into the presentation of this lesson as it stands, or out of it."""
+    label, icon = ("Leave", ":material/close:") if on() else ("Present", ":material/present_to_all:")
+    st.button(label, icon=icon, type="tertiary", key=key, on_click=_turn)
+
+
+def shown(label: str, key: str) -> bool:
+    """What a room guesses first is shown when the teacher asks for it; a reader alone sees it at once."""
+    return st.toggle(label, key=key) if on() else True
+
+
+def keys(before: Path | None, after: Path | None) -> None:
+    """Listen to the keys of a presentation."""
+    if not on():
+        return
+    match parts.pressed("keys"):
+        case "n" if after:
+            st.switch_page(after)
+        case "p" if before:
+            st.switch_page(before)
+        case "Escape":
+            _turn()
+            st.rerun()
+
+
+@remember
+def _code(address: str) -> str:
+    import segno  # only here: who asks for no code need not wait for it
+
+    out = io.BytesIO()
+    segno.make(address, error="m").save(out, kind="svg", scale=8, border=2, dark="#000", light="#fff")
+    return out.getvalue().decode()
+
+
+def code_for_phones() -> None:
+    """On demand, a QR code of this page in exactly this state, for reading and not for presenting."""
+    shown = st.popover("Open on your phone", icon=":material/qr_code_2:", key="present:code", on_change="rerun")
+    if shown.open:
+        address = visit.link(without=NAME)
+        with shown:
+            st.image(_code(address), width=420)
+            st.code(address, language=None, wrap_lines=True)
