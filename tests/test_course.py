@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.course import Concept, Correction, Sentence, Verdict, course, topics
+from core.course import KINDS, Concept, Correction, Sentence, Verdict, course, topics
 from core.glossary import GLOSSARY
 from core.syllabus import SYLLABUS
 
@@ -18,13 +18,8 @@ CONCEPTS = course()
 CLAIMS = [
     pytest.param(claim, id=f"{concept.topic.slug}-{kind}-{i}")
     for concept in CONCEPTS
-    for kind, claims in (
-        ("short", [concept.short] if concept.short else []),
-        ("sentence", concept.sentences),
-        ("look", [look.claim for look in concept.looks]),
-        ("correction", concept.corrections),
-    )
-    for i, claim in enumerate(claims)
+    for kind in KINDS
+    for i, claim in enumerate(concept.of(kind))
     if claim.proof
 ]
 each = pytest.mark.parametrize("concept", CONCEPTS, ids=lambda c: c.topic.slug)
@@ -77,6 +72,9 @@ def test_a_lesson_is_complete(concept: Concept) -> None:
         f"{slug}: the answer has {words} words; 75 are 30 seconds. A look or a correction can take the rest"
     )
     assert 1 <= len(concept.looks) <= 4, f"{slug}: write one to four second looks with @concept.looks_closer(…)"
+    for look in concept.looks:
+        assert len(look.claim.text) <= 96, f"{slug}: “{look.claim.text}” stands on a button: 96 letters at most"
+        assert look.name.isidentifier(), f"{slug}: {look.name!r} stands in the address: one plain word"
     assert len({look.name for look in concept.looks}) == len(concept.looks), f"{slug}: two looks share a name"
     assert len(concept.corrections) >= 2, f"{slug}: write at least two corrections of what is often said"
     assert 3 <= len(concept.push_backs) <= 5, f"{slug}: three to five push-backs, not {len(concept.push_backs)}"
@@ -95,7 +93,7 @@ def test_every_bullet_of_the_usual_answer_has_its_verdict_and_its_measurement(co
     assert not missing, f"{concept.topic.slug}: concept.judges(…) is missing for {missing}"
     assert judged == list(concept.topic.usual), "bullets stand in the order in which people learn them, word for word"
     for judgement in concept.judgements:
-        concept.claim(judgement.proof)  # raises if the measurement is not one of this concept's
+        concept.place(judgement.proof)  # raises if the measurement is not one of this concept's
         assert judgement.better or judgement.verdict is Verdict.HOLDS, f"“{judgement.usual}”: write the better sentence"
 
 

@@ -83,9 +83,10 @@ class Lesson:
         self._ask()
         if self._open != name:
             return False
-        st.subheader(found.claim.text, anchor=False)
-        with standing("This proof"):
-            _proof(self.concept.topic.slug, "look", place, folded=True)
+        with st.container(horizontal=True, key="claim", vertical_alignment="center"):
+            st.subheader(found.claim.text, anchor=False, width="content")
+            with standing("This proof"):
+                _measured_behind("look", place, self.concept.topic.slug)
         return True
 
     def _ask(self) -> None:
@@ -196,7 +197,7 @@ VERDICTS = {
     Verdict.HOLDS_IF: (":material/airwave: holds if …", "if"),
     Verdict.OTHERWISE: (":material/close: measured otherwise", "otherwise"),
 }
-"""A verdict is told by its words and by the shape of its chip (`ui.nav.STYLE`), not by a colour that means something else."""
+"""A verdict is told by its words and by the shape of its chip (`ui.nav.STYLE`): colours mean other things."""
 
 
 def _usual(concept: Concept) -> None:
@@ -249,7 +250,12 @@ def _chosen_look(concept: Concept) -> str | None:
     start = visit.start(key, lambda text: (text if text in claims else None, text in ("", *claims)), None)
     with st.container(key="looks"):
         chosen: str | None = st.pills(
-            PARTS["looks"], list(claims), default=start, format_func=claims.get, key=key, label_visibility="collapsed"
+            PARTS["looks"],
+            list(claims),
+            default=start,
+            format_func=lambda name: claims[name],
+            key=key,
+            label_visibility="collapsed",
         )
     visit.uses(key, chosen or "", "")
     if chosen is None:
@@ -272,26 +278,16 @@ def _source_of(function: Callable[..., Any]) -> str:
     return inspect.getsource(inspect.unwrap(function))
 
 
-def _proof(slug: str, kind: str, index: int, folded: bool = False) -> None:
-    """The numbers behind a claim, the mistakes that would fail, and the code; `folded`, only after another click."""
+def _proof(slug: str, kind: str, index: int) -> None:
+    """The numbers behind a claim, the mistakes that would fail, and the code; or where it can be read."""
     claim = concept(slug).of(kind)[index]
     if claim.proof is None:
         st.markdown(f":material/menu_book: cited: {_cited(claim.sources)}")
         return
-    if folded:
-        with st.container(key=f"on_screen_proof_{index}"):
-            shown = st.popover(
-                ":material/check: measured", type="tertiary", key=f"{slug}:{kind}{index}", on_change="rerun"
-            )
-        if not shown.open:
-            return
-        with shown:
-            _proof(slug, kind, index)
-        return
     evidence = _measured(slug, kind, index)
-    lines = [f"**{claim.text}**" if kind != "look" else ""]
+    lines = [f"**{claim.text}**", ""]
     if not evidence.holds:
-        lines.append(":material/error: This check fails on this machine.")
+        lines.append(":material/error: This check fails on this machine.\n")
     lines += [f"- {p.what}: measured **{number(p.value)}**, promised {p.promise}" for p in evidence.parts]
     for i, mistake in enumerate(claim.mistakes):
         wrong = _measured(slug, kind, index, i)
@@ -300,6 +296,14 @@ def _proof(slug: str, kind: str, index: int, folded: bool = False) -> None:
         lines.append(f"\nWith the usual mistake ({how}) the same check gives {got}, and fails as it should.")
     st.markdown("\n".join(lines))
     st.code(_source_of(claim.proof), language="python", wrap_lines=True)
+
+
+def _measured_behind(kind: str, index: int, slug: str) -> None:
+    """A mark beside a claim; its proof is measured when it is opened."""
+    shown = st.popover(":material/check: measured", type="tertiary", key=f"{slug}:{kind}{index}", on_change="rerun")
+    if shown.open:
+        with shown:
+            _proof(slug, kind, index)
 
 
 # ------------------------------------------------------------------------------------------------ in 30 seconds

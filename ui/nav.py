@@ -9,6 +9,7 @@ tests/browser/test_deep_links.py).
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -69,37 +70,45 @@ STYLE = """<style>
 [data-testid="stNumberInput"]:has([data-testid="stNumberInputStepUp"]:disabled) button { display: none; }
 [data-testid="stMainBlockContainer"] { padding: 1rem clamp(1rem, 3vw, 3.4rem) 4rem; max-width: 1760px; }
 [data-testid="stHeader"] { height: 0; min-height: 0; background: transparent; }
-[data-testid="stMain"] h1 { padding: 0 0 .1rem; line-height: 1.15; }
-[data-testid="stMain"] h2 { padding: 1.6rem 0 .2rem; }
+[data-testid="stMain"] h1 { padding: 0 0 .3rem; line-height: 1.15; }
+[data-testid="stMain"] h2 { padding: 1.7rem 0 .7rem; }
 [data-testid="stMain"] [data-testid="stVerticalBlock"] { gap: .55rem; }
-.st-key-crumb [data-testid="stVerticalBlock"], .st-key-crumb p { line-height: 1.3; }
+.st-key-crumb p { line-height: 1.3; }
 .st-key-crumb [data-testid="stPageLink"] a { padding: 0 .3rem; }
 .st-key-crumb button { min-height: 0; }
-.st-key-short p { font-size: 1.12rem; line-height: 1.45; max-width: 66em; }
+.st-key-short p { font-size: 1.12rem; line-height: 1.45; max-width: 68em; }
 .st-key-short_answer p { font-size: 1.2rem; line-height: 1.5; }
 .st-key-equation .katex { font-size: 1.3em; }
-.st-key-predict { background: var(--st-secondary-background-color); padding: .4rem .9rem; }
+.st-key-equation .katex .fbox { border-radius: 4px; }
+.st-key-predict { background: color-mix(in srgb, currentcolor 4%, transparent); padding: .4rem .9rem; }
 .st-key-predict h3 { font-size: 1rem; font-weight: 650; padding: 0; }
+.st-key-predict [data-testid="stHeaderActionElements"] { display: none; }
 [data-testid="stMain"] [data-testid="stButtonGroup"] button { height: auto; min-height: 2rem; }
 [data-testid="stMain"] [data-testid="stButtonGroup"] p { white-space: normal; text-align: left; }
-[class*="st-key-verdict_"] { padding: .35rem .2rem; }
-[data-testid="stLayoutWrapper"] + [data-testid="stLayoutWrapper"] > [class*="st-key-verdict_"] { border-top: 1px solid var(--st-border-color); }
-[class*="st-key-verdict_"] [data-testid="stPopoverButton"] { border: 1.5px solid var(--st-text-color); border-radius: 99px;
-  white-space: nowrap; padding: 0 .8rem; min-height: 1.8rem; }
+[class*="st-key-verdict_"] { padding: .4rem .2rem; }
+[data-testid="stLayoutWrapper"] + [data-testid="stLayoutWrapper"] > [class*="st-key-verdict_"] {
+  border-top: 1px solid color-mix(in srgb, currentcolor 18%, transparent); }
+[class*="st-key-verdict_"] [data-testid="stPopoverButton"] { border: 1.5px solid; border-radius: 99px; white-space: nowrap;
+  padding: 0 .8rem; min-height: 1.8rem; }
 [class*="st-key-verdict_if"] [data-testid="stPopoverButton"] { border-style: dashed; }
-[class*="st-key-verdict_otherwise"] [data-testid="stPopoverButton"] { background: var(--st-text-color); color: var(--st-background-color); }
-[class*="st-key-verdict_otherwise"] [data-testid="stPopoverButton"] p { color: var(--st-background-color); }
+[class*="st-key-verdict_otherwise"] [data-testid="stPopoverButton"] { border-width: 2.5px; border-radius: 3px; font-weight: 650; }
 [data-testid="stSidebar"] { width: 268px !important; min-width: 0 !important; }
-[data-testid="stSidebarHeader"] { height: 2rem; min-height: 0; padding: .2rem .6rem; }
-[data-testid="stSidebarUserContent"] { padding: 0 .8rem 2rem; }
+[data-testid="stSidebarHeader"] { height: 1.6rem; min-height: 0; padding: .2rem .6rem; }
+[data-testid="stSidebarContent"] { padding: 0 .4rem; }
+[data-testid="stSidebarUserContent"] { padding: 0 .4rem 2rem; }
 [data-testid="stSidebar"] [data-testid="stVerticalBlock"] { gap: .1rem; }
 [data-testid="stSidebar"] [data-testid="stPageLink"] a { padding: .08rem .5rem; }
 [data-testid="stSidebar"] [data-testid="stPageLink"] p, [data-testid="stSidebar"] [data-testid="stCaptionContainer"] p { font-size: .92rem; }
-.st-key-parts { margin: 0 0 .3rem 1.5rem; padding-left: .6rem; border-left: 2px solid var(--st-border-color); }
+[data-testid="stSidebar"] [data-testid="stCaptionContainer"] p { padding-left: .5rem; line-height: 1.75; }
+.st-key-parts { margin: .1rem 0 .3rem 1.3rem; padding-left: .6rem; border-left: 2px solid color-mix(in srgb, currentcolor 18%, transparent); }
 .st-key-parts p { font-size: .86rem; line-height: 1.5; }
 .st-key-parts a { color: inherit; text-decoration: none; }
-.st-key-parts a:hover, .st-key-parts a:focus-visible { color: var(--st-primary-color); text-decoration: underline; }
-a:focus-visible, button:focus-visible { outline: 3px solid var(--st-primary-color) !important; outline-offset: 1px; }
+.st-key-parts a:hover, .st-key-parts a:focus-visible { text-decoration: underline; }
+a:focus-visible, button:focus-visible { outline: 3px solid currentcolor !important; outline-offset: 1px; }
+@media (min-width: 701px) {
+  [class*="st-key-verdict_"] { flex-wrap: nowrap !important; }
+  [class*="st-key-verdict_"] > [data-testid="stElementContainer"]:first-child { flex: 1 1 0 !important; min-width: 0; }
+}
 @media (max-width: 700px) {
   .st-key-hero [data-testid="stHorizontalBlock"] { flex-direction: column-reverse; }
   [data-testid="stMain"] h1 { font-size: 1.5rem; }
@@ -233,14 +242,14 @@ def sidebar(current: Topic | None = None, parts: Mapping[str, str] | None = None
     with st.sidebar:
         st.page_link(HOME, label="The map", icon=":material/map:")
         for theme in Theme:
-            row = [topic for topic in topics() if topic.theme is theme]
-            ready = [(topic, path) for topic in row if (path := page_of(topic))]
-            waiting = [f":gray[{topic.number}\u2002{topic.title}]" for topic in row if not page_of(topic)]
             st.caption(f"**{theme}**")
-            for topic, path in ready:
-                st.page_link(path, label=f"{topic.number}\u2002{topic.title}")
-                if current == topic and parts:
-                    with st.container(key="parts"):
-                        st.markdown("  \n".join(f"[{name}](#{anchor})" for anchor, name in parts.items()))
-            if waiting:
-                st.caption("  \n".join(waiting))
+            row = [topic for topic in topics() if topic.theme is theme]
+            for ready, some in groupby(row, key=lambda topic: page_of(topic) is not None):
+                if not ready:
+                    st.caption("  \n".join(f":gray[{topic.number}\u2002{topic.title}]" for topic in some))
+                    continue
+                for topic in some:
+                    st.page_link(page_of(topic) or HOME, label=f"{topic.number}\u2002{topic.title}")
+                    if current == topic and parts:
+                        with st.container(key="parts"):
+                            st.markdown("  \n".join(f"[{name}](#{anchor})" for anchor, name in parts.items()))

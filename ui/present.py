@@ -19,7 +19,7 @@ NAME, _ON = "present", "presenting"
 STYLE = """<style>
 html { font-size: 24px; }
 [data-testid="stSidebar"], [data-testid="stExpandSidebarButton"] { display: none; }
-[data-testid="stMainBlockContainer"] { max-width: none; padding: .8rem 1.6rem 1rem; }
+[data-testid="stMainBlockContainer"] { max-width: none; padding: .6rem 1.4rem .6rem; }
 </style>"""
 
 
@@ -55,7 +55,7 @@ def keys(before: Path | None, after: Path | None) -> None:
     """Listen to the keys of a presentation."""
     if not on():
         return
-    match parts.pressed("keys"):
+    match parts.pressed("present:keys"):
         case "n" if after:
             st.switch_page(after)
         case "p" if before:

@@ -1,4 +1,4 @@
-"""Question 2: why are the attention logits divided by √d_k?"""
+"""Question 2: why are the attention logits divided by √dₖ?"""
 
 import itertools
 import math
@@ -6,52 +6,74 @@ from typing import Literal
 
 import torch
 
-from core.course import Concept, Evidence, Option, Source
+from core.course import Concept, Evidence, Option, Source, Verdict
 from core.experiments.scaling import (
     DEAD,
     TOKENS,
     Distribution,
     Init,
+    Rows,
     at,
     attend,
     draw,
     first_step,
     gradients,
     initial_logit_variance,
+    response,
 )
 from core.ops.attention import Divisor, logits, softmax
 from core.say import number
 from core.sources import VASWANI_2017
 from core.training.retrieval import VARIANTS, trained
 
-concept = Concept(__name__)
+concept = Concept(
+    __name__,
+    equation=r"\mathrm{softmax}\big(\query{Q}\key{K}^\top / \disputed{\sqrt{d_k}}\big)\,\value{V}",
+    words=("logit", "row", "saturated"),
+)
+
+
+@concept.in_one_sentence(
+    "A dot product of dₖ random terms spreads like √dₖ: divided by it, the softmax starts out soft at every width; undivided, "
+    "the wider the head, the nearer it starts to all or nothing.",
+    fails_if=({"undivided": "sqrt"}, {"divided": "none"}),
+)
+def every_width_starts_alike(undivided: Divisor = "none", divided: Divisor = "sqrt") -> Evidence:
+    without, scaled = attend(undivided), attend(divided)
+    wide = slice(at(4), None)
+    return (
+        Evidence.between(
+            "spread of the logits of 64 random keys without the factor, dₖ = 1024 ÷ dₖ = 4",
+            float(without.spread[at(1024)] / without.spread[at(4)]),
+            16 * 0.9,  # √256; the rival law, 256, and none at all, 1, are far away
+            16 * 1.1,
+        )
+        & Evidence.above("least step of the mean largest weight, from each width to the next", _least_step(without), 0)
+        & Evidence.above("mean largest weight at dₖ = 1024", float(without.largest[at(1024)]), 0.9)
+        & Evidence.below("with the factor, the most over all widths", float(scaled.largest[wide].max()), 0.2)
+    )
+
+
+def _least_step(rows: Rows) -> float:
+    return float(rows.largest.diff().min())
+
 
 # ---------------------------------------------------------------------------------------------- prediction
 
 
 @concept.predicts(
-    "A query meets 64 keys of width d_k = 64, all of them random (standard normal), and the factor 1/√64 is left out. "
-    "How much of its weight does such a row give to its favourite key, on average?",
+    "64 random keys of width 64, and no factor. What share of its row does the favourite key get?",
+    Option("11 %", 0.0, 0.2, "That is what it gives *with* the factor, when the logits have standard deviation 1."),
+    Option("30 %", 0.2, 0.5, "That is right for keys of width 4. At width 64 the logits are four times as far apart."),
     Option(
-        "about 11 %", 0.0, 0.2, "That is what it gives *with* the factor, when the logits have standard deviation 1."
-    ),
-    Option(
-        "about 28 %", 0.2, 0.5, "That is right for keys of width 4. At width 64 the logits are four times as far apart."
-    ),
-    Option(
-        "about 78 %",
+        "78 %",
         0.5,
         0.95,
         "The logits have standard deviation 8: the largest of 64 is far enough ahead of the second to take most of "
         "the weight in most rows, though not in all.",
     ),
-    Option(
-        "practically 100 %",
-        0.95,
-        1.01,
-        "Saturation is not total: in many rows two keys happen to be close, and they share.",
-    ),
-    shows="Measured just now over 1024 rows: the favourite key gets {percent} of a row's weight.",
+    Option("100 %", 0.95, 1.01, "Saturation is not total: in many rows two keys happen to be close, and they share."),
+    shows="Measured just now over 512 rows: on average the favourite key gets {percent} of a row's weight.",
 )
 def favourite_without_the_factor() -> float:
     return float(attend("none").largest[at(64)])
@@ -61,8 +83,7 @@ def favourite_without_the_factor() -> float:
 
 
 @concept.says(
-    "The dot product of a query and a key of width d_k, all of whose components are independent with mean 0 and "
-    "variance 1, has variance d_k: its standard deviation grows like √d_k.",
+    "The dot product of two vectors with dₖ independent components of mean 0 and variance 1 has variance dₖ.",
     fails_if={"shift": 0.5},
 )
 def variance_grows_with_width(shift: float = 0.0, pairs: int = 4096) -> Evidence:
@@ -76,11 +97,11 @@ def variance_grows_with_width(shift: float = 0.0, pairs: int = 4096) -> Evidence
         standard_error = math.sqrt((2 + 6 / d_k) / pairs)
         off[(float((query * key).sum(-1).var()) / d_k - 1) / standard_error] = standard_error
     worst = max(off, key=abs)
-    what = "Var[q·k] / d_k, the worst of d_k = 4, 64, 512 with normal components and with ±1"
+    what = "Var[q·k] / dₖ, the worst of dₖ = 4, 64, 512 with normal components and with ±1"
     return Evidence.near(what, 1 + worst * off[worst], 1, within=4 * off[worst])
 
 
-@concept.says("Dividing by √d_k brings that variance back to 1, whatever the width.", fails_if={"divisor": "none"})
+@concept.says("Dividing by √dₖ brings it back to 1.", fails_if={"divisor": "none"})
 def scaling_restores_unit_variance(divisor: Divisor = "sqrt", pairs: int = 4096) -> Evidence:
     g = torch.Generator().manual_seed(3)
     variances = []
@@ -89,27 +110,22 @@ def scaling_restores_unit_variance(divisor: Divisor = "sqrt", pairs: int = 4096)
         variances.append(float(logits(query, key, divisor).var()))
     worst = max(variances, key=lambda v: abs(v - 1))
     return Evidence.near(
-        "Var[q·k / √d_k], the worst of d_k = 4, 64, 512", worst, 1, within=4 * math.sqrt((2 + 6 / 4) / pairs)
+        "Var[q·k / √dₖ], the worst of dₖ = 4, 64, 512", worst, 1, within=4 * math.sqrt((2 + 6 / 4) / pairs)
     )
 
 
 @concept.says(
-    "Without it the softmax saturates: at d_k = 64, with 64 random keys, one key takes more than two thirds of a row's "
-    "weight on average; with it, about a tenth.",
+    "Undivided, at dₖ = 64, one of 64 random keys takes over two thirds of a row's weight; divided, about a tenth.",
     fails_if={"divided": "none", "undivided": "sqrt"},
 )
 def softmax_saturates(undivided: Divisor = "none", divided: Divisor = "sqrt") -> Evidence:
     without, scaled = (float(attend(d).largest[at(64)]) for d in (undivided, divided))
-    return Evidence.above("mean largest weight, d_k = 64, 64 keys, without", without, 2 / 3) & Evidence.between(
+    return Evidence.above("mean largest weight, dₖ = 64, 64 keys, without", without, 2 / 3) & Evidence.between(
         "with the factor", scaled, 0.05, 0.15
     )  # what rounds to a tenth
 
 
-@concept.says(
-    "A saturated row passes almost no gradient to its query and its keys: the most saturated tenth of those rows pass on "
-    "less than a tenth of what they pass on with the factor. What the values get stays whole.",
-    fails_if={"saturated": 1.0},
-)
+@concept.says("The most saturated rows pass almost no gradient to query and keys.", fails_if={"saturated": 1.0})
 def saturated_rows_pass_no_gradient(saturated: float = 0.1) -> Evidence:
     without, scaled = gradients("none"), gradients("sqrt")
     rows = without.favourite >= without.favourite.quantile(1 - saturated)
@@ -122,16 +138,7 @@ def saturated_rows_pass_no_gradient(saturated: float = 0.1) -> Evidence:
     )
 
 
-concept.cites(
-    "The original paper only suspected this: “We suspect that for large values of d_k, the dot products grow large "
-    "in magnitude, pushing the softmax function into regions where it has extremely small gradients.”",
-    source=VASWANI_2017.at("§3.2.1"),
-)
-
-
-@concept.says(
-    "As a function the factor adds nothing: dividing W_Q by √d_k once gives the same logits.", fails_if={"width": 512}
-)
+@concept.says("As a function the factor adds nothing: W_Q can absorb it.", fails_if={"width": 512})
 def the_factor_folds_into_the_weights(width: int = 64) -> Evidence:
     g = torch.Generator().manual_seed(4)
     x = torch.randn(10, 512, generator=g, dtype=torch.float64)
@@ -141,9 +148,51 @@ def the_factor_folds_into_the_weights(width: int = 64) -> Evidence:
     return Evidence.near("largest difference of the logits", float((scaled - folded).abs().max()), 0, within=1e-12)
 
 
-@concept.says(
-    "But it sets where training starts and how far Adam's steps reach: in our retrieval task at d_k = 64, a model with "
-    "the factor learns sooner than one without, and one with the factor folded into W_Q in less than half its steps.",
+# ---------------------------------------------------------------------------------------------- looks, an argument
+
+
+@concept.looks_closer(
+    "rows",
+    "It does not vanish everywhere: at width 64 the worst rows pass almost nothing, the mean grows.",
+    fails_if=({"divisor": "d_k"}, {"d_k": 1024}),
+)
+@concept.corrects(
+    "Without the factor the gradients vanish everywhere.",
+    better="They become uneven: some rows pass practically nothing to queries and keys, others more than before. At "
+    "dₖ = 64 with 64 random keys the *mean* derivative of the softmax is even larger without the factor; the worst tenth "
+    "of rows, where it falls to less than a tenth, shows the harm.",
+    fails_if=({"divisor": "d_k"}, {"d_k": 1024}),
+)
+def the_mean_gradient_does_not_vanish(divisor: Divisor = "none", d_k: int = 64) -> Evidence:
+    without, scaled, i = attend(divisor), attend("sqrt"), at(d_k)
+    worst, best = (float(without.quantile(q)[i] / scaled.quantile(q)[i]) for q in (0.1, 0.9))
+    return (
+        Evidence.above(f"share of rows with ‖J‖ < {number(DEAD)} without the factor", float(without.dead[i]), 0)
+        & Evidence.above("‖J‖ without ÷ with the factor, 0.9 quantile over rows", best, 1)
+        & Evidence.above("mean over rows", float(without.jacobian[i].mean() / scaled.jacobian[i].mean()), 1)
+        & Evidence.below("0.1 quantile over rows", worst, 0.1)
+    )
+
+
+@concept.looks_closer(
+    "softer",
+    "Softer is not better: of 64 keys, the softmax's answer rises, then falls.",
+    fails_if=({"n_keys": 2}, {"late": 2.0}),
+)
+def the_answer_rises_then_falls(n_keys: int = 64, late: float = 32.0) -> Evidence:
+    r = response(n_keys, rows=200)
+    peak, end = float(r.mean.max()), float(r.mean[(r.spread - late).abs().argmin()])
+    tenth = float(r.tenth.max() / r.tenth[(r.spread - late).abs().argmin()])
+    return (
+        Evidence.above(f"mean answer of {n_keys} keys, peak ÷ at nearly equal logits", peak / float(r.mean[0]), 1.2)
+        & Evidence.above("peak ÷ at a standard deviation of 32", peak / end, 1.2)
+        & Evidence.above("of the worst tenth of rows, peak ÷ at 32", tenth, 10)
+    )
+
+
+@concept.looks_closer(
+    "trained",
+    "At width 64 it learns sooner with the factor, and soonest with the factor folded into W_Q.",
     fails_if=({"left_out": "folded", "folded": "without"}, {"optimiser": "sgd"}),
 )
 def the_factor_sets_the_start_and_the_step(
@@ -158,18 +207,13 @@ def the_factor_sets_the_start_and_the_step(
         & Evidence.above("steps to learn, without ÷ with, the least", float((run[left_out] / run["with"]).min()), 1)
         & Evidence.below("folded ÷ with, the most", float((run[folded] / run["with"]).max()), 0.5)
         # Adam's step has one size whatever the gradient's, but for its ε = 1e-8 beside gradients of 1e-5 and more.
-        & Evidence.near("first step of W_Q / √d_k, folded ÷ with", reach, math.sqrt(64), within=1e-3 * math.sqrt(64))
+        & Evidence.near("first step of W_Q / √dₖ, folded ÷ with", reach, math.sqrt(64), within=1e-3 * math.sqrt(64))
     )
 
 
-# ---------------------------------------------------------------------------------------------- corrections
-
-
-@concept.corrects(
-    "The factor keeps the variance of the logits at 1.",
-    better="It gives variance 1 to independent components of variance 1. PyTorch's own modules, freshly built, do not make "
-    "those out of such inputs: nn.MultiheadAttention starts with logits of variance about 1/4, and queries and keys from "
-    "nn.Linear with about 1/9.",
+@concept.looks_closer(
+    "modules",
+    "PyTorch's own modules start elsewhere: with logits of variance ¼ and 1/9, not 1.",
     fails_if={"own": False},
 )
 def real_initialisations_start_elsewhere(own: bool = True, draws: int = 2) -> Evidence:
@@ -185,22 +229,7 @@ def real_initialisations_start_elsewhere(own: bool = True, draws: int = 2) -> Ev
     )
 
 
-@concept.corrects(
-    "Without the factor the gradients vanish everywhere.",
-    better="They become uneven: some rows pass practically nothing to queries and keys, others more than before. At "
-    "d_k = 64 with 64 random keys the *mean* derivative of the softmax is even larger without the factor; the worst tenth "
-    "of rows, where it falls to less than a tenth, shows the harm.",
-    fails_if=({"divisor": "d_k"}, {"d_k": 1024}),
-)
-def the_mean_gradient_does_not_vanish(divisor: Divisor = "none", d_k: int = 64) -> Evidence:
-    without, scaled, i = attend(divisor), attend("sqrt"), at(d_k)
-    worst, best = (float(without.quantile(q)[i] / scaled.quantile(q)[i]) for q in (0.1, 0.9))
-    return (
-        Evidence.above(f"share of rows with ‖J‖ < {number(DEAD)} without the factor", float(without.dead[i]), 0)
-        & Evidence.above("‖J‖ without ÷ with the factor, 0.9 quantile over rows", best, 1)
-        & Evidence.above("mean over rows", float(without.jacobian[i].mean() / scaled.jacobian[i].mean()), 1)
-        & Evidence.below("0.1 quantile over rows", worst, 0.1)
-    )
+# ---------------------------------------------------------------------------------------------- corrections
 
 
 @concept.corrects(
@@ -232,6 +261,23 @@ def the_maximum_prevents_overflow(
     )
 
 
+# ---------------------------------------------------------------------------------------------- the usual answer
+
+concept.judges(concept.topic.usual[0], Verdict.HOLDS, by=variance_grows_with_width)
+concept.judges(
+    concept.topic.usual[1],
+    Verdict.HOLDS_IF,
+    "In the most saturated rows, and towards queries and keys; the mean gradient of random rows even grows, and what the "
+    "values get stays whole.",
+    by=the_mean_gradient_does_not_vanish,
+)
+concept.judges(
+    concept.topic.usual[2],
+    Verdict.OTHERWISE,
+    "It gives variance 1 to independent components of variance 1. PyTorch's own modules start at ¼ and 1/9.",
+    by=real_initialisations_start_elsewhere,
+)
+
 # ---------------------------------------------------------------------------------------------- push-back
 
 MUP = Source("Yang et al. 2022", "Tensor Programs V: Zero-Shot Hyperparameter Transfer", "arXiv 2203.03466")
@@ -250,26 +296,26 @@ DEHGHANI_2023 = Source(
 GEMMA_2 = Source("Gemma Team 2024", "Gemma 2: Improving Open Language Models at a Practical Size", "arXiv 2408.00118")
 
 concept.pushes_back(
-    "Why √d_k and not d_k?",
-    "The standard deviation of a sum of d_k independent terms of equal variance grows like √d_k. Dividing by d_k would "
-    "leave logits of variance 1/d_k, and attention would start as nearly a plain average. µP, a recipe that carries "
-    "hyperparameters from narrow models to wide ones, does want 1/d_k: trained queries and keys are no longer independent.",
+    "Why √dₖ and not dₖ?",
+    "The standard deviation of a sum of dₖ independent terms of equal variance grows like √dₖ. Dividing by dₖ would "
+    "leave logits of variance 1/dₖ, and attention would start as nearly a plain average. µP, a recipe that carries "
+    "hyperparameters from narrow models to wide ones, does want 1/dₖ: trained queries and keys are no longer independent.",
     MUP,
 )
 concept.pushes_back(
-    "Why d_k and not d_model?",
+    "Why dₖ and not d_model?",
     "The sum inside the dot product runs over the width of one head. With 8 heads that share d_model among them, √d_model "
     "is √8 times too large: the code runs, the outputs differ, and no error tells you.",
 )
 concept.pushes_back(
     "Is it a temperature?",
-    "Yes: softmax(q·k/T) with T = √d_k. The factor is a fixed one; QK-norm as first proposed scales the dot product of "
+    "Yes: softmax(q·k/T) with T = √dₖ. The factor is a fixed one; QK-norm as first proposed scales the dot product of "
     "normalised queries and keys by a number that is learned.",
     HENRY_2020,
 )
 concept.pushes_back(
     "Could a model do without it?",
-    "Yes. The code of T5 has no factor: it draws W_Q with a standard deviation that is smaller by √d_k, the folded start of "
+    "Yes. The code of T5 has no factor: it draws W_Q with a standard deviation that is smaller by √dₖ, the folded start of "
     "our race. (T5 was trained with Adafactor, whose steps are proportional to the size of the weights, so that W_Q does not "
     "run ahead there as it does with Adam.)",
     (T5_CODE, ADAFACTOR),
@@ -294,8 +340,8 @@ import torch
 d_k, n_keys, divisor, seed = $d_k, $n_keys, $divisor, $seed
 
 g = torch.Generator().manual_seed(seed)
-query = torch.randn(16, 64, 1024, generator=g)[..., :d_k]      # 16 sets of 64 queries
-key = torch.randn(16, n_keys, 1024, generator=g)[..., :d_k]
+query = torch.randn(8, 64, 1024, generator=g)[..., :d_k]       # 8 sets of 64 queries
+key = torch.randn(8, n_keys, 1024, generator=g)[..., :d_k]
 scale = {"none": 1, "sqrt": math.sqrt(d_k), "d_k": d_k}[divisor]
 logits = query @ key.mT / scale
 weights = logits.softmax(-1)

@@ -18,7 +18,7 @@ from core.training import retrieval
 WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 DEAD = 0.01  # a row whose softmax Jacobian is smaller than this passes practically no gradient
 Distribution = Literal["normal", "uniform", "rademacher", "shifted"]
-SETS, QUERIES = 16, 64  # 16 independent sets of keys, 64 queries each: 1024 rows
+SETS, QUERIES = 8, 64  # 8 independent sets of keys, 64 queries each: 512 rows
 LIMIT, BINS = 32.0, 64  # the logits that are counted lie within ±LIMIT; the others stay in the denominator
 TOP = 12  # weights of a row that are kept, the largest first
 
@@ -31,7 +31,7 @@ def at(d_k: int) -> int:
 def draw(distribution: Distribution, *shape: int, generator: torch.Generator) -> Tensor:
     r"""Independent components: $N(0, 1)$, uniform on $[-1, 1]$, $\pm 1$, or $N(\tfrac12, 1)$."""
     if distribution == "uniform":
-        return torch.rand(*shape, generator=generator).mul_(2).sub_(1)  # in place: the largest draw has 17 MB
+        return torch.rand(*shape, generator=generator).mul_(2).sub_(1)  # in place: the largest draw has 8 MB
     if distribution == "rademacher":
         return torch.randint(0, 2, shape, generator=generator, dtype=torch.float32).mul_(2).sub_(1)
     return torch.randn(*shape, generator=generator).add_(0.5 if distribution == "shifted" else 0.0)
@@ -40,7 +40,7 @@ def draw(distribution: Distribution, *shape: int, generator: torch.Generator) ->
 def dot_products(n_keys: int, distribution: Distribution, seed: int) -> Iterator[Float[Tensor, "q k"]]:
     r"""$q \cdot k$ for one width of WIDTHS after another, from one draw: width 2 d_k adds components to width d_k.
 
-    Shapes: 11 times `[1024, n_keys]`, of which no more than one is held. The same components serve every width, so that
+    Shapes: 11 times `[512, n_keys]`, of which no more than one is held. The same components serve every width, so that
     moving the slider shows the effect of the width and not of another draw.
     """
     g = torch.Generator().manual_seed(seed)
@@ -173,6 +173,15 @@ def initial_logit_variance(init: Init, seed: int, d_model: int = 768, n_heads: i
             query, key = (x @ torch.randn(d_model, d_model) * std for x in (asks, is_asked))
         query, key = (x.unflatten(-1, (n_heads, -1)).transpose(0, 1) for x in (query, key))
         return float(logits(query, key).var())
+
+
+MODEL_WIDTHS = (96, 192, 384, 768)
+
+
+@remember
+def initial_variances(init: Init, seed: int) -> Float[Tensor, " s"]:
+    """That of every width in MODEL_WIDTHS, with twelve heads."""
+    return torch.tensor([initial_logit_variance(init, seed, d_model) for d_model in MODEL_WIDTHS], dtype=torch.float64)
 
 
 def first_step(folded: bool, optimiser: Literal["adam", "sgd"] = "adam", d_k: int = 64, seed: int = 0) -> float:

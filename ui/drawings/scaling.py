@@ -12,7 +12,7 @@ from ui.drawings import corners
 from ui.figures import Frame, Series
 from ui.palette import MASKED, OCHRE, QUERY, WITH, WITHOUT
 
-DIVISORS: dict[Divisor, str] = {"sqrt": "√d_k", "none": "1 (none)", "d_k": "d_k"}
+DIVISORS: dict[Divisor, str] = {"sqrt": "√dₖ", "none": "1 (none)", "d_k": "dₖ"}
 DISTRIBUTIONS: dict[Distribution, str] = {
     "normal": "normal, variance 1",
     "uniform": "uniform on −1 … 1",
@@ -22,6 +22,7 @@ DISTRIBUTIONS: dict[Distribution, str] = {
 KEYS = (2, 4, 8, 16, 32, 64, 128, 256, 512)
 MOST_KEYS = 256
 SEEDS = (0, 9999)
+HERO = 290  # pixels: question, prediction and hero fit one screen
 SCALED, UNSCALED = 1.0, 8.0  # standard deviations of random logits at d_k = 64
 
 
@@ -46,10 +47,11 @@ def width_frames(divisor: Divisor, n_keys: int, distribution: Distribution, seed
                     pair("histogram", i),
                     limits=(-scaling.LIMIT, scaling.LIMIT),
                     counted=True,
-                    title="The logits",
+                    title="The logits spread",
                     x_title="logit",
                     y_title="share of all logits",
                     y_range=(0, 0.42),
+                    height=HERO,
                 ),
                 figures.bars(
                     pair("typical", i),
@@ -58,15 +60,7 @@ def width_frames(divisor: Divisor, n_keys: int, distribution: Distribution, seed
                     x_title="key, by rank",
                     y_title="weight",
                     y_range=(0, 1),
-                ),
-                figures.histogram(
-                    pair("jacobian", i),
-                    limits=(0, 0.51),
-                    bins=51,
-                    title="What a row passes on: ‖∂softmax/∂logits‖ of 1024 rows",
-                    x_title="Frobenius norm of the softmax Jacobian",
-                    y_title="share of rows",
-                    y_range=(0, 1),
+                    height=HERO,
                 ),
             ),
             width_reading(d_k, divisor, before, after, i),
@@ -76,25 +70,59 @@ def width_frames(divisor: Divisor, n_keys: int, distribution: Distribution, seed
 
 
 def width_reading(d_k: int, divisor: Divisor, before: scaling.Rows, after: scaling.Rows, i: int) -> str:
-    spread, largest, worst = (
-        [how(float(value[i])) for value in values]
-        for how, values in (
-            (lambda x: number(x, 2), (before.spread, after.spread)),
-            (percent, (before.largest, after.largest)),
-            (lambda x: number(x, 2), (before.quantile(0.1), after.quantile(0.1))),
-        )
-    )
-    derivative = "In the worst tenth of rows the softmax's derivative, through which queries and keys learn, is at most"
+    spread = [number(float(rows.spread[i]), 2) for rows in (before, after)]
+    largest = [percent(float(rows.largest[i])) for rows in (before, after)]
     if divisor == "none" or d_k == 1:
-        why = "Nothing is divided" if divisor == "none" else "At d_k = 1 the divisor is 1"
+        why = "Nothing is divided" if divisor == "none" else "At width 1 the divisor is 1"
         return (
-            f"{why}: the logits have standard deviation {spread[0]}, and the favourite key takes {largest[0]} of a row's "
-            f"weight on average. {derivative} {worst[0]}."
+            f"{why}: the logits spread by {spread[0]}, and the favourite key takes {largest[0]} of its row on average."
         )
     return (
-        f"At d_k = {d_k} the logits have standard deviation {spread[0]}, and the favourite key takes {largest[0]} of a row's "
-        f"weight on average; divided by {DIVISORS[divisor]}, {spread[1]} and {largest[1]}. {derivative} {worst[0]}; divided, "
-        f"{worst[1]}."
+        f"At width {d_k} the logits spread by {spread[0]}, divided by {DIVISORS[divisor]} by {spread[1]}. The favourite key "
+        f"takes {largest[0]} of its row on average; divided, {largest[1]}."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ row by row
+
+
+@corners(divisor=tuple(DIVISORS), n_keys=(64, 2, 3, 13, MOST_KEYS), distribution=tuple(DISTRIBUTIONS), seed=SEEDS)
+def gradient_frames(divisor: Divisor, n_keys: int, distribution: Distribution, seed: int) -> list[Frame]:
+    """One frame for each width: how strongly the softmax of each row answers, as it is and divided."""
+    before, after = (scaling.attend(d, n_keys, distribution, seed) for d in ("none", divisor))
+    n_rows = before.jacobian.shape[-1]
+    return [
+        Frame(
+            (
+                figures.histogram(
+                    [
+                        Series("q·k as it is", before.jacobian[i], WITHOUT),
+                        Series(f"divided by {DIVISORS[divisor]}", after.jacobian[i], WITH),
+                    ],
+                    limits=(0, 0.51),
+                    bins=51,
+                    title=f"What a row passes on, {n_rows} rows",
+                    x_title="Frobenius norm of the softmax Jacobian",
+                    y_title="share of rows",
+                    y_range=(0, 1),
+                    height=HERO,
+                ),
+            ),
+            gradient_reading(d_k, divisor, before, after, i),
+        )
+        for i, d_k in enumerate(scaling.WIDTHS)
+    ]
+
+
+def gradient_reading(d_k: int, divisor: Divisor, before: scaling.Rows, after: scaling.Rows, i: int) -> str:
+    worst = [number(float(rows.quantile(0.1)[i]), 2) for rows in (before, after)]
+    mean = [number(float(rows.jacobian[i].mean()), 2) for rows in (before, after)]
+    if divisor == "none" or d_k == 1:
+        why = "Nothing is divided" if divisor == "none" else "At width 1 the divisor is 1"
+        return f"{why}: the mean row passes on {mean[0]}, the worst tenth at most {worst[0]}."
+    return (
+        f"At width {d_k} the mean row passes on {mean[0]}; divided, {mean[1]}. The worst tenth passes on at most {worst[0]}; "
+        f"divided, {worst[1]}."
     )
 
 
@@ -123,7 +151,7 @@ def response_frames(seed: int) -> list[Frame]:
                         y_title="norm of the softmax Jacobian",
                         x_range=(0.0625, 32),
                         y_range=(0, 0.52),
-                        marks={"scaled: 1": (SCALED, WITH), "d_k = 64, unscaled: 8": (UNSCALED, WITHOUT)},
+                        marks={"scaled: 1": (SCALED, WITH), "dₖ = 64, unscaled: 8": (UNSCALED, WITHOUT)},
                         height=380,
                     ),
                 ),
@@ -152,7 +180,7 @@ def response_reading(n_keys: int, r: scaling.Response) -> str:
 
 # ------------------------------------------------------------------------------------------------ trained
 
-NAMES = dict(zip(retrieval.VARIANTS, ("with 1/√d_k", "folded into W_Q", "without"), strict=True))
+NAMES = dict(zip(retrieval.VARIANTS, ("with 1/√dₖ", "folded into W_Q", "without"), strict=True))
 COLOURS = dict(zip(retrieval.VARIANTS, (WITH, QUERY, WITHOUT), strict=True))
 
 
@@ -204,4 +232,51 @@ def training_reading(progress: retrieval.Progress) -> str:
     return (
         f"{race}. The first loss is {number(first['with'])} with the factor, folded or not, and {number(first['without'])} "
         "without; always answering 0 would cost 1, and a confident wrong answer 2."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ freshly built modules
+
+INITS: dict[scaling.Init, tuple[str, str]] = {
+    "lecun": ("N(0, 1/d)", WITHOUT),
+    "multihead": ("nn.MultiheadAttention", WITH),
+    "linear": ("nn.Linear", QUERY),
+    "gpt2": ("N(0, 0.02²), as GPT-2", OCHRE),
+}
+
+
+@corners(seed=SEEDS)
+def modules_frame(seed: int) -> Frame:
+    """The variance of divided logits in freshly built heads, against the width of the model."""
+    measured = {init: scaling.initial_variances(init, seed) for init in INITS}
+    one = torch.ones(len(scaling.MODEL_WIDTHS))
+    return Frame(
+        (
+            figures.lines(
+                [
+                    *(Series(INITS[init][0], measured[init], INITS[init][1]) for init in INITS),
+                    Series("what the factor promises: 1", one, MASKED, "dot", width=1.5),
+                ],
+                x=torch.tensor(scaling.MODEL_WIDTHS),
+                title="Variance of the divided logits before any training",
+                x_title="d_model",
+                y_title="variance of q·k/√dₖ",
+                log_x=True,
+                log_y=True,
+                x_range=(scaling.MODEL_WIDTHS[0], scaling.MODEL_WIDTHS[-1]),
+                y_range=(0.001, 10),
+                height=360,
+            ),
+        ),
+        modules_reading(measured),
+    )
+
+
+def modules_reading(measured: dict[scaling.Init, torch.Tensor]) -> str:
+    widest, narrowest = scaling.MODEL_WIDTHS[-1], scaling.MODEL_WIDTHS[0]
+    of = {init: [number(float(values[i]), 2) for i in (0, -1)] for init, values in measured.items()}
+    return (
+        f"At d_model = {widest} the logits of nn.MultiheadAttention start with variance {of['multihead'][1]}, those of two "
+        f"nn.Linear with {of['linear'][1]}. Weights of one size for every width, as GPT-2's, give {of['gpt2'][0]} at "
+        f"{narrowest} and {of['gpt2'][1]} at {widest}."
     )
