@@ -1,7 +1,7 @@
 """Question 2's frames and readings: the right numbers in the right colour, and sentences that are true in every state."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import plotly.graph_objects as go
@@ -14,6 +14,7 @@ from core.say import number, percent
 from core.training import retrieval
 from tests.test_readings import faults
 from ui.drawings import scaling as drawings
+from ui.figures import Frame
 from ui.palette import QUERY, WITH, WITHOUT
 
 
@@ -28,50 +29,83 @@ def words(reading: str) -> str:
 def test_grey_is_undivided_and_purple_is_divided(divisor: str) -> None:
     before, after = attend("none", 13), attend(divisor, 13)  # type: ignore[arg-type]
     frames = drawings.width_frames(divisor, 13, "normal", 0)  # type: ignore[arg-type]
-    assert len(frames) == len(WIDTHS)
+    rows_frames = drawings.gradient_frames(divisor, 13, "normal", 0)  # type: ignore[arg-type]
+    assert len(frames) == len(rows_frames) == len(WIDTHS)
     for i, frame in enumerate(frames):
-        logits, weights, derivative = frame.figures
+        logits, weights = frame.figures
+        (derivative,) = rows_frames[i].figures
         for figure, kept in ((logits, "histogram"), (weights, "typical")):
             for trace, rows in zip(figure["data"], (before, after), strict=True):
                 drawn = torch.from_numpy(trace["y"])[: len(getattr(rows, kept)[i])]
                 torch.testing.assert_close(drawn, getattr(rows, kept)[i].float())
         for trace, rows in zip(derivative["data"], (before, after), strict=True):
             assert trace["y"].sum() == pytest.approx(1 + trace["y"][-1], abs=1e-3), "every row is in one of the bins"
-            bins = torch.histogram(rows.jacobian[i].float(), 51, range=(0.0, 0.51)).hist / 1024
+            bins = torch.histogram(rows.jacobian[i].float(), 51, range=(0.0, 0.51)).hist / rows.jacobian.shape[-1]
             assert torch.allclose(torch.from_numpy(trace["y"][:51]), bins, atol=3e-3)
         assert [t["line"]["color"] for t in logits["data"]] == [WITHOUT, WITH]
+        assert [t["line"]["color"] for t in derivative["data"]] == [WITHOUT, WITH]
         assert [t["marker"]["color"] for t in weights["data"]] == [WITHOUT, WITH]
         assert list(weights["data"][0]["x"]) == [str(rank) for rank in range(1, 13)]
 
 
-def test_the_reading_says_the_numbers_of_the_figure() -> None:
+def test_the_readings_say_the_numbers_of_the_figures() -> None:
     before, after, i = attend("none"), attend("sqrt"), at(64)
-    said = words(drawings.width_frames("sqrt", 64, "normal", 0)[i].reading)
-    assert said.startswith(
-        f"At d_k = 64 the logits have standard deviation {number(float(before.spread[i]), 2)}, and the favourite key takes "
-        f"{words(percent(float(before.largest[i])))} of a row's weight on average; divided by √d_k, "
-        f"{number(float(after.spread[i]), 2)} and {words(percent(float(after.largest[i])))}. "
+    (spread, divided), (largest, softer) = (
+        [how(float(getattr(rows, name)[i])) for rows in (before, after)]
+        for how, name in ((lambda x: number(x, 2), "spread"), (lambda x: words(percent(x)), "largest"))
     )
-    assert said.endswith(
-        f"is at most {number(float(before.quantile(0.1)[i]), 2)}; divided, {number(float(after.quantile(0.1)[i]), 2)}."
+    assert words(drawings.width_frames("sqrt", 64, "normal", 0)[i].reading) == (
+        f"At width 64 the logits spread by {spread}, divided by √dₖ by {divided}. The favourite key takes {largest} of its "
+        f"row on average; divided, {softer}."
+    )
+    (mean, softer), (worst, better) = (
+        [number(float(value), 2) for value in values]
+        for values in (
+            (before.jacobian[i].mean(), after.jacobian[i].mean()),
+            (before.quantile(0.1)[i], after.quantile(0.1)[i]),
+        )
+    )
+    assert words(drawings.gradient_frames("sqrt", 64, "normal", 0)[i].reading) == (
+        f"At width 64 the mean row passes on {mean}; divided, {softer}. The worst tenth passes on at most {worst}; divided, "
+        f"{better}."
     )
 
 
-def test_where_nothing_is_divided_nothing_is_compared() -> None:
+@pytest.mark.parametrize("draw", [drawings.width_frames, drawings.gradient_frames])
+def test_where_nothing_is_divided_nothing_is_compared(draw: Callable[..., list[Frame]]) -> None:
     for frames, why in (
-        (drawings.width_frames("none", 64, "normal", 0), "Nothing is divided: "),
-        (drawings.width_frames("d_k", 64, "normal", 0)[:1], "At d_k = 1 the divisor is 1: "),
+        (draw("none", 64, "normal", 0), "Nothing is divided: "),
+        (draw("d_k", 64, "normal", 0)[:1], "At width 1 the divisor is 1: "),
     ):
         for frame in frames:
-            assert frame.reading.startswith(why) and "divided," not in frame.reading
+            assert frame.reading.startswith(why) and "divided, " not in frame.reading
 
 
 def test_the_smallest_numbers_are_said_as_they_are() -> None:
     """A link to the widest width, and one that divides far too much: neither is 0."""
-    said = words(drawings.width_frames("sqrt", 64, "normal", 0)[at(1024)].reading)
-    assert "at most 1.3·10⁻¹²; divided, 0.16" in said
+    worst = number(float(attend("none").quantile(0.1)[at(1024)]), 2)
+    said = words(drawings.gradient_frames("sqrt", 64, "normal", 0)[at(1024)].reading)
+    assert "·10⁻" in worst and f"at most {worst}; divided, 0.16" in said
     said = words(drawings.width_frames("d_k", 256, "normal", 0)[at(1024)].reading)
-    assert "divided by d_k, 0.031 and 0.43 %" in said
+    assert "divided by dₖ by 0.031" in said and "divided, 0.43 %" in said
+
+
+# ---------------------------------------------------------------------------------------------- freshly built modules
+
+
+def test_the_lines_of_the_modules_are_measured_in_their_own_colours() -> None:
+    (frame,) = drawings.modules_frame(3)
+    (chart,) = frame.figures
+    for trace, init in zip(chart["data"], drawings.INITS, strict=False):
+        assert trace["name"] == drawings.INITS[init][0] and trace["line"]["color"] == drawings.INITS[init][1]
+        for drawn, d_model in zip(trace["y"], scaling.MODEL_WIDTHS, strict=True):
+            assert float(drawn) == pytest.approx(scaling.initial_logit_variance(init, 3, d_model), rel=1e-5)
+    of = {init: scaling.initial_variances(init, 3).tolist() for init in drawings.INITS}
+    assert frame.reading == (
+        f"At d_model = 768 the logits of nn.MultiheadAttention start with variance {number(of['multihead'][-1], 2)}, those "
+        f"of two nn.Linear with {number(of['linear'][-1], 2)}. Weights of one size for every width, as GPT-2's, give "
+        f"{number(of['gpt2'][0], 2)} at 96 and {number(of['gpt2'][-1], 2)} at 768."
+    )
 
 
 # ---------------------------------------------------------------------------------------------- the softmax's answer
@@ -154,7 +188,7 @@ def test_each_run_has_its_variants_colour_and_one_entry_in_the_legend() -> None:
         torch.testing.assert_close(torch.from_numpy(trace["y"]), progress.losses[v, r].float(), equal_nan=True)
         assert trace["showlegend"] == (r == 0)
     assert [t["name"] for t in traces if t["showlegend"]] == [
-        "with 1/√d_k",
+        "with 1/√dₖ",
         "folded into W_Q",
         "without",
         "learned: below this",

@@ -23,6 +23,13 @@ every_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
 HOSTILE = ("<script>alert(1)</script>", "1e99", "-1", "abc", "nan", "", "\u202e\x00x", "y" * 5000, "1/0/1")
 
 
+def looks(path: Path) -> list[str]:
+    """The second looks of a lesson, by name; of any page also none at all."""
+    if path not in LESSONS:
+        return [""]
+    return ["", *(look.name for look in concept(topic_of(path.name).slug).looks)]
+
+
 def opened(path: Path, **query: str) -> AppTest:
     app = AppTest.from_file(str(path), default_timeout=60)
     for name, value in query.items():
@@ -78,7 +85,11 @@ def sweeps(app: AppTest) -> dict[str, list[str]]:
 @every_page
 def test_every_figure_is_one_that_plotly_knows(path: Path) -> None:
     """Charts are plain dictionaries (docs/decisions/0007); go.Figure raises for what plotly.js would pass over."""
-    for head, arrays in figures(opened(path)):
+    seen = set()
+    for head, arrays in (figure for look in looks(path) for figure in figures(opened(path, look=look))):
+        if head["key"] in seen:
+            continue
+        seen.add(head["key"])
         for frame in {0, len(head["readings"]) - 1}:
             for panel in head["panels"]:
                 drawn = resolve(panel, arrays, frame)
@@ -94,43 +105,117 @@ def test_it_runs(path: Path) -> None:
 
 
 @every_lesson
+def test_what_nobody_looks_at_is_not_computed(path: Path) -> None:
+    """A look has its figures when it is open, and leaves nothing on the page when it is not."""
+    closed = {head["key"] for head, _ in figures(opened(path))}
+    found = concept(topic_of(path.name).slug)
+    for look in found.looks:
+        app = opened(path, look=look.name)
+        assert {head["key"] for head, _ in figures(app)} - closed, f"the look {look.name!r} shows nothing"
+        assert look.claim.text in [h.value for h in app.subheader]
+        assert f"look={look.name}" in app.code[-1].value
+    assert "look" not in opened(path, look="nonsense").code[-1].value
+
+
+@every_lesson
+def test_everything_that_can_be_opened(path: Path) -> None:
+    """Each verdict with its measurement, what else is said, the answer with its proofs, the program, the functions."""
+    found = concept(topic_of(path.name).slug)
+    slug, app = found.topic.slug, AppTest.from_file(str(path), default_timeout=60)
+    others = [i for i, c in enumerate(found.corrections) if c.proof not in {j.proof for j in found.judgements}]
+    doors = [f"usual{i}" for i in range(len(found.judgements))] + [f"said{i}" for i in others]
+    for door in (*doors, "said", "answer", "program", "functions"):
+        app.session_state[f"{slug}:{door}"] = True
+    for i, sentence in enumerate(found.sentences, start=1):
+        app.session_state[f"{slug}:proofs"] = f"{'✓ measured' if sentence.proof else '§ cited'} {i}"
+        told = checked(app.run())
+        shown = " ".join(str(m.value) for m in told.markdown)
+        assert sentence.text in shown
+    for judged in found.judgements:
+        assert judged.usual in shown and judged.better in shown
+        kind, place = found.place(judged.proof)
+        assert found.of(kind)[place].evidence().parts[0].what in shown, f"“{judged.usual}” opens its measurement"
+    assert all(found.corrections[i].better in shown for i in others)
+    codes = " ".join(str(c.value) for c in told.code)
+    assert "import torch" in codes and "def " in codes and found.snippet
+
+
+@every_lesson
+def test_a_lesson_is_presented(path: Path) -> None:
+    """Without what a room does not need, and what it shall guess first hidden until it is asked for."""
+    found = concept(topic_of(path.name).slug)
+    assert found.prediction is not None and found.short is not None
+    app = opened(path, present="true")
+    shown = " ".join(str(m.value) for m in app.markdown)
+    assert found.short.text in shown and found.answer not in shown and not app.header and not app.sidebar.markdown
+    app.pills(key=f"{found.topic.slug}:prediction").set_value(found.prediction.options[0].text).run()
+    assert not [*app.success, *app.info]
+    app.toggle(key=f"{found.topic.slug}:outcome").set_value(True).run()
+    assert len([*app.success, *app.info]) == 1
+    app.toggle(key=f"{found.topic.slug}:shown").set_value(True)
+    app.session_state["present:code"] = True
+    told = checked(app.run())
+    assert found.answer in [m.value for m in told.markdown]
+    assert [c.value for c in told.code if "present" not in c.value], "the phones get the lesson itself"
+    assert [m.label for m in app.button if m.key == f"{found.topic.slug}:present"] == ["Leave"]
+
+
+def own(path: Path) -> Iterator[tuple[str, set[str], AppTest]]:
+    """Each look, the controls that only it has, and the page with it."""
+    always: set[str] = set()
+    for look in looks(path):
+        app = opened(path, look=look)
+        there = {w.key for w in controls(app)} | set(sweeps(app))
+        yield look, there - always, app
+        always |= there if not look else set()
+
+
+@every_lesson
 def test_both_ends_of_every_control(path: Path) -> None:
-    app = opened(path)
-    for widget in controls(app):
-        for value in ends(widget):
-            current = next(w for w in controls(app) if w.key == widget.key)
-            checked(current.set_value(value).run())
-        app = opened(path)
+    for look, keys, start in own(path):
+        app = start
+        for widget in controls(start):
+            if widget.key not in keys:
+                continue
+            for value in ends(widget):
+                current = next(w for w in controls(app) if w.key == widget.key)
+                checked(current.set_value(value).run())
+            app = opened(path, look=look)
 
 
 @every_page
 def test_both_ends_of_every_sweep(path: Path) -> None:
-    for key, tokens in sweeps(opened(path)).items():
-        for token in (tokens[0], tokens[-1]):
-            opened(path, **{key: token})
+    for look, keys, app in own(path):
+        for key, tokens in sweeps(app).items():
+            for token in (tokens[0], tokens[-1]) if key in keys else ():
+                opened(path, look=look, **{key: token})
 
 
 @every_lesson
 @pytest.mark.parametrize("nonsense", HOSTILE, ids=lambda s: ascii(s)[:12])
 def test_a_hostile_address(path: Path, nonsense: str) -> None:
-    app = opened(path)
+    found = looks(path)
+    look = found[HOSTILE.index(nonsense) % len(found)]
+    app = opened(path, look=look)
     keys = [w.key for w in controls(app)] + list(sweeps(app))
     assert keys
-    app = opened(path, unknown=nonsense, **dict.fromkeys(keys, nonsense))
+    app = opened(
+        path, **{"unknown": nonsense, "present": nonsense, **dict.fromkeys(keys, nonsense), "look": look or nonsense}
+    )
     assert "<script>" not in " ".join(str(m.value) for m in app.markdown)
 
 
 def test_a_nearby_value_is_used_and_said() -> None:
     app = opened(PAGES[1], d_k="60")
-    assert [t.value for t in app.text] == ["The link asked for Width d_k = 60; showing 64."]
-    assert "d_k, n_keys, divisor, seed = 64, 64, 'sqrt', 0" in " ".join(c.value for c in app.code)
+    assert [t.value for t in app.text] == ["The link asked for Width dₖ = 60; showing 64."]
+    app.session_state["scaling:program"] = True
+    assert "d_k, n_keys, divisor, seed = 64, 64, 'sqrt', 0" in " ".join(c.value for c in app.run().code)
 
 
 def test_no_two_pages_share_a_url_parameter() -> None:
-    keys = Counter()
+    keys: Counter[str] = Counter()
     for path in PAGES:
-        app = opened(path)
-        keys.update({*(w.key for w in controls(app)), *sweeps(app)})
+        keys.update({key for _, some, _ in own(path) for key in some})
     assert not [key for key, pages in keys.items() if pages > 1]
 
 
@@ -140,7 +225,7 @@ def test_prediction_and_answer(path: Path) -> None:
     assert asked.prediction is not None
     for option in asked.prediction.options:
         app = opened(path)
-        app.radio(key=f"{asked.topic.slug}:prediction").set_value(option.text)
+        app.pills(key=f"{asked.topic.slug}:prediction").set_value(option.text)
         said = checked(app.run())
         assert len([*said.success, *said.info]) == 1
         for other in asked.prediction.options:

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import re
 from typing import get_args
 
 import numpy as np
@@ -147,7 +146,7 @@ def test_quantiles_and_dead_rows() -> None:
         # A tenth of the rows lie below the 0.1 quantile, and nine tenths above it.
         assert sum(n < float(low[i]) for n in ordered) == pytest.approx(ROWS / 10, abs=1)
         assert float(rows.dead[i]) == pytest.approx(sum(n < 0.01 for n in ordered) / ROWS)
-    assert rows.dead[at(1)] == 0 and (rows.dead.diff() >= 0).all() and rows.dead[at(1024)] > 0.5
+    assert rows.dead[at(1)] == 0 and (rows.dead[at(8) :].diff() > 0).all() and rows.dead[at(1024)] > 0.5
     assert (attend("sqrt").dead == 0).all()
 
 
@@ -270,7 +269,7 @@ def test_folded_the_first_step_reaches_farther(d_k: int) -> None:
 def test_every_share_among_the_predictions_is_one_that_is_measured() -> None:
     """Right and wrong options say the numbers of the figure, as they are rounded there."""
     assert concept.prediction is not None
-    said = [match[0] for o in concept.prediction.options if (match := re.search(r"(?<=about ).+ %", o.text))]
+    said = [o.text for o in concept.prediction.options][:3]
     measured = (attend("sqrt").largest[at(64)], attend("none").largest[at(4)], attend("none").largest[at(64)])
     assert said == [percent(float(share)).replace("\u00a0", " ") for share in measured]
     right = concept.prediction.options[concept.prediction.right(concept.prediction.experiment())]

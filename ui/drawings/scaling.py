@@ -246,11 +246,11 @@ INITS: dict[scaling.Init, tuple[str, str]] = {
 
 
 @corners(seed=SEEDS)
-def modules_frame(seed: int) -> Frame:
+def modules_frame(seed: int) -> list[Frame]:
     """The variance of divided logits in freshly built heads, against the width of the model."""
     measured = {init: scaling.initial_variances(init, seed) for init in INITS}
     one = torch.ones(len(scaling.MODEL_WIDTHS))
-    return Frame(
+    frame = Frame(
         (
             figures.lines(
                 [
@@ -270,6 +270,7 @@ def modules_frame(seed: int) -> Frame:
         ),
         modules_reading(measured),
     )
+    return [frame]
 
 
 def modules_reading(measured: dict[scaling.Init, torch.Tensor]) -> str:
