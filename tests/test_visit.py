@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.course import concept
-from tests.test_pages import LESSONS, checked, controls, ends, figures, sweeps
+from tests.test_pages import LESSONS, checked, controls, ends, figures, looks, sweeps
 from ui.nav import topic_of
 
 ROOT = Path(__file__).parent.parent
@@ -59,7 +59,8 @@ def moved(path: Path) -> tuple[AppTest, dict[str, str]]:
     for head, _ in figures(app):
         if "parameter" in head:
             asked[head["parameter"]] = head["tokens"][0 if head["default"] else -1]
-    return opened(path, **asked), asked
+    look = looks(path)[1]
+    return opened(path, look=look, **asked), asked
 
 
 @every_lesson
@@ -69,15 +70,15 @@ def test_all_or_none(path: Path) -> None:
     slug = topic_of(path.name).slug
     prediction = concept(slug).prediction
     assert prediction is not None and len(asked) > 2
-    app.radio(key=f"{slug}:prediction").set_value(prediction.options[1].text).run()
+    app.pills(key=f"{slug}:prediction").set_value(prediction.options[1].text).run()
     before = link(app)
-    assert {key for key in asked if key in before} >= set(sweeps(app)), "every sweep was moved"
-    assert len(before) > 2
+    assert {key for key in asked if key in before} >= set(sweeps(opened(path))), "every sweep was moved"
+    assert len(before) > 2 and before["look"] == [looks(path)[1]]
     go(app, SCALING if path == OTHER else OTHER)
     assert not set(link(app)) & set(before), "and nothing came along"
     go(app, path)
     assert link(app) == before
-    assert app.radio(key=f"{slug}:prediction").value == prediction.options[1].text
+    assert app.pills(key=f"{slug}:prediction").value == prediction.options[1].text
     for head, _ in figures(app):
         if "parameter" in head:
             index = head["tokens"].index(before.get(head["parameter"], [head["tokens"][head["default"]]])[0])
@@ -121,9 +122,9 @@ def test_while_the_reader_is_there_the_controls_are_right_and_not_the_address() 
 def test_a_refusal_is_said_once() -> None:
     app = opened(SCALING, keys="300", d_k="60", seed="12345", keys2="x")
     assert [t.value for t in app.text] == [
-        "The link asked for Number of keys N = 300; showing 256.",
+        "The link asked for Keys N = 300; showing 256.",
         "The link asked for seed = 12345; showing 9999.",
-        "The link asked for Width d_k = 60; showing 64.",
+        "The link asked for Width dₖ = 60; showing 64.",
     ]
     assert link(app) == {"keys": ["256"], "seed": ["9999"]}
     assert not app.run().text
