@@ -1,4 +1,4 @@
-"""`python -m core` lists the questions, `python -m core 2 4` prints answers that measure themselves."""
+"""`python -m core` lists the questions in the order of the course, `python -m core 2 4` prints answers that measure themselves."""
 
 import argparse
 import io
@@ -25,22 +25,36 @@ def wrapped(mark: str, text: str) -> str:
 
 
 def show(answered: Concept) -> int:
-    """Print one answer with the live number behind each sentence; returns how many proofs failed."""
+    """Print one answer with the live number behind each claim; returns how many proofs failed."""
     failed = 0
+
+    def tell(claim: Sentence | Correction) -> None:
+        nonlocal failed
+        holds, evidence = verdict(claim)
+        failed += not holds
+        print(wrapped("✓" if holds else "✗", claim.text), f"    {evidence}", sep="\n")
+
     print(f"\n{answered.topic.number}. {answered.topic.question}\n")
+    if answered.short:
+        tell(answered.short)
+    print("\nIn 30 seconds")
     for sentence in answered.sentences:
-        if sentence.proof is None:
+        if sentence.proof:
+            tell(sentence)
+        else:
             print(wrapped("§", sentence.text), *(f"    {source}" for source in sentence.sources), sep="\n")
-            continue
-        holds, evidence = verdict(sentence)
-        failed += not holds
-        print(wrapped("✓" if holds else "✗", sentence.text), f"    {evidence}", sep="\n")
-    print("\nOften said, more exactly")
+    print("\nThe usual answer, checked")
+    for judged in answered.judgements:
+        print(wrapped("–", f"“{judged.usual}” {judged.verdict.upper()}"))
+        if judged.better:
+            print(wrapped(" ", judged.better))
+    print("\nLook closer")
+    for look in answered.looks:
+        tell(look.claim)
+    print("\nAlso often said, more exactly")
     for correction in answered.corrections:
-        holds, evidence = verdict(correction)
-        failed += not holds
-        print(wrapped("–", f"“{correction.said}”"), wrapped("✓" if holds else "✗", correction.better), sep="\n")
-        print(f"    {evidence}")
+        print(wrapped("–", f"“{correction.said}”"))
+        tell(correction)
     print("\nPush-back")
     for push in answered.push_backs:
         print(wrapped("?", push.question), wrapped(" ", push.answer), sep="\n")

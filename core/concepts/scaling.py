@@ -192,7 +192,7 @@ def the_answer_rises_then_falls(n_keys: int = 64, late: float = 32.0) -> Evidenc
 
 @concept.looks_closer(
     "trained",
-    "At width 64 it learns sooner with the factor, and soonest with the factor folded into W_Q.",
+    "At width 64 our models learn sooner with the factor, and soonest with it folded into W_Q.",
     fails_if=({"left_out": "folded", "folded": "without"}, {"optimiser": "sgd"}),
 )
 def the_factor_sets_the_start_and_the_step(
