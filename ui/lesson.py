@@ -245,10 +245,10 @@ def _row(
 
 def _chosen_look(concept: Concept) -> str | None:
     """The row of claims, of which one may be open; which one, the address says."""
-    st.header(PARTS["looks"], anchor="looks")
     claims, key = {one.name: one.claim.text.rstrip(".") for one in concept.looks}, f"{concept.topic.slug}:look"
     start = visit.start(key, lambda text: (text if text in claims else None, text in ("", *claims)), None)
     with st.container(key="looks"):
+        st.header(PARTS["looks"], anchor="looks")
         chosen: str | None = st.pills(
             PARTS["looks"],
             list(claims),

@@ -118,6 +118,16 @@ def works(pid: int, amount: float = 0.5, patience: float = PATIENCE) -> None:
     until(lambda: seconds(pid) - begin > amount, f"process {pid} computes", patience)
 
 
+def program(page: Page, d_k: int, keys: int = 64, divisor: str = "sqrt", seed: int = 0) -> None:
+    """What Python has of question 2's controls, as its program says it."""
+    said = page.locator("pre").filter(has_text=f"d_k, n_keys, divisor, seed = {d_k}, {keys}, '{divisor}', {seed}")
+    door = page.get_by_test_id("stExpander").filter(has_text="A program of its own")
+    door.wait_for(timeout=1000 * PATIENCE)
+    if door.locator("details:not([open])").count():
+        door.locator("summary").click()
+    expect(said).to_be_visible(timeout=1000 * PATIENCE)
+
+
 @pytest.fixture
 def fresh() -> Iterator[Callable[[Path], str]]:
     """Servers that nobody has visited yet."""

@@ -9,8 +9,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import ROOT
-from ui.nav import lessons
+from tests.browser.conftest import ROOT, program
+from ui.nav import NAME, lessons
 
 Visit = Callable[..., Page]
 PATHS = ["/", *(f"/{topic.slug}" for topic in lessons())]
@@ -23,9 +23,9 @@ def settled(page: Page) -> None:
 
 
 def framed(page: Page) -> bool:
-    """Whether the page stands in the app's own frame: the sections of the sidebar are there."""
+    """Whether the page stands in the app's own frame: the tab has its title, and the course is in the sidebar."""
     settled(page)
-    return page.get_by_test_id("stSidebarNav").get_by_text("All questions").count() > 0
+    return NAME in page.title() and page.get_by_test_id("stSidebar").get_by_text("The map").count() > 0
 
 
 def test_a_cold_deep_link_shows_the_full_frame(fresh: Callable[..., str], visit: Visit) -> None:
@@ -33,19 +33,18 @@ def test_a_cold_deep_link_shows_the_full_frame(fresh: Callable[..., str], visit:
     for _ in range(2):  # the first visitor, and one who comes after
         page = visit(f"{url}/scaling?d_k=16&keys=100")
         assert framed(page)
-        expect(page.get_by_test_id("stSidebarNav").get_by_text("Attention", exact=True)).to_be_visible()
-        expect(page.locator("h1")).to_have_text("Why are the attention logits divided by √d_k?")
+        expect(page.get_by_test_id("stSidebar").get_by_text("Attention", exact=True)).to_be_visible()
+        expect(page).to_have_title("The factor √dₖ · Transformer Twenty")
+        expect(page.locator("h1")).to_have_text("Why are the attention logits divided by √dₖ?")
         expect(page.locator(SWEEP)).to_have_attribute("aria-valuetext", "16")
-        expect(page.locator("pre").filter(has_text="d_k, n_keys, divisor, seed = 16, 100, 'sqrt', 0")).to_be_visible()
+        program(page, 16, 100, "sqrt", 0)
 
 
 def test_the_first_move_on_a_cold_server_counts(fresh: Callable[..., str], visit: Visit) -> None:
     """The first visitor's first run skipped app.py; what she moves right away must survive the second."""
     page = visit(f"{fresh()}/scaling")
     page.locator(SWEEP).press("Home")
-    expect(page.locator("pre").filter(has_text="d_k, n_keys, divisor, seed = 1, 64, 'sqrt', 0")).to_be_visible(
-        timeout=20_000
-    )
+    program(page, 1, 64, "sqrt", 0)
     settled(page)
     expect(page.locator(SWEEP)).to_have_attribute("aria-valuetext", "1")
     expect(page).to_have_url(re.compile(r"\?d_k=1$"))
@@ -75,13 +74,13 @@ def test_the_sweep_follows_the_keyboard_at_once(server: str, visit: Visit) -> No
     expect(slider).to_have_attribute("aria-valuetext", "128")
     expect(root).to_have_attribute("data-drawn", "7")
     reading = root.locator(".tt-reading").inner_text()
-    assert reading != before and "At d_k = 128 " in reading
+    assert reading != before and "At width 128 " in reading
     assert reading in (root.locator(".tt-plot").first.get_attribute("aria-label") or "")
     for key, value in (("End", "1024"), ("Home", "1"), ("ArrowRight", "2")):
         page.keyboard.press(key)
         expect(slider).to_have_attribute("aria-valuetext", value)
     # On release Python learns it: the program and the address follow, and going back still leaves the page.
-    expect(page.locator("pre").filter(has_text="d_k, n_keys, divisor, seed = 2, 64, 'sqrt', 0")).to_be_visible()
+    program(page, 2, 64, "sqrt", 0)
     expect(page).to_have_url(re.compile(r"\?d_k=2$"))
     assert page.evaluate("history.length") == history
 
@@ -89,16 +88,15 @@ def test_the_sweep_follows_the_keyboard_at_once(server: str, visit: Visit) -> No
 def test_the_address_opens_the_same_state(server: str, visit: Visit) -> None:
     page = visit(f"{server}/scaling")
     settled(page)
-    page.get_by_role("slider", name="Number of keys N").press("Home")
+    page.get_by_role("slider", name="Keys N").press("Home")
     settled(page)
     page.get_by_text("1 (none)", exact=True).click()
     settled(page)
     page.locator(SWEEP).press("End")
-    expected = "d_k, n_keys, divisor, seed = 1024, 2, 'none', 0"
-    expect(page.locator("pre").filter(has_text=expected)).to_be_visible()
+    program(page, 1024, 2, "none")
     settled(page)
     again = visit(page.url)
-    expect(again.locator("pre").filter(has_text=expected)).to_be_visible()
+    program(again, 1024, 2, "none")
     expect(again.locator(SWEEP)).to_have_attribute("aria-valuetext", "1024")
 
 
@@ -106,8 +104,8 @@ def test_a_hostile_address(server: str, visit: Visit) -> None:
     page = visit(f"{server}/scaling?d_k=1e99&keys=abc&divisor=<script>alert(1)</script>&seed=-5&nonsense=1")
     settled(page)
     assert page.get_by_test_id("stException").count() == 0
-    expect(page.get_by_text("The link asked for Width d_k = 1e99; showing 1024.")).to_be_visible()
-    expect(page.get_by_text("The link asked for Number of keys N = abc; showing 64.")).to_be_visible()
+    expect(page.get_by_text("The link asked for Width dₖ = 1e99; showing 1024.")).to_be_visible()
+    expect(page.get_by_text("The link asked for Keys N = abc; showing 64.")).to_be_visible()
 
 
 def test_the_dark_theme_recolours_the_figures(server: str, visit: Visit) -> None:

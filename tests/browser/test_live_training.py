@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PATIENCE, rests, seconds, serve, works
+from tests.browser.conftest import PATIENCE, program, rests, seconds, serve, works
 
 WAIT = 1000 * PATIENCE  # milliseconds
-SLOWEST = "/pre_post_norm?train_order=Pre-Norm"  # twelve layers
+SLOWEST = "/pre_post_norm?look=grid&train_order=Pre-Norm"  # twelve layers
 
 
 @pytest.fixture
@@ -44,8 +44,8 @@ def test_one_trains_and_the_other_moves_a_control(own_server: tuple[int, str], v
         trainer.wait_for_timeout(100)
     assert len(seen & set(range(1, 300))) >= 3, seen
     # A control that asks the server, and one that does not, while the training goes on.
-    other.get_by_role("slider", name="Number of keys N").press("Home")
-    expect(other.locator("pre").filter(has_text="d_k, n_keys, divisor, seed = 64, 2, ")).to_be_visible(timeout=WAIT)
+    other.get_by_role("slider", name="Keys N").press("Home")
+    program(other, 64, 2)
     assert trainer.get_by_text("Training: ").count() == 1, "the other one did not wait for the end"
     other.locator("#tt-d_k").press("Home")
     expect(other.locator("#tt-d_k")).to_have_attribute("aria-valuetext", "1")
@@ -73,7 +73,7 @@ def test_nothing_goes_on_when_the_trainer_has_left(
     if how == "closed":
         page.close()
     else:
-        page.get_by_role("link", name="All questions").first.click()
+        page.get_by_role("link", name="The map").first.click()
         expect(page.get_by_text("Twenty").first).to_be_visible()
     rests(pid)
     # Of computing time, which a busy machine does not change: the whole training takes 12 s.
@@ -84,7 +84,7 @@ def test_nothing_goes_on_when_the_trainer_has_left(
 
 
 def test_stop_stops_and_the_same_seed_gives_the_same_curve(server: str, visit: Callable[..., Page]) -> None:
-    page = visit(f"{server}/pre_post_norm?train_depth=8&train_order=Pre-Norm&train_seed=2")
+    page = visit(f"{server}/pre_post_norm?look=grid&train_depth=8&train_order=Pre-Norm&train_seed=2")
     train(page)
     page.get_by_role("button", name="Stop").click()
     start = page.get_by_role("button", name="Train this cell")
