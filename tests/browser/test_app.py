@@ -116,8 +116,13 @@ def test_the_dark_theme_recolours_the_figures(server: str, visit: Visit) -> None
     assert colours == ["rgb(122, 62, 157)", "rgb(199, 155, 227)"]
 
 
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True), (390, False), (1440, True)])
+LOOKS = [(1440, False), (390, True), (390, False), (1440, True)]
+
+
+@pytest.mark.parametrize(
+    ("path", "width", "dark"),
+    [(path, *look) for path in PATHS for look in (LOOKS if path in ("/", "/scaling") else LOOKS[:2])],
+)
 def test_quality(server: str, visit: Visit, path: str, width: int, dark: bool) -> None:
     """No console errors, no sideways scrolling, no serious accessibility violation."""
     page = visit(server + path, width=width, dark=dark)
