@@ -1,0 +1,176 @@
+"""`make cards`: the small pictures of the front door, each lesson's hero as it is at its defaults, into assets/cards/.
+
+The picture is what the browser draws for the lesson's own figure. Beside it lies the figure itself, its numbers rounded, so
+that a test can say when the picture is old. `python -m tests.cards scaling masking` makes those of two lessons.
+"""
+
+import io
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
+from streamlit.testing.v1 import AppTest
+
+from core.syllabus import Topic
+from tests.browser.conftest import ARGUMENTS, chromium, serve
+from tests.test_sweep import resolve, unpacked
+from ui.map import PICTURES, SCHEMES, picture
+from ui.nav import lessons, page_of
+
+MOST = 25_000  # bytes of one picture
+WIDTH = 640  # pixels of one picture: a card shows it at half of that
+SAMPLE = 48  # numbers kept of a longer array
+COLOURS = {"light": "#FFFFFF", "dark": "#14161A"}
+
+# At half its size a figure's writing is too small to read: it is left out, as is what belongs to the lesson.
+PLAIN = """
+.tt-plot text, .tt-plot .legend, .tt-panels figcaption { visibility: hidden !important; }
+"""
+
+
+# ------------------------------------------------------------------------------------------------ the figure itself
+
+
+def hero(topic: Topic) -> list[Any]:
+    """The panels of the first figure of a lesson's page, at the defaults of its controls."""
+    app = AppTest.from_file(str(page_of(topic)), default_timeout=120).run()
+    for element in app.get("bidi_component"):
+        if element.proto.WhichOneof("data") == "bytes":
+            head, arrays = unpacked(element.proto.bytes[4:])
+            return [resolve(panel, arrays, head.get("default", 0)) for panel in head["panels"]]
+    raise LookupError(f"pages/{page_of(topic)} shows no figure.")
+
+
+def leaves(node: Any) -> Iterator[Any]:
+    """The texts, numbers and arrays of a figure, in their order; numbers in texts are blanked, as processors differ."""
+    if isinstance(node, dict):
+        for name in sorted(node):
+            yield name
+            yield from leaves(node[name])
+    elif isinstance(node, np.ndarray):
+        yield rounded(node)
+    elif isinstance(node, list) and node and all(isinstance(x, int | float) for x in node):
+        yield rounded(np.array(node, float))
+    elif isinstance(node, list):
+        for child in node:
+            yield from leaves(child)
+    elif isinstance(node, str) and not node.startswith("#"):
+        yield re.sub(r"[−-]?\d[\d.,·⁻⁰¹²³⁴⁵⁶⁷⁸⁹]*", "0", node)
+    elif isinstance(node, int | float) and not isinstance(node, bool):
+        yield rounded(np.array([node], float))
+    else:
+        yield node
+
+
+def rounded(array: np.ndarray) -> list[Any]:
+    """The shape of an array, its mean size, and some of its numbers with three digits; what is no number is None."""
+    flat = array.astype(float).ravel()
+    known = flat[np.isfinite(flat)]
+    chosen = flat[np.linspace(0, len(flat) - 1, min(len(flat), SAMPLE)).astype(int)] if len(flat) else flat
+    size = float(np.abs(known).mean()) if len(known) else 0.0
+    return [list(array.shape), *(float(f"{x:.3g}") if np.isfinite(x) else None for x in (size, *chosen))]
+
+
+def alike(a: Any, b: Any) -> bool:
+    """Whether two leaves are the same up to what another processor may change."""
+    if not (isinstance(a, list) and isinstance(b, list)):
+        return bool(a == b)
+    if a[0] != b[0] or [x is None for x in a] != [x is None for x in b]:
+        return False
+    x, y = (np.array([n for n in leaf[1:] if n is not None], float) for leaf in (a, b))
+    return bool(np.all(np.abs(x - y) <= 0.03 * max(float(np.abs(x).max(initial=0)), float(np.abs(y).max(initial=0)))))
+
+
+def kept(slug: str) -> Path:
+    return PICTURES / f"{slug}.json"
+
+
+def changes(topic: Topic) -> str:
+    """Why a lesson's pictures are old, or nothing."""
+    missing = [p.name for p in (kept(topic.slug), *(picture(topic.slug, s) for s in SCHEMES)) if not p.exists()]
+    if missing:
+        return f"{topic.slug} has no {', '.join(missing)}"
+    before, now = json.loads(kept(topic.slug).read_text("utf-8")), list(leaves(hero(topic)))
+    for a, b in zip(before, now, strict=False):
+        if not alike(a, b):
+            return f"the hero of {topic.slug} has changed from {str(a)[:120]} to {str(b)[:120]}"
+    return "" if len(before) == len(now) else f"the hero of {topic.slug} has other parts than its picture"
+
+
+# ------------------------------------------------------------------------------------------------ its picture
+
+
+def photograph(browser: Browser, url: str, slug: str, scheme: str) -> bytes:
+    """The hero's panels as the browser draws them, as a small PNG."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+    page.goto(f"{url}/{slug}")
+    page.wait_for_selector(".tt[data-drawn]", timeout=90_000)
+    page.wait_for_timeout(1500)
+    within = ".st-key-hero .tt" if page.locator(".st-key-hero .tt").count() else ".tt"
+    panels = page.locator(within).first.locator(".tt-panels")
+    page.add_style_tag(content=PLAIN)
+    page.evaluate(
+        "[...document.querySelectorAll('[data-testid=stHeader], [data-testid=stSidebar]')].forEach((e) => e.remove())"
+    )
+    page.wait_for_timeout(600)
+    shot = Image.open(io.BytesIO(panels.screenshot())).convert("RGB")
+    page.close()
+    return small(trimmed(shot, COLOURS[scheme]))
+
+
+def trimmed(image: Image.Image, paper: str) -> Image.Image:
+    """Without its empty edges."""
+    from PIL import ImageChops
+
+    difference = (
+        ImageChops.difference(image, Image.new("RGB", image.size, paper)).convert("L").point(lambda v: 255 * (v > 12))
+    )
+    box = difference.getbbox()
+    return image.crop(box) if box else image
+
+
+def small(image: Image.Image) -> bytes:
+    """At most WIDTH wide and MOST bytes, in as many colours as that allows."""
+    image = image.resize((WIDTH, max(1, round(image.height * WIDTH / image.width))), Image.Resampling.LANCZOS)
+    for colours in (128, 64, 32, 16, 8):
+        out = io.BytesIO()
+        image.quantize(colours, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+        if out.tell() <= MOST:
+            break
+    return out.getvalue()
+
+
+def main(slugs: list[str]) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    known = {topic.slug for topic in lessons()}
+    for path in PICTURES.iterdir():
+        if path.stem.rpartition("-")[0] not in known and path.stem not in known and path.suffix in (".png", ".json"):
+            path.unlink()
+    process, url = serve()
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+            for topic in lessons():
+                if slugs and topic.slug not in slugs:
+                    continue
+                for scheme in SCHEMES:
+                    made = photograph(browser, url, topic.slug, scheme)
+                    picture(topic.slug, scheme).write_bytes(made)
+                    print(f"{picture(topic.slug, scheme).name}: {len(made):,} bytes")
+                text = ",\n".join(json.dumps(leaf, ensure_ascii=False) for leaf in leaves(hero(topic)))
+                kept(topic.slug).write_text(f"[\n{text}\n]\n", "utf-8")
+            browser.close()
+    finally:
+        process.terminate()
+
+
+if __name__ == "__main__":
+    if chromium() is None:
+        raise SystemExit("no Chromium found: apt-get install chromium")
+    main(sys.argv[1:])

@@ -1,0 +1,197 @@
+// The front door: what was found, the map, the cards. Python sends the questions (ui/map/__init__.py); whatever a reader
+// typed becomes text and never markup. Streamlit calls the default function again on every change of the data, without a
+// clean-up in between: all state lives on the root element.
+
+const html = (name, attributes = {}, ...children) => {
+  const node = document.createElement(name);
+  for (const key in attributes) if (attributes[key] != null) node.setAttribute(key, attributes[key]);
+  node.append(...children.filter((child) => child != null));
+  return node;
+};
+
+// The app may live under a path of its own (Community Cloud does that): start from Streamlit's own script.
+function home() {
+  const own = [...document.scripts].map((script) => script.src).find((src) => /\/static\/js\//.test(src)) ?? document.baseURI;
+  return new URL(own.split("/static/js/")[0].replace(/\/?$/, "/"));
+}
+
+// An element that leads to a lesson: a real link, which a plain click follows without loading the app again.
+function link(s, topic, attributes, ...children) {
+  if (!topic.ready) return html("a", { ...attributes, role: "link", "aria-disabled": "true" }, ...children);
+  const node = html("a", { ...attributes, href: new URL(topic.slug, home()).href }, ...children);
+  node.addEventListener("click", (event) => {
+    if (event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    hide(s);
+    s.go(topic.slug);
+  });
+  return node;
+}
+
+// ------------------------------------------------------------------------------------------------ the map
+
+function drawMap(s) {
+  const wide = sheet("wide"), narrow = sheet("narrow");
+  const list = html("ol", { "aria-label": "The twenty questions, in the order of the course" });
+  const spare = s.data.topics.filter(({ slug }) => !wide.places[slug]); // a question that somebody added stands below
+  s.data.topics.forEach((topic, i) => {
+    const j = spare.indexOf(topic), beneath = [4 + 5 * j, 101];
+    const [x, y] = wide.places[topic.slug] ?? beneath, [nx, ny] = narrow.places[topic.slug] ?? [8 + 13 * j, 100.5];
+    const state = topic.ready ? "" : ", no lesson yet";
+    const pin = link(s, topic, { class: topic.ready ? "pin" : "pin waits", tabindex: topic.ready ? null : 0,
+      "aria-label": `${topic.number}. ${topic.question}${state}`, "aria-describedby": topic.answer ? `answer-${i}` : null }, String(topic.number));
+    pin.dataset.slug = topic.slug;
+    const item = html("li", {}, pin, topic.answer ? html("span", { id: `answer-${i}`, hidden: "" }, topic.answer) : null);
+    item.style.cssText = `--x:${x}%;--y:${y}%;--nx:${nx}%;--ny:${ny}%`;
+    pin.addEventListener("pointerdown", (event) => { s.touch = event.pointerType === "touch"; });
+    pin.addEventListener("pointerenter", (event) => { if (event.pointerType !== "touch") show(s, topic, pin); });
+    pin.addEventListener("pointerleave", () => later(s));
+    pin.addEventListener("focus", () => { if (!s.touch) show(s, topic, pin); });
+    pin.addEventListener("blur", () => later(s));
+    // A finger has no hover: the first tap shows the question, with a way in.
+    pin.addEventListener("click", (event) => {
+      if (!s.touch) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      show(s, topic, pin, true);
+    }, true);
+    list.append(item);
+  });
+  s.tip = html("div", { class: "about", hidden: "" });
+  s.tip.addEventListener("pointerenter", () => clearTimeout(s.leaving));
+  s.tip.addEventListener("pointerleave", () => later(s));
+  const map = html("div", { class: "map" }, wide.svg, narrow.svg, list);
+  map.style.setProperty("--w", wide.size[0]);
+  map.style.setProperty("--h", wide.size[1]);
+  map.style.setProperty("--nw", narrow.size[0]);
+  map.style.setProperty("--nh", narrow.size[1]);
+  map.classList.toggle("more", spare.length > 0);
+  s.map = map;
+  s.root.querySelector(".place").replaceChildren(map, s.tip);
+}
+
+function show(s, topic, pin, touch = false) {
+  clearTimeout(s.leaving);
+  const close = html("button", { type: "button", class: "close", "aria-label": "Close" }, "×");
+  close.addEventListener("click", () => { hide(s); pin.focus({ preventScroll: true }); });
+  const enter = topic.ready ? link(s, topic, { class: "enter" }, `Enter question ${topic.number}`) : null;
+  s.tip.replaceChildren(
+    html("p", { class: "name" }, `${topic.number} · ${topic.title}`),
+    html("p", { class: "question" }, topic.question),
+    ...(topic.answer ? [html("p", { class: "answer" }, topic.answer)] : []),
+    ...(topic.ready ? [] : [html("p", { class: "name" }, "No lesson yet.")]),
+    ...(touch ? [html("div", { class: "ways" }, enter, close)] : []),
+  );
+  s.shown?.classList.remove("shown");
+  s.shown = pin;
+  pin.classList.add("shown");
+  s.tip.classList.toggle("sheet", touch);
+  // Under a pointer it repeats what the link itself says; under a finger it is the way in.
+  if (touch) s.tip.removeAttribute("aria-hidden"); else s.tip.setAttribute("aria-hidden", "true");
+  s.tip.hidden = false;
+  if (touch) return (enter ?? close).focus({ preventScroll: true });
+  const at = pin.getBoundingClientRect(), frame = s.tip.offsetParent.getBoundingClientRect(), size = s.tip.getBoundingClientRect();
+  const left = Math.min(Math.max(at.left + at.width / 2 - frame.left - size.width / 2, 0), Math.max(0, frame.width - size.width));
+  const fits = at.bottom + 10 + size.height <= innerHeight || at.top - 10 - size.height < 0;
+  s.tip.style.left = `${left}px`;
+  s.tip.style.top = `${fits ? at.bottom - frame.top + 10 : at.top - frame.top - 10 - size.height}px`;
+}
+
+function hide(s) {
+  clearTimeout(s.leaving);
+  if (s.tip) s.tip.hidden = true;
+  s.shown?.classList.remove("shown");
+  s.shown = null;
+}
+
+function later(s) {
+  clearTimeout(s.leaving);
+  if (!s.tip.classList.contains("sheet")) s.leaving = setTimeout(() => hide(s), 140);
+}
+
+// ------------------------------------------------------------------------------------------------ the cards
+
+function drawCards(s) {
+  const themes = [...new Set(s.data.topics.map((topic) => topic.theme))];
+  s.root.querySelector(".cards").replaceChildren(...themes.flatMap((theme) => [
+    html("h2", {}, theme),
+    html("ul", {}, ...s.data.topics.filter((topic) => topic.theme === theme).map((topic) => {
+      const title = [html("span", { class: "number" }, String(topic.number)), topic.title];
+      const picture = topic.pictures ? html("img", { alt: "", loading: "lazy", width: 280, height: 150 }) : null;
+      if (picture) picture.pictures = topic.pictures;
+      return html("li", { class: topic.ready ? "card" : "card waits" },
+        topic.ready ? link(s, topic, { class: "title" }, ...title) : html("span", { class: "title" }, ...title),
+        html("p", {}, topic.question), picture ?? (topic.ready ? null : html("p", { class: "none" }, "No lesson yet")));
+    })),
+  ]));
+}
+
+// Streamlit changes the theme by changing CSS variables, which fires no event.
+function dress(s) {
+  const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
+  canvas.fillStyle = getComputedStyle(s.root).getPropertyValue("--st-background-color").trim() || "#fff";
+  canvas.fillRect(0, 0, 1, 1);
+  const [r, g, b] = canvas.getImageData(0, 0, 1, 1).data;
+  const theme = 0.2126 * r + 0.7152 * g + 0.0722 * b < 128 ? "dark" : "light";
+  if (s.root.dataset.theme === theme) return;
+  s.root.dataset.theme = theme;
+  for (const picture of s.root.querySelectorAll("img")) picture.src = new URL(picture.pictures[theme], home()).href;
+}
+
+// ------------------------------------------------------------------------------------------------ what was found
+
+function drawFound(s) {
+  const { asked, hits, tries, topics } = s.data, place = s.root.querySelector(".found");
+  place.hidden = !asked;
+  if (!asked) return place.replaceChildren();
+  const lessons = new Set(hits.map((hit) => hit.slug)).size;
+  const said = hits.length ? `${lessons === 1 ? "One question" : `${lessons} questions`} with “${asked}”` : `Nothing has “${asked}”. Try ${tries.join(", ")}.`;
+  const rows = hits.map((hit) => {
+    const topic = topics.find(({ slug }) => slug === hit.slug);
+    const words = hit.excerpt.map(([text, marked]) => (marked ? html("mark", {}, text) : text));
+    const name = topic && [html("span", { class: "number" }, String(topic.number)), topic.title];
+    const title = !topic ? null : topic.ready ? link(s, topic, { class: "title" }, ...name) : html("span", { class: "title waits" }, ...name);
+    return html("li", {}, html("div", {}, title, html("span", { class: "where" }, topic && !topic.ready ? `${hit.where} · no lesson yet` : hit.where)), html("p", {}, ...words));
+  });
+  place.replaceChildren(html("p", { class: "said" }, said), ...(rows.length ? [html("ul", {}, ...rows)] : []));
+}
+
+// An address that belongs to no lesson shows the map, and says so; Streamlit's own dialog is hidden (ui/nav.py).
+function sayWhere(s) {
+  const rest = decodeURI(location.pathname).slice(decodeURI(home().pathname).length).replace(/^\/+|\/+$/g, "");
+  const unknown = rest !== "" && !s.data.topics.some(({ slug, ready }) => ready && slug === rest);
+  const place = s.root.querySelector(".lost");
+  if (place.hidden === !unknown && place.rest === rest) return;
+  place.rest = rest;
+  place.hidden = !unknown;
+  const waits = s.data.topics.find(({ slug }) => slug === rest);
+  place.textContent = !unknown ? "" : waits ? `Question ${waits.number} has no lesson yet. Here is the map.` : "There is no page at this address. Here is the map.";
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const root = parentElement.querySelector(".front");
+  const s = (root.__front ??= { root, touch: false, shown: null });
+  s.go = (slug) => setTriggerValue("go", slug);
+  s.data = data;
+  const same = JSON.stringify(data.topics);
+  drawFound(s);
+  if (s.drawn !== same) {
+    s.drawn = same;
+    drawMap(s);
+    drawCards(s);
+    delete root.dataset.theme;
+  }
+  dress(s);
+  sayWhere(s);
+  root.onkeydown = (event) => { if (event.key === "Escape" && s.shown) { const pin = s.shown; hide(s); pin.focus({ preventScroll: true }); hide(s); } };
+  s.outside ??= (event) => { if (s.shown && !event.composedPath().includes(s.tip) && !event.composedPath().includes(s.shown)) hide(s); };
+  document.addEventListener("pointerdown", s.outside);
+  s.watch ??= setInterval(() => { dress(s); sayWhere(s); }, 700);
+  root.dataset.drawn = ""; // browser tests wait for this
+  return () => {
+    clearInterval(s.watch);
+    clearTimeout(s.leaving);
+    document.removeEventListener("pointerdown", s.outside);
+    delete root.__front;
+  };
+}
