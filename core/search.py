@@ -95,7 +95,7 @@ def _written(node: ast.AST) -> str:
 
 def _arguments(call: ast.Call) -> Iterator[str]:
     """The texts that a call gets, those of its options too; not names in braces, and not programs."""
-    for node in (*call.args, *(k.value for k in call.keywords if k.arg in ("better", "said", "answer", "shows"))):
+    for node in (*call.args, *(k.value for k in call.keywords if k.arg in ("better", "said", "answer"))):
         if isinstance(node, ast.Call):
             yield from _arguments(node)
         elif text := _written(node).strip():
@@ -164,7 +164,7 @@ def _entry(word: str) -> str:
 _BEGIN = "\x1f"  # a word begins here, though no space stands before it
 _HYPHENS = "-\u2010\u2011\u2012\u2013'’_"  # written or not: warm-up, warmup; d_k, dₖ
 _DROPPED = "{}\\^$*`"
-_SMALL = set("a an and are at do does for how in is it of on or that the to what when where which why with".split())
+_SMALL = re.compile(r"an?|and|are|at|do(es)?|for|how|i[nst]|o[fnr]|question|th(at|e)|to|wh(at|en|ere|ich|y)|with")
 
 
 _BASES: dict[str, str] = {"√": "sqrt"}  # of the characters that were met
@@ -218,7 +218,7 @@ def _words(query: str) -> list[str]:
     ['kvcache', 'n2']
     """
     found = _folded(query[:200])[0].replace(_BEGIN, "").split()
-    return [word for word in found if word not in _SMALL] or found
+    return [word for word in found if not _SMALL.fullmatch(word)] or found
 
 
 def _pattern(word: str) -> re.Pattern[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops
 from playwright.sync_api import Browser, sync_playwright
 from streamlit.testing.v1 import AppTest
 
@@ -24,13 +24,15 @@ from ui.map import PICTURES, SCHEMES, picture
 from ui.nav import lessons, page_of
 
 MOST = 25_000  # bytes of one picture
-WIDTH = 640  # pixels of one picture: a card shows it at half of that
+SIZE = (560, 260)  # pixels of one picture: a card shows it at half of that
+GAP = 24
 SAMPLE = 48  # numbers kept of a longer array
-COLOURS = {"light": "#FFFFFF", "dark": "#14161A"}
+PAPER = {"light": "#FFFFFF", "dark": "#14161A"}
 
-# At half its size a figure's writing is too small to read: it is left out, as is what belongs to the lesson.
+# At half its size a figure's writing is too small to read: what explains is left out, what is drawn stays.
 PLAIN = """
-.tt-plot text, .tt-plot .legend, .tt-panels figcaption { visibility: hidden !important; }
+[data-testid=stHeader], [data-testid=stSidebar] { display: none !important; }
+.tt-plot text, .tt-plot .legend, .tt-plot .colorbar, .tt-plot .gridlayer, .tt-plot .ticks { visibility: hidden !important; }
 """
 
 
@@ -107,37 +109,51 @@ def changes(topic: Topic) -> str:
 
 
 def photograph(browser: Browser, url: str, slug: str, scheme: str) -> bytes:
-    """The hero's panels as the browser draws them, as a small PNG."""
+    """The first panels of a lesson's hero as the browser draws them, side by side in one small PNG."""
     page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
     page.goto(f"{url}/{slug}")
     page.wait_for_selector(".tt[data-drawn]", timeout=90_000)
-    page.wait_for_timeout(1500)
-    within = ".st-key-hero .tt" if page.locator(".st-key-hero .tt").count() else ".tt"
-    panels = page.locator(within).first.locator(".tt-panels")
+    hero = ".st-key-hero .tt" if page.locator(".st-key-hero .tt").count() else ".tt"
     page.add_style_tag(content=PLAIN)
-    page.evaluate(
-        "[...document.querySelectorAll('[data-testid=stHeader], [data-testid=stSidebar]')].forEach((e) => e.remove())"
-    )
-    page.wait_for_timeout(600)
-    shot = Image.open(io.BytesIO(panels.screenshot())).convert("RGB")
+    page.wait_for_timeout(2000)
+    plots = page.locator(hero).first.locator(".tt-plot")
+    shots = [plots.nth(i).screenshot() for i in range(min(plots.count(), 3))]
     page.close()
-    return small(trimmed(shot, COLOURS[scheme]))
+    return small(
+        composed([trimmed(Image.open(io.BytesIO(shot)).convert("RGB"), PAPER[scheme]) for shot in shots], PAPER[scheme])
+    )
 
 
 def trimmed(image: Image.Image, paper: str) -> Image.Image:
     """Without its empty edges."""
-    from PIL import ImageChops
-
-    difference = (
-        ImageChops.difference(image, Image.new("RGB", image.size, paper)).convert("L").point(lambda v: 255 * (v > 12))
-    )
-    box = difference.getbbox()
+    difference = ImageChops.difference(image, Image.new("RGB", image.size, paper)).convert("L")
+    box = difference.point(lambda value: 255 * (value > 12)).getbbox()
     return image.crop(box) if box else image
 
 
+def composed(panels: list[Image.Image], paper: str) -> Image.Image:
+    """As many of the panels as can be seen well: at one height, in the middle of a sheet of one size."""
+    width, height = SIZE
+    while True:
+        room = width - GAP * (len(panels) - 1)
+        high = min(height, room / sum(panel.width / panel.height for panel in panels))
+        if len(panels) == 1 or high >= 0.6 * height:
+            break
+        panels = panels[:-1]
+    sheet = Image.new("RGB", SIZE, paper)
+    scaled = [
+        p.resize((max(1, round(p.width * high / p.height)), max(1, round(high))), Image.Resampling.LANCZOS)
+        for p in panels
+    ]
+    left = (width - sum(p.width for p in scaled) - GAP * (len(scaled) - 1)) // 2
+    for panel in scaled:
+        sheet.paste(panel, (left, (height - panel.height) // 2))
+        left += panel.width + GAP
+    return sheet
+
+
 def small(image: Image.Image) -> bytes:
-    """At most WIDTH wide and MOST bytes, in as many colours as that allows."""
-    image = image.resize((WIDTH, max(1, round(image.height * WIDTH / image.width))), Image.Resampling.LANCZOS)
+    """At most MOST bytes, in as many colours as that allows."""
     for colours in (128, 64, 32, 16, 8):
         out = io.BytesIO()
         image.quantize(colours, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)

@@ -117,7 +117,7 @@ function drawCards(s) {
     html("h2", {}, theme),
     html("ul", {}, ...s.data.topics.filter((topic) => topic.theme === theme).map((topic) => {
       const title = [html("span", { class: "number" }, String(topic.number)), topic.title];
-      const picture = topic.pictures ? html("img", { alt: "", loading: "lazy", width: 280, height: 150 }) : null;
+      const picture = topic.pictures ? html("img", { alt: "", loading: "lazy", width: 280, height: 130 }) : null;
       if (picture) picture.pictures = topic.pictures;
       return html("li", { class: topic.ready ? "card" : "card waits" },
         topic.ready ? link(s, topic, { class: "title" }, ...title) : html("span", { class: "title" }, ...title),
