@@ -156,16 +156,33 @@ function drawFound(s) {
   place.replaceChildren(html("p", { class: "said" }, said), ...(rows.length ? [html("ul", {}, ...rows)] : []));
 }
 
-// An address that belongs to no lesson shows the map, and says so; Streamlit's own dialog is hidden (ui/nav.py).
+// The last part of an address below the app's own path.
+function pageOf(address) {
+  const path = new URL(address).pathname, own = home().pathname;
+  return decodeURI(path.startsWith(own) ? path.slice(own.length) : path).replace(/^\/+|\/+$/g, "");
+}
+
+const leads = (s, page) => s.data.topics.some(({ slug, ready }) => ready && slug === page);
+
+// An address that belongs to no lesson shows the map, and says so. Streamlit puts the app's own address in its place, so
+// until the reader has gone somewhere, the document's first address counts.
 function sayWhere(s) {
-  const rest = decodeURI(location.pathname).slice(decodeURI(home().pathname).length).replace(/^\/+|\/+$/g, "");
-  const unknown = rest !== "" && !s.data.topics.some(({ slug, ready }) => ready && slug === rest);
+  const first = performance.getEntriesByType("navigation")[0]?.name ?? location.href;
+  const page = [pageOf(location.href), window.__ttLeft ? "" : pageOf(first)].find((asked) => asked !== "" && !leads(s, asked)) ?? "";
   const place = s.root.querySelector(".lost");
-  if (place.hidden === !unknown && place.rest === rest) return;
-  place.rest = rest;
-  place.hidden = !unknown;
-  const waits = s.data.topics.find(({ slug }) => slug === rest);
-  place.textContent = !unknown ? "" : waits ? `Question ${waits.number} has no lesson yet. Here is the map.` : "There is no page at this address. Here is the map.";
+  if (place.dataset.page === page) return;
+  place.dataset.page = page;
+  place.hidden = page === "";
+  const waits = s.data.topics.find(({ slug }) => slug === page);
+  place.textContent = page === "" ? ""
+    : `${waits ? `Question ${waits.number} has no lesson yet.` : "There is no page at this address."} Here is the map.`;
+}
+
+// Streamlit's “Page not found” is hidden, but while it is open the page behind it takes no clicks: so it is closed as well.
+function closeDialog() {
+  for (const dialog of document.querySelectorAll("[data-testid=stDialog]")) {
+    if (/Page not found/.test(dialog.textContent)) dialog.querySelector("[role=dialog] button[aria-label=Close]")?.click();
+  }
 }
 
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -186,12 +203,21 @@ export default function ({ data, parentElement, setTriggerValue }) {
   root.onkeydown = (event) => { if (event.key === "Escape" && s.shown) { const pin = s.shown; hide(s); pin.focus({ preventScroll: true }); hide(s); } };
   s.outside ??= (event) => { if (s.shown && !event.composedPath().includes(s.tip) && !event.composedPath().includes(s.shown)) hide(s); };
   document.addEventListener("pointerdown", s.outside);
+  // Somebody who asks for the map at an unknown address has seen what is said of it.
+  s.asked ??= (event) => { if (event.target.closest?.("[data-testid=stSidebar] a")) { window.__ttLeft = true; sayWhere(s); } };
+  document.addEventListener("click", s.asked);
+  closeDialog();
+  s.dialogs ??= new MutationObserver(closeDialog);
+  s.dialogs.observe(document.body, { childList: true }); // dialogs are put there
   s.watch ??= setInterval(() => { dress(s); sayWhere(s); }, 700);
   root.dataset.drawn = ""; // browser tests wait for this
   return () => {
     clearInterval(s.watch);
     clearTimeout(s.leaving);
+    s.dialogs.disconnect();
     document.removeEventListener("pointerdown", s.outside);
+    document.removeEventListener("click", s.asked);
+    setTimeout(() => { window.__ttLeft ||= leads(s, pageOf(location.href)); }, 500); // gone to a lesson
     delete root.__front;
   };
 }
