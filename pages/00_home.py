@@ -7,13 +7,13 @@ from ui import controls, nav
 nav.ensure()
 
 st.title(nav.NAME, anchor=False)
-said, search = st.columns([3, 1], gap="large", vertical_alignment="bottom")
+said, search = st.columns([2.7, 1], gap="medium", vertical_alignment="bottom")
 said.markdown(
-    "##### Twenty interview questions, each answered by an experiment that PyTorch runs while you watch. Every number on "
-    "the map is a question: point at it to read it, open it to enter."
+    "Twenty interview questions, each answered by an experiment that PyTorch runs while you watch. Every number on the map "
+    "is a question: point at it to read it, open it to enter."
 )
 with search:
-    asked = controls.words("Search", "find", "", max_chars=60, hint="Search: variance, RoPE, KV cache")
+    asked = controls.words("Search", "find", "", max_chars=60, hint="Search: RoPE, KV cache …")
 
 from ui.map import front_door
 

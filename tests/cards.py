@@ -1,13 +1,16 @@
 """`make cards`: the small pictures of the front door, each lesson's hero as it is at its defaults, into assets/cards/.
 
-The picture is what the browser draws for the lesson's own figure. Beside it lies the figure itself, its numbers rounded, so
-that a test can say when the picture is old. `python -m tests.cards scaling masking` makes those of two lessons.
+A lesson says in `ui/drawings/<slug>.py` which frame that is, `card()`; its picture is what the browser draws for it, once on
+light and once on dark. Beside the picture lie the frame's numbers, rounded, so that a test can say when it is old.
+`python -m tests.cards scaling masking` makes those of two lessons.
 """
 
+import importlib
 import io
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,19 +18,19 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageChops
 from playwright.sync_api import Browser, sync_playwright
-from streamlit.testing.v1 import AppTest
 
-from core.syllabus import Topic
-from tests.browser.conftest import ARGUMENTS, chromium, serve
-from tests.test_sweep import resolve, unpacked
+from core.syllabus import SYLLABUS, Topic
+from tests.browser.conftest import ARGUMENTS, ROOT, chromium, serve
+from ui.figures import Figure
 from ui.map import PICTURES, SCHEMES, picture
-from ui.nav import lessons, page_of
+from ui.nav import lessons
 
 MOST = 25_000  # bytes of one picture
 SIZE = (560, 260)  # pixels of one picture: a card shows it at half of that
 GAP = 24
 SAMPLE = 48  # numbers kept of a longer array
-PAPER = {"light": "#FFFFFF", "dark": "#14161A"}
+THEME = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text("utf-8"))["theme"]
+PAPER = {scheme: THEME[scheme]["backgroundColor"] for scheme in SCHEMES}
 
 # At half its size a figure's writing is too small to read: what explains is left out, what is drawn stays.
 PLAIN = """
@@ -36,17 +39,23 @@ PLAIN = """
 """
 
 
-# ------------------------------------------------------------------------------------------------ the figure itself
+# ------------------------------------------------------------------------------------------------ the frame itself
 
 
-def hero(topic: Topic) -> list[Any]:
-    """The panels of the first figure of a lesson's page, at the defaults of its controls."""
-    app = AppTest.from_file(str(page_of(topic)), default_timeout=120).run()
-    for element in app.get("bidi_component"):
-        if element.proto.WhichOneof("data") == "bytes":
-            head, arrays = unpacked(element.proto.bytes[4:])
-            return [resolve(panel, arrays, head.get("default", 0)) for panel in head["panels"]]
-    raise LookupError(f"pages/{page_of(topic)} shows no figure.")
+def pictured() -> list[Topic]:
+    """The lessons that get a picture: all but a small question that somebody added and that draws in its page."""
+    return [t for t in lessons() if t in SYLLABUS or (ROOT / "ui" / "drawings" / f"{t.slug}.py").exists()]
+
+
+def card(slug: str) -> tuple[Figure, ...]:
+    """The figures of a lesson's card; raises LookupError, with what to write, for a lesson that does not say."""
+    make = getattr(importlib.import_module(f"ui.drawings.{slug}"), "card", None)
+    if make is None:
+        raise LookupError(
+            f"write in ui/drawings/{slug}.py, for the small picture on the front door, which frame the lesson opens with: "
+            "`def card() -> Frame: return <the hero's frames at the defaults of its controls>[<its control's default>]`"
+        )
+    return make().figures
 
 
 def leaves(node: Any) -> Iterator[Any]:
@@ -57,14 +66,14 @@ def leaves(node: Any) -> Iterator[Any]:
             yield from leaves(node[name])
     elif isinstance(node, np.ndarray):
         yield rounded(node)
-    elif isinstance(node, list) and node and all(isinstance(x, int | float) for x in node):
+    elif isinstance(node, list | tuple) and node and all(isinstance(x, int | float) for x in node):
         yield rounded(np.array(node, float))
-    elif isinstance(node, list):
+    elif isinstance(node, list | tuple):
         for child in node:
             yield from leaves(child)
     elif isinstance(node, str) and not node.startswith("#"):
         yield re.sub(r"[−-]?\d[\d.,·⁻⁰¹²³⁴⁵⁶⁷⁸⁹]*", "0", node)
-    elif isinstance(node, int | float) and not isinstance(node, bool):
+    elif isinstance(node, int | float | np.number) and not isinstance(node, bool):
         yield rounded(np.array([node], float))
     else:
         yield node
@@ -98,7 +107,7 @@ def changes(topic: Topic) -> str:
     missing = [p.name for p in (kept(topic.slug), *(picture(topic.slug, s) for s in SCHEMES)) if not p.exists()]
     if missing:
         return f"{topic.slug} has no {', '.join(missing)}"
-    before, now = json.loads(kept(topic.slug).read_text("utf-8")), list(leaves(hero(topic)))
+    before, now = json.loads(kept(topic.slug).read_text("utf-8")), list(leaves(card(topic.slug)))
     for a, b in zip(before, now, strict=False):
         if not alike(a, b):
             return f"the hero of {topic.slug} has changed from {str(a)[:120]} to {str(b)[:120]}"
@@ -109,14 +118,13 @@ def changes(topic: Topic) -> str:
 
 
 def photograph(browser: Browser, url: str, slug: str, scheme: str) -> bytes:
-    """The first panels of a lesson's hero as the browser draws them, side by side in one small PNG."""
+    """The first panels of a lesson's card as the browser draws them, side by side in one small PNG."""
     page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
-    page.goto(f"{url}/{slug}")
+    page.goto(f"{url}/?of={slug}")
     page.wait_for_selector(".tt[data-drawn]", timeout=90_000)
-    hero = ".st-key-hero .tt" if page.locator(".st-key-hero .tt").count() else ".tt"
     page.add_style_tag(content=PLAIN)
-    page.wait_for_timeout(2000)
-    plots = page.locator(hero).first.locator(".tt-plot")
+    page.wait_for_timeout(1500)
+    plots = page.locator(".tt-plot")
     shots = [plots.nth(i).screenshot() for i in range(min(plots.count(), 3))]
     page.close()
     return small(
@@ -164,22 +172,22 @@ def small(image: Image.Image) -> bytes:
 
 def main(slugs: list[str]) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
-    known = {topic.slug for topic in lessons()}
+    known = {topic.slug for topic in pictured()}
     for path in PICTURES.iterdir():
         if path.stem.rpartition("-")[0] not in known and path.stem not in known and path.suffix in (".png", ".json"):
             path.unlink()
-    process, url = serve()
+    process, url = serve(script="tests/card_page.py")
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-            for topic in lessons():
+            for topic in pictured():
                 if slugs and topic.slug not in slugs:
                     continue
                 for scheme in SCHEMES:
                     made = photograph(browser, url, topic.slug, scheme)
                     picture(topic.slug, scheme).write_bytes(made)
                     print(f"{picture(topic.slug, scheme).name}: {len(made):,} bytes")
-                text = ",\n".join(json.dumps(leaf, ensure_ascii=False) for leaf in leaves(hero(topic)))
+                text = ",\n".join(json.dumps(leaf, ensure_ascii=False) for leaf in leaves(card(topic.slug)))
                 kept(topic.slug).write_text(f"[\n{text}\n]\n", "utf-8")
             browser.close()
     finally:

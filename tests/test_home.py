@@ -11,16 +11,19 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.search import one_sentence
-from core.syllabus import SYLLABUS
-from tests.cards import MOST, alike, changes, leaves, rounded
+from core.syllabus import SYLLABUS, Topic
+from tests.cards import MOST, alike, card, changes, leaves, pictured, rounded
+from tests.test_pages import figures, opened
+from tests.test_sweep import resolve
+from ui.controls import visible
 from ui.map import HERE, PICTURES, SCHEMES, picture
-from ui.nav import HOME, lessons
+from ui.nav import HOME, lessons, page_of
 
 ROOT = Path(__file__).parent.parent
 FINISHED = [topic.slug for topic in lessons()]
 
 
-def opened(asked: str = "") -> AppTest:
+def front(asked: str = "") -> AppTest:
     app = AppTest.from_file(str(HOME), default_timeout=30).run()
     if asked:
         app.text_input(key="find").set_value(asked).run()
@@ -30,7 +33,7 @@ def opened(asked: str = "") -> AppTest:
 
 def sent(app: AppTest) -> dict[str, Any]:
     """What Python tells the map."""
-    (element,) = app.get("bidi_component")
+    (element,) = (e for e in app.get("bidi_component") if "topics" in e.proto.json)  # not what tells the address
     return json.loads(element.proto.json)
 
 
@@ -51,7 +54,7 @@ def test_the_front_door_imports_nothing_heavy() -> None:
 
 
 def test_all_twenty_are_sent_in_the_order_of_the_course() -> None:
-    rows = sent(opened())["topics"]
+    rows = sent(front())["topics"]
     assert [row["slug"] for row in rows][: len(SYLLABUS)] == [topic.slug for topic in SYLLABUS]
     for row in rows:
         assert row["ready"] == (row["slug"] in FINISHED)
@@ -72,15 +75,15 @@ def test_every_question_has_its_place_on_the_map(sheet: str) -> None:
 
 def test_the_front_door_is_few_elements() -> None:
     """Each element costs every visitor time: title, two columns with words and search, the map with the cards."""
-    app = opened()
+    app = front()
     assert len(app.main.children) <= 4 and len(list(app.get("bidi_component"))) == 1
 
 
 def test_what_is_found_is_sent_with_its_words_marked() -> None:
-    data = sent(opened("variance"))
+    data = sent(front("variance"))
     assert data["hits"][0]["slug"] == "scaling" and data["tries"] == []
     assert ["variance", True] in data["hits"][0]["excerpt"]
-    data = sent(opened("varience"))
+    data = sent(front("varience"))
     assert data["hits"] == [] and data["tries"][0] == "variance"
 
 
@@ -88,8 +91,8 @@ def test_what_is_found_is_sent_with_its_words_marked() -> None:
     "hostile", ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "\u202ex", "&lt;b&gt;", "**b**"]
 )
 def test_hostile_words_are_sent_as_they_are(hostile: str) -> None:
-    app = opened(hostile)
-    assert sent(app)["asked"] == hostile
+    app = front(hostile)
+    assert sent(app)["asked"] == visible(hostile)
     assert not any(hostile in str(m.value) for m in app.markdown), "nothing of it becomes Markdown"
 
 
@@ -101,16 +104,40 @@ def test_the_browser_writes_no_markup() -> None:
 # ------------------------------------------------------------------------------------------------ the small pictures
 
 
-@pytest.mark.parametrize("topic", lessons(), ids=lambda t: t.slug)
-def test_the_picture_of_a_lesson_is_fresh(topic: Any) -> None:
+@pytest.mark.parametrize("topic", pictured(), ids=lambda t: t.slug)
+def test_the_card_is_what_the_lesson_opens_with(topic: Topic) -> None:
+    """A hero that was redesigned, or another default, is a new `card()` too."""
+    shown = [
+        list(leaves(resolve(panel, arrays, head.get("default", 0))))
+        for head, arrays in figures(opened(page_of(topic)))
+        for panel in head["panels"]
+    ]
+    for figure in card(topic.slug):
+        mine = list(leaves(figure))
+        assert any(len(mine) == len(one) and all(map(alike, mine, one)) for one in shown), (
+            f"pages/{page_of(topic).name} does not open with “{figure['layout']['title']['text']}”: let card() in "
+            f"ui/drawings/{topic.slug}.py return the hero's frame at the page's defaults"
+        )
+
+
+@pytest.mark.parametrize("topic", pictured(), ids=lambda t: t.slug)
+def test_the_picture_of_a_lesson_is_fresh(topic: Topic) -> None:
     old = changes(topic)
     assert not old, f"{old}: run `make cards ONLY={topic.slug}` and look at it"
     for scheme in SCHEMES:
         assert picture(topic.slug, scheme).stat().st_size <= MOST
 
 
+def test_a_lesson_without_a_card_is_told_what_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("ui.drawings.scaling.card")
+    with pytest.raises(LookupError, match=r"write in ui/drawings/scaling.py.*def card\(\) -> Frame"):
+        card("scaling")
+
+
 def test_no_picture_is_left_over() -> None:
-    known = {f"{slug}{end}" for slug in FINISHED for end in (".json", *(f"-{scheme}.png" for scheme in SCHEMES))}
+    known = {
+        f"{topic.slug}{end}" for topic in pictured() for end in (".json", *(f"-{scheme}.png" for scheme in SCHEMES))
+    }
     assert {p.name for p in PICTURES.iterdir()} <= known, "run `make cards`"
 
 

@@ -66,10 +66,10 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def serve(root: Path = ROOT, port: int | None = None) -> tuple[subprocess.Popen, str]:
+def serve(root: Path = ROOT, port: int | None = None, script: str = "app.py") -> tuple[subprocess.Popen, str]:
     """A fresh server of the app; ready when its health page answers."""
     port = port or free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
+    command = [sys.executable, "-m", "streamlit", "run", script, "--server.headless=true"]
     process = subprocess.Popen(
         [*command, f"--server.port={port}", "--server.address=127.0.0.1"],
         cwd=root,

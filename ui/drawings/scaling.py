@@ -205,3 +205,11 @@ def training_reading(progress: retrieval.Progress) -> str:
         f"{race}. The first loss is {number(first['with'])} with the factor, folded or not, and {number(first['without'])} "
         "without; always answering 0 would cost 1, and a confident wrong answer 2."
     )
+
+
+# ------------------------------------------------------------------------------------------------ the front door
+
+
+def card() -> Frame:
+    """The hero as it is at its defaults: its small picture stands on the front door (`make cards`)."""
+    return width_frames("sqrt", 64, "normal", 0)[scaling.WIDTHS.index(64)]

@@ -16,6 +16,7 @@ from core.course import topics
 from core.search import Hit, find, one_sentence, tries
 from core.syllabus import Topic
 from ui import nav
+from ui.standing import standing
 
 HERE = Path(__file__).parent
 PICTURES = nav.ROOT / "assets" / "cards"
@@ -65,14 +66,12 @@ def _found(hit: Hit) -> dict[str, Any]:
 
 def front_door(key: str, asked: str = "") -> None:
     """Draw the map and the cards, and above them what `find` finds for the words that were asked for."""
-    asked = " ".join(asked.split())
-    hits = find(asked) if asked else []
-    data = {
-        "topics": [_row(topic) for topic in topics()],
-        "asked": asked,
-        "hits": [_found(hit) for hit in hits],
-        "tries": [] if hits or not asked else tries(asked),
-    }
+    found: dict[str, Any] = {"asked": "", "hits": [], "tries": []}
+    if asked:
+        with standing("The search"):
+            hits = find(asked)
+            found = {"asked": asked, "hits": [_found(hit) for hit in hits], "tries": [] if hits else tries(asked)}
+    data = {"topics": [_row(topic) for topic in topics()], **found}
     went = _component(key=key, data=data, on_go_change=lambda: None).go
     for topic in nav.lessons():
         path = nav.page_of(topic)
