@@ -94,10 +94,11 @@ def _written(node: ast.AST) -> str:
 
 
 def _arguments(call: ast.Call) -> Iterator[str]:
-    """The texts that a call gets, those of its options too; not names in braces, and not programs."""
+    """The texts that a call gets, those of a prediction's options too; not its sources and not its mistakes."""
     for node in (*call.args, *(k.value for k in call.keywords if k.arg in ("better", "said", "answer"))):
         if isinstance(node, ast.Call):
-            yield from _arguments(node)
+            if isinstance(node.func, ast.Name) and node.func.id == "Option":
+                yield from _arguments(node)
         elif text := _written(node).strip():
             yield text
 
@@ -186,7 +187,8 @@ def _folded(text: str) -> tuple[str, list[int]]:
     >>> _folded("√dₖ Pre-Norm")[0].replace(_BEGIN, "|")
     '|sqrt|dk |pre|norm'
     """
-    out, places = [], []
+    out: list[str] = []
+    places: list[int] = []
 
     def put(characters: str, place: int) -> None:
         out.extend(characters)
