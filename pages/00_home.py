@@ -13,7 +13,7 @@ said.markdown(
     "is a question: point at it to read it, open it to enter."
 )
 with search:
-    asked = controls.words("Search", "find", "", max_chars=60, hint="Search: RoPE, KV cache …")
+    asked = controls.words("Search", "find", "", max_chars=60, hint="Search: RoPE …")
 
 from ui.map import front_door
 

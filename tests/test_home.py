@@ -61,7 +61,7 @@ def test_all_twenty_are_sent_in_the_order_of_the_course() -> None:
         assert row["answer"] == (one_sentence(row["slug"]) if row["ready"] else None)
 
 
-@pytest.mark.parametrize("sheet", ["wide", "narrow"])
+@pytest.mark.parametrize("sheet", ["wide", "tablet", "narrow"])
 def test_every_question_has_its_place_on_the_map(sheet: str) -> None:
     """The places stand in drawing.js, beside what they point to."""
     source = (HERE / "drawing.js").read_text("utf-8")

@@ -122,7 +122,7 @@ def test_a_finger_sees_the_question_first_and_then_enters(front: Visit) -> None:
     expect(page.locator(".about")).to_be_hidden()
     waits = next((t for t in topics() if t not in FINISHED), None)
     if waits:
-        pin(page, waits.slug).tap()
+        pin(page, waits.slug).tap(force=True)  # what leads nowhere is disabled, and still says its question
         expect(about).to_contain_text("No lesson yet")
         about.get_by_role("button", name="Close").tap()  # the sheet may lie on the next pin
     pin(page, FIRST.slug).tap()
@@ -170,7 +170,7 @@ MEASURE = """() => {
 }"""
 
 
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1920, 1080), (1024, 768), (390, 844)])
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1920, 1080), (1024, 768), (768, 1024), (390, 844)])
 def test_nothing_on_the_map_covers_a_word(front: Visit, width: int, height: int) -> None:
     page = front(width=width, height=height)
     page.evaluate("document.fonts.ready")
@@ -199,7 +199,7 @@ def test_a_cold_server_shows_the_map_at_home_and_at_nonsense(fresh: Callable[...
     page = front("/home", base=fresh())
     expect(page.locator(".lost")).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
-    page.get_by_role("link", name="The map").click()
+    page.locator("[data-testid=stSidebar] a").first.click()
     expect(page.locator(".lost")).to_be_hidden()
 
 

@@ -1,5 +1,5 @@
 // The drawing of the map and the places of its pins. A part is drawn in units of its own; a sheet says where each part
-// stands: side by side on a wide screen, below each other on a phone.
+// stands: side by side on a wide screen, in two rows on a tablet, below each other on a phone.
 //
 // Rules of the hand: data flows upwards; a pin sits on the left edge of what it asks about, or on the line; no line crosses
 // a word (tests/browser/test_home.py measures that).
@@ -136,6 +136,14 @@ const SHEETS = {
     ],
     pins: { cross_attention: [649, 296] },
   },
+  tablet: {
+    size: [690, 1312],
+    at: { head: [0, 54], kinds: [376, 16], encoder: [380, 168], decoder: [44, 672], training: [476, 672], whole: [476, 988] },
+    joins: () => [
+      line("M410 474 H317", "zoom"), line("M500 224 V176 H662 V652 H18 V1029", "wire"), arrow("M18 1029 H74"), words(392, 732, "loss", "quiet middle"), arrow("M272 743 H474"),
+    ],
+    pins: { cross_attention: [18, 964] },
+  },
   narrow: {
     size: [340, 2196],
     at: { head: [10, 10], kinds: [42, 622], encoder: [45, 752], decoder: [4, 1252], training: [4, 1904], whole: [176, 1904] },
@@ -146,7 +154,7 @@ const SHEETS = {
   },
 };
 
-// A sheet as SVG, and where each pin stands on it, in per cent of its width and height.
+// A sheet as SVG, its size, and where each pin stands on it.
 function sheet(name) {
   const { size: [width, height], at, joins, pins } = SHEETS[name];
   const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, class: name, "aria-hidden": "true", focusable: "false" });
@@ -154,7 +162,7 @@ function sheet(name) {
   tip.append(make("path", { class: "tip", d: "M0 0 L8 4 L0 8 z" }));
   svg.append(make("defs"));
   svg.firstChild.append(tip);
-  const places = {}, place = (slug, x, y) => { places[slug] = [(100 * x) / width, (100 * y) / height]; };
+  const places = {};
   const joined = make("g");
   joined.append(...joins());
   svg.append(joined);
@@ -162,10 +170,10 @@ function sheet(name) {
     const group = make("g", { transform: `translate(${dx} ${dy})`, "data-part": part });
     group.append(...PARTS[part].draw());
     svg.append(group);
-    for (const [slug, [x, y]] of Object.entries(PARTS[part].pins)) place(slug, x + dx, y + dy);
+    for (const [slug, [x, y]] of Object.entries(PARTS[part].pins)) places[slug] = [x + dx, y + dy];
   }
-  for (const [slug, [x, y]] of Object.entries(pins)) place(slug, x, y);
+  Object.assign(places, pins);
   // Of two markers of one name, browsers take the first, which may be on the sheet that is not shown.
   for (const wire of svg.querySelectorAll("[marker-end]")) wire.setAttribute("marker-end", `url(#arrow-${name})`);
-  return { svg, places, size: [width, height] };
+  return { name, svg, places, size: [width, height] };
 }

@@ -31,18 +31,20 @@ function link(s, topic, attributes, ...children) {
 // ------------------------------------------------------------------------------------------------ the map
 
 function drawMap(s) {
-  const wide = sheet("wide"), narrow = sheet("narrow");
+  const sheets = Object.keys(SHEETS).map(sheet); // which of them is seen, says map.css
   const list = html("ol", { "aria-label": "The twenty questions, in the order of the course" });
-  const spare = s.data.topics.filter(({ slug }) => !wide.places[slug]); // a question that somebody added stands below
+  const spare = s.data.topics.filter(({ slug }) => !sheets[0].places[slug]); // a question that somebody added stands below
   s.data.topics.forEach((topic, i) => {
-    const j = spare.indexOf(topic), beneath = [4 + 5 * j, 101];
-    const [x, y] = wide.places[topic.slug] ?? beneath, [nx, ny] = narrow.places[topic.slug] ?? [8 + 13 * j, 100.5];
     const state = topic.ready ? "" : ", no lesson yet";
     const pin = link(s, topic, { class: topic.ready ? "pin" : "pin waits", tabindex: topic.ready ? null : 0,
       "aria-label": `${topic.number}. ${topic.question}${state}`, "aria-describedby": topic.answer ? `answer-${i}` : null }, String(topic.number));
     pin.dataset.slug = topic.slug;
     const item = html("li", {}, pin, topic.answer ? html("span", { id: `answer-${i}`, hidden: "" }, topic.answer) : null);
-    item.style.cssText = `--x:${x}%;--y:${y}%;--nx:${nx}%;--ny:${ny}%`;
+    for (const { name, size: [width, height], places } of sheets) {
+      const [x, y] = places[topic.slug] ?? [24 + 52 * spare.indexOf(topic), height + 12];
+      item.style.setProperty(`--${name}-x`, `${(100 * x) / width}%`);
+      item.style.setProperty(`--${name}-y`, `${(100 * y) / height}%`);
+    }
     pin.addEventListener("pointerdown", (event) => { s.touch = event.pointerType === "touch"; });
     pin.addEventListener("pointerenter", (event) => { if (event.pointerType !== "touch") show(s, topic, pin); });
     pin.addEventListener("pointerleave", () => later(s));
@@ -60,11 +62,11 @@ function drawMap(s) {
   s.tip = html("div", { class: "about", hidden: "" });
   s.tip.addEventListener("pointerenter", () => clearTimeout(s.leaving));
   s.tip.addEventListener("pointerleave", () => later(s));
-  const map = html("div", { class: "map" }, wide.svg, narrow.svg, list);
-  map.style.setProperty("--w", wide.size[0]);
-  map.style.setProperty("--h", wide.size[1]);
-  map.style.setProperty("--nw", narrow.size[0]);
-  map.style.setProperty("--nh", narrow.size[1]);
+  const map = html("div", { class: "map" }, ...sheets.map(({ svg }) => svg), list);
+  for (const { name, size: [width, height] } of sheets) {
+    map.style.setProperty(`--${name}-w`, width);
+    map.style.setProperty(`--${name}-h`, height);
+  }
   map.classList.toggle("more", spare.length > 0);
   s.map = map;
   s.root.querySelector(".place").replaceChildren(map, s.tip);
