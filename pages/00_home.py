@@ -12,7 +12,7 @@ said.markdown(
     "Twenty interview questions, each answered by an experiment that PyTorch runs while you watch. Every number on the map "
     "is a question: point at it to read it, open it to enter."
 )
-with search:
+with search.container(key="on_screen_search"):  # not on paper
     asked = controls.words("Search", "find", "", max_chars=60, hint="Search: RoPE …")
 
 from ui.map import front_door

@@ -144,7 +144,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Open an address in a context of its own and wait until its first figure is drawn."""
+    """Open an address in a context of its own and wait until its first figure, or the map, is drawn."""
     contexts = []
 
     def go(url: str, *, width: int = 1440, dark: bool = False, drawn: bool = True) -> Page:
@@ -158,7 +158,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         page.on("pageerror", lambda e: page.errors.append(str(e)))  # type: ignore[attr-defined]
         page.goto(url, timeout=1000 * PATIENCE)
         if drawn:
-            page.wait_for_selector(".tt[data-drawn]")
+            page.wait_for_selector(".tt[data-drawn], .front[data-drawn]")
         return page
 
     yield go

@@ -115,18 +115,20 @@ function later(s) {
 
 function drawCards(s) {
   const themes = [...new Set(s.data.topics.map((topic) => topic.theme))];
-  s.root.querySelector(".cards").replaceChildren(...themes.flatMap((theme) => [
+  s.root.querySelector(".cards").replaceChildren(...themes.map((theme) => html("div", { class: "theme" },
     html("h2", {}, theme),
     html("ul", {}, ...s.data.topics.filter((topic) => topic.theme === theme).map((topic) => {
       const title = [html("span", { class: "number" }, String(topic.number)), topic.title];
-      const picture = topic.pictures ? html("img", { alt: "", loading: "lazy", width: 280, height: 130 }) : null;
+      const picture = topic.pictures ? html("img", { alt: "", width: 280, height: 130 }) : null;
       if (picture) picture.pictures = topic.pictures;
       return html("li", { class: topic.ready ? "card" : "card waits" },
         topic.ready ? link(s, topic, { class: "title" }, ...title) : html("span", { class: "title" }, ...title),
         html("p", {}, topic.question), picture ?? (topic.ready ? null : html("p", { class: "none" }, "No lesson yet")));
     })),
-  ]));
+  )));
 }
+
+const address = (picture, theme) => new URL(picture.pictures[theme], home()).href;
 
 // Streamlit changes the theme by changing CSS variables, which fires no event.
 function dress(s) {
@@ -137,7 +139,14 @@ function dress(s) {
   const theme = 0.2126 * r + 0.7152 * g + 0.0722 * b < 128 ? "dark" : "light";
   if (s.root.dataset.theme === theme) return;
   s.root.dataset.theme = theme;
-  for (const picture of s.root.querySelectorAll("img")) picture.src = new URL(picture.pictures[theme], home()).href;
+  const pictures = [...s.root.querySelectorAll("img")];
+  for (const picture of pictures) picture.src = address(picture, theme);
+  // Paper is white in any theme. A picture that was loaded before is there at once when it is asked for.
+  s.paper = theme === "light" ? [] : pictures.map((picture) => Object.assign(new Image(), { src: address(picture, "light") }));
+}
+
+function print(s, on) {
+  for (const picture of s.root.querySelectorAll("img")) picture.src = address(picture, on ? "light" : s.root.dataset.theme);
 }
 
 // ------------------------------------------------------------------------------------------------ what was found
@@ -205,6 +214,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
   root.onkeydown = (event) => { if (event.key === "Escape" && s.shown) { const pin = s.shown; hide(s); pin.focus({ preventScroll: true }); hide(s); } };
   s.outside ??= (event) => { if (s.shown && !event.composedPath().includes(s.tip) && !event.composedPath().includes(s.shown)) hide(s); };
   document.addEventListener("pointerdown", s.outside);
+  s.begins ??= () => print(s, true);
+  s.ends ??= () => print(s, false);
+  addEventListener("beforeprint", s.begins);
+  addEventListener("afterprint", s.ends);
   // Somebody who asks for the map at an unknown address has seen what is said of it.
   s.asked ??= (event) => { if (event.target.closest?.("[data-testid=stSidebar] a")) { window.__ttLeft = true; sayWhere(s); } };
   document.addEventListener("click", s.asked);
@@ -218,6 +231,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
     clearTimeout(s.leaving);
     s.dialogs.disconnect();
     document.removeEventListener("pointerdown", s.outside);
+    removeEventListener("beforeprint", s.begins);
+    removeEventListener("afterprint", s.ends);
     document.removeEventListener("click", s.asked);
     setTimeout(() => { window.__ttLeft ||= leads(s, pageOf(location.href)); }, 500); // gone to a lesson
     delete root.__front;
