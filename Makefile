@@ -49,7 +49,7 @@ bench: $(VENV)/develop ## slider to repaint, cold start, memory, beside a bare S
 mutants: $(VENV)/develop ## plant a bug in every equation and experiment, and see that a test notices (ONLY=masking: one lesson)
 	$(BIN)/python -m tests.mutants $(ONLY)
 
-cards: $(VENV)/develop ## the small pictures of the front door, from the lessons' own heroes (ONLY=masking: one lesson)
+cards: $(VENV)/develop ## the pictures of the front door, from the lessons' own heroes, and README's (ONLY=masking: one lesson)
 	$(BIN)/python -m tests.cards $(ONLY)
 
 screenshots: $(VENV)/develop ## every page at 1440 and 390 px, light and dark, into screenshots/

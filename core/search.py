@@ -10,6 +10,7 @@ A word is found where a word begins, so that RoPE does not find “property”; 
 """
 
 import ast
+import copy
 import difflib
 import re
 import unicodedata
@@ -103,21 +104,34 @@ def _arguments(call: ast.Call) -> Iterator[str]:
             yield text
 
 
-def _calls(tree: ast.Module) -> Iterator[ast.Call]:
-    """The calls that a module makes when it is imported: alone, for a name, or as decorators."""
-    for statement in tree.body:
+class _Filled(ast.NodeTransformer):
+    """A name replaced by what it stands for."""
+
+    def __init__(self, name: str, value: ast.expr) -> None:
+        self.name, self.value = name, value
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self.value if node.id == self.name else node
+
+
+def _calls(body: list[ast.stmt]) -> Iterator[ast.Call]:
+    """The calls that a module makes when it is imported: alone, for a name, as decorators, or in a loop over texts."""
+    for statement in body:
         match statement:
             case ast.Expr(value=ast.Call() as call) | ast.Assign(value=ast.Call() as call):
                 yield call
             case ast.FunctionDef(decorator_list=decorators):
                 yield from (d for d in decorators if isinstance(d, ast.Call))
+            case ast.For(target=ast.Name(id=name), iter=ast.Tuple(elts=values) | ast.List(elts=values), body=inner):
+                for value in values:
+                    yield from (_Filled(name, value).visit(copy.deepcopy(call)) for call in _calls(inner))
 
 
 @remember
 def _read(slug: str, changed: int) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """What a lesson says; `changed` is when its file was, so that an edit is seen."""
     said = []
-    for call in _calls(ast.parse((CONCEPTS / f"{slug}.py").read_text("utf-8"))):
+    for call in _calls(ast.parse((CONCEPTS / f"{slug}.py").read_text("utf-8")).body):
         match call.func:
             case ast.Attribute(attr=way) if way in _SAYS:
                 said.append((way, tuple(_arguments(call))))

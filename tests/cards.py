@@ -2,7 +2,7 @@
 
 A lesson says in `ui/drawings/<slug>.py` which frame that is, `card()`; its picture is what the browser draws for it, once on
 light and once on dark. Beside the picture lie the frame's numbers, rounded, so that a test can say when it is old.
-`python -m tests.cards scaling masking` makes those of two lessons.
+`python -m tests.cards scaling masking` makes those of two lessons; without names, README's picture is made anew as well.
 """
 
 import importlib
@@ -28,6 +28,7 @@ from ui.nav import lessons
 MOST = 25_000  # bytes of one picture
 SIZE = (560, 260)  # pixels of one picture: a card shows it at half of that
 GAP = 24
+README = ROOT / "assets" / "screenshot.png"
 SAMPLE = 48  # numbers kept of a longer array
 THEME = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text("utf-8"))["theme"]
 PAPER = {scheme: THEME[scheme]["backgroundColor"] for scheme in SCHEMES}
@@ -189,7 +190,23 @@ def main(slugs: list[str]) -> None:
                     print(f"{picture(topic.slug, scheme).name}: {len(made):,} bytes")
                 text = ",\n".join(json.dumps(leaf, ensure_ascii=False) for leaf in leaves(card(topic.slug)))
                 kept(topic.slug).write_text(f"[\n{text}\n]\n", "utf-8")
+            if not slugs:
+                README.write_bytes(front_door(browser))
+                print(f"{README.name}: {README.stat().st_size:,} bytes")
             browser.close()
+    finally:
+        process.terminate()
+
+
+def front_door(browser: Browser) -> bytes:
+    """README's picture: what a visitor sees first, with the cards as they are now."""
+    process, url = serve()
+    try:
+        page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="light")
+        page.goto(url)
+        page.wait_for_selector(".front[data-drawn]", timeout=90_000)
+        page.wait_for_load_state("networkidle")
+        return page.screenshot()
     finally:
         process.terminate()
 

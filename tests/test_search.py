@@ -117,11 +117,12 @@ def test_an_excerpt_is_short_and_readable(topic: search.Topic) -> None:
     ["<script>alert(1)</script>", "\u202e\x00", "(" * 200, "[a-", "\\", "𝒳" * 5000, " " * 99, "1e99", "’", "_", "$$"],
 )
 def test_hostile_words_are_only_words(hostile: str) -> None:
-    began = time.perf_counter()
+    search.find("variance")  # the first one reads the lessons
+    began = time.thread_time()
     for hit in search.find(hostile):
         assert hit.text
     search.tries(hostile)
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
 
 
 @pytest.mark.parametrize(
@@ -145,3 +146,12 @@ def test_an_edit_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         os.utime(file, ns=(0, len(words)))
         assert search.one_sentence("gelu") == f"{words} Really."
     assert search.one_sentence("../secrets") is None and search.one_sentence("scaling") is None
+
+
+def test_what_a_loop_says_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "CONCEPTS", tmp_path)
+    loop = 'for q in ("And with one key?", "And with a mask?"):\n    concept.pushes_back(q, "Still equal.", BOOK.at("§3"))\n'
+    (tmp_path / "gelu.py").write_text(loop, "utf-8")
+    gelu = next(topic for topic in topics() if topic.slug == "gelu")
+    said = [p.text for p in search.passages(gelu) if p.where == "Push-back"]
+    assert said == ["And with one key? Still equal.", "And with a mask? Still equal."]

@@ -195,6 +195,14 @@ def test_an_unknown_address_says_so_and_shows_the_map(front: Visit, path: str) -
     expect(page).to_have_url(re.compile(rf"//[^/]+/{FIRST.slug}$"))
 
 
+def test_a_question_without_a_lesson_has_an_address_too(front: Visit) -> None:
+    waits = next((t for t in topics() if t not in FINISHED), None)
+    if waits is None:
+        pytest.skip("every question has its lesson")
+    page = front(f"/{waits.slug}")
+    expect(page.locator(".lost")).to_have_text(f"Question {waits.number} has no lesson yet. Here is the map.")
+
+
 def test_a_cold_server_shows_the_map_at_home_and_at_nonsense(fresh: Callable[..., str], front: Visit) -> None:
     page = front("/home", base=fresh())
     expect(page.locator(".lost")).to_be_visible()
@@ -221,6 +229,41 @@ def test_the_search_finds_words_of_answers_in_view(front: Visit) -> None:
     box.press("Enter")
     found.get_by_role("link", name=re.compile(TITLE and FIRST.title)).click()
     expect(page.locator("h1")).to_have_text(FIRST.question)
+
+
+def test_what_was_asked_stands_in_the_address_and_survives_leaving(front: Visit) -> None:
+    page = front("/?find=RoPE")
+    expect(page.get_by_label("Search")).to_have_value("RoPE")
+    expect(page.locator(".found mark").first).to_have_text("RoPE")
+    pin(page, FIRST.slug).click()
+    expect(page.locator("h1")).to_have_text(FIRST.question)
+    page.locator("[data-testid=stSidebar] a").first.click()
+    expect(page.get_by_label("Search")).to_have_value("RoPE")
+    expect(page.locator(".found mark").first).to_have_text("RoPE")
+    expect(page).to_have_url(re.compile(r"/\?find=RoPE$"))
+
+
+@pytest.mark.parametrize("asked", ["variance", "RoPE", "KV cache", "gradient"])
+def test_what_is_found_is_seen_without_scrolling(front: Visit, asked: str) -> None:
+    page = front(f"/?find={asked}")
+    last = page.locator(".found li").last
+    box = last.bounding_box()
+    assert box and box["y"] + box["height"] <= 900
+
+
+def test_paper_is_light_in_the_dark_theme(front: Visit) -> None:
+    page = front("/?find=RoPE", color_scheme="dark")
+    page.wait_for_load_state("networkidle")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    for picture in page.locator(".card img").all():
+        assert picture.evaluate("e => e.complete && e.src.includes('-light.png')")
+    assert page.locator(".map text").first.evaluate("e => getComputedStyle(e).fill") == "rgb(29, 32, 38)"
+    expect(page.locator(".found")).to_be_hidden()
+    expect(page.get_by_label("Search")).to_be_hidden()
+    page.emulate_media(media="screen")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert "-dark.png" in (page.locator(".card img").first.get_attribute("src") or "")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")])
