@@ -61,7 +61,8 @@ def _navigation() -> Page:
     return st.navigation(sections, expanded=True)
 
 
-# Streamlit fades captions to 60 %, which is 3.7:1 on white; a blank number box has steps that do nothing.
+# Streamlit fades captions to 60 %, which is 3.7:1 on white; a blank number box has steps that do nothing. Of an unknown
+# address the map says more than Streamlit's dialog “Page not found”, the only one without blocks of an app in it.
 #
 # On paper a lesson is a hand-out: dark on white in any theme, one column, nothing to press, each control as its name and
 # its value, and the answers open (`ui.lesson` writes them a second time, for paper only).
@@ -70,6 +71,7 @@ STYLE = """<style>
 [data-testid="stNumberInput"]:has([data-testid="stNumberInputStepUp"]:disabled) button { display: none; }
 [data-testid="stMainBlockContainer"] { padding-top: 4.2rem; max-width: 1240px; }
 [class*="st-key-on_paper"], [data-testid="stLayoutWrapper"]:has(> [class*="st-key-on_paper"]) { display: none !important; }
+[data-testid="stDialog"]:not(:has([data-testid="stVerticalBlock"])) { display: none; }
 @page { margin: 15mm; }
 @media print {
   html { font-size: 14px !important; }
