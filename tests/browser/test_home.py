@@ -258,7 +258,7 @@ def test_paper_is_light_in_the_dark_theme(front: Visit) -> None:
     page.emulate_media(media="print")
     for picture in page.locator(".card img").all():
         assert picture.evaluate("e => e.complete && e.src.includes('-light.png')")
-    assert page.locator(".map text").first.evaluate("e => getComputedStyle(e).fill") == "rgb(29, 32, 38)"
+    assert page.locator("svg.wide .title").first.evaluate("e => getComputedStyle(e).fill") == "rgb(29, 32, 38)"
     expect(page.locator(".found")).to_be_hidden()
     expect(page.get_by_label("Search")).to_be_hidden()
     page.emulate_media(media="screen")
