@@ -20,7 +20,7 @@ def main() -> None:
                     for scheme in ("light", "dark"):
                         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
                         page.goto(f"{url}/{slug}")
-                        page.wait_for_selector(".tt[data-drawn]")
+                        page.wait_for_selector(".tt[data-drawn], .front[data-drawn]")
                         page.wait_for_timeout(1500)
                         # Streamlit scrolls inside its own container: only a window as high as that shows all of it.
                         high = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")

@@ -225,13 +225,12 @@ def test_a_training_whose_progress_cannot_be_told(monkeypatch: pytest.MonkeyPatc
 
 
 @BROKEN
-def test_the_figure_of_the_home_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ui.drawings import home
-
-    monkeypatch.setattr(home, "frames", fails)
+def test_the_search_of_the_front_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ui.map.find", fails)
     app = AppTest.from_file(str(APP), default_timeout=60).run()
-    assert apologies(app) == [sentence("This figure")]
-    assert len([m for m in app.markdown if m.value.endswith("?]") or m.value.endswith("?")]) >= 20, "the questions"
+    app.text_input(key="find").set_value("variance").run()
+    assert apologies(app) == [sentence("The search")]
+    assert [e for e in app.get("bidi_component") if "topics" in e.proto.json], "the map stands"
 
 
 def test_a_page_that_fails_outside_of_its_parts() -> None:

@@ -8,7 +8,7 @@ leaves the page, and how the address follows, says `ui.visit`.
 import math
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import streamlit as st
 
@@ -181,14 +181,21 @@ def switch(label: str, key: str, *, default: bool = False, help: str | None = No
     return value
 
 
-def words(label: str, key: str, default: str, *, max_chars: int = 120, help: str | None = None) -> str:
-    """The reader's own text, without what cannot be seen; its limit stands at the box."""
+def words(
+    label: str, key: str, default: str, *, max_chars: int = 120, help: str | None = None, hint: str | None = None
+) -> str:
+    """The reader's own text, without what cannot be seen; its limit stands at the box. With a hint inside, the box needs
+    no label above it: only a screen reader hears that."""
 
     def read(text: str) -> tuple[str, bool]:
         clean = visible(visible(text)[:max_chars]) or default
         return clean, clean == visible(text)
 
     start = visit.start(key, read, default, shape=max_chars)
-    text = visible(st.text_input(label, start, max_chars=max_chars, key=key, help=help)) or default
+    shown: Literal["visible", "collapsed"] = "collapsed" if hint else "visible"
+    written = st.text_input(
+        label, start, max_chars=max_chars, key=key, help=help, placeholder=hint, label_visibility=shown
+    )
+    text = visible(written) or default
     _uses(key, label, text, start, text, default)
     return text

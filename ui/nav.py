@@ -62,6 +62,7 @@ def _navigation() -> Page:
 
 # Streamlit fades captions to 60 %, which is 3.7:1 on white; a blank number box has steps that do nothing. Question, sentence,
 # equation, prediction and hero fit one screen, so what Streamlit puts between and above them is taken away.
+# Of an unknown address the map says more than Streamlit's dialog “Page not found”, the only one without blocks of an app in it.
 #
 # On paper a lesson is a hand-out: dark on white in any theme, one column, nothing to press, each control as its name and
 # its value, and the answers open (`ui.lesson` writes them a second time, for paper only).
@@ -115,6 +116,7 @@ a:focus-visible, button:focus-visible { outline: 3px solid currentcolor !importa
   [data-testid="stMainBlockContainer"] { padding-top: 2.6rem; }
 }
 [class*="st-key-on_paper"], [data-testid="stLayoutWrapper"]:has(> [class*="st-key-on_paper"]) { display: none !important; }
+[data-testid="stDialog"]:not(:has([data-testid="stVerticalBlock"])) { display: none; }
 @page { margin: 15mm; }
 @media print {
   html { font-size: 14px !important; }

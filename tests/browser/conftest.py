@@ -66,10 +66,10 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def serve(root: Path = ROOT, port: int | None = None) -> tuple[subprocess.Popen, str]:
+def serve(root: Path = ROOT, port: int | None = None, script: str = "app.py") -> tuple[subprocess.Popen, str]:
     """A fresh server of the app; ready when its health page answers."""
     port = port or free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
+    command = [sys.executable, "-m", "streamlit", "run", script, "--server.headless=true"]
     process = subprocess.Popen(
         [*command, f"--server.port={port}", "--server.address=127.0.0.1"],
         cwd=root,
@@ -154,7 +154,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Open an address in a context of its own and wait until its first figure is drawn."""
+    """Open an address in a context of its own and wait until its first figure, or the map, is drawn."""
     contexts = []
 
     def go(url: str, *, width: int = 1440, dark: bool = False, drawn: bool = True) -> Page:
@@ -168,7 +168,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         page.on("pageerror", lambda e: page.errors.append(str(e)))  # type: ignore[attr-defined]
         page.goto(url, timeout=1000 * PATIENCE)
         if drawn:
-            page.wait_for_selector(".tt[data-drawn]")
+            page.wait_for_selector(".tt[data-drawn], .front[data-drawn]")
         return page
 
     yield go

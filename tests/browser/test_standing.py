@@ -17,7 +17,7 @@ Visit = Callable[..., Page]
 WAIT = 1000 * PATIENCE
 SWEEP = "#tt-d_k"
 NOTE = "[data-testid=stText]"
-MAP = ".tt-map"
+MAP = ".front[data-drawn]"
 # Streamlit says in the page whether it is connected, and whether a run is going on.
 RESTS = """() => {
   const app = document.querySelector("[data-testid=stApp]")?.dataset ?? {};

@@ -471,3 +471,11 @@ def nobody_reading(found: masking.Libraries) -> str:
         f"Adding the lowest finite number gives every word {percent(float(found.row[-1].max()))}, hidden or not; where a row "
         f"sees a key, all {len(named)} agree {apart}."
     )
+
+
+# ------------------------------------------------------------------------------------------------ the front door
+
+
+def card() -> Frame:
+    """The hero as it is at its defaults: its small picture stands on the front door (`make cards`)."""
+    return attention_frames(masking.SENTENCE, masking.rows_of("causal", 6)[0], "before", 0)[2]

@@ -505,3 +505,11 @@ def per_parameter(a: Architecture) -> str:
     reasons += ["the pooler works once per text"] if a.pooler else []
     reasons += [f"it meets {a.experts_used:,} of {a.experts:,} experts"] if a.experts > a.experts_used else []
     return f"{said} instead of 2, since {listed(reasons)}"
+
+
+# ------------------------------------------------------------------------------------------------ the front door
+
+
+def card() -> Frame:
+    """The hero as it is at its defaults: its small picture stands on the front door (`make cards`)."""
+    return block_frames(preset(parameters.GPT_2), parameters.GPT_2)[0]

@@ -353,3 +353,11 @@ def counting_frames(story: str) -> list[Frame]:
             f"token is found nowhere else. Without a mask it reads {number(float(full[0]))} everywhere.",
         )
     ]
+
+
+# ------------------------------------------------------------------------------------------------ the front door
+
+
+def card() -> Frame:
+    """The hero as it is at its defaults: its small picture stands on the front door (`make cards`)."""
+    return order_frames((positions.SENTENCE, positions.ORDER), 1, 0)[list(SCHEMES).index("none")]

@@ -541,3 +541,11 @@ def comparison(shipped: training.Progress, progress: training.Progress) -> str:
     else:
         why = ", as it may on another kind of processor, where sums are rounded in another order."
     return f"{since}{why} {ended}".strip()
+
+
+# ------------------------------------------------------------------------------------------------ the front door
+
+
+def card() -> Frame:
+    """The hero as it is at its defaults: its small picture stands on the front door (`make cards`)."""
+    return start_frames(64, 0)[norms.DEPTHS.index(12)]

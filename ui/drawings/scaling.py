@@ -281,3 +281,11 @@ def modules_reading(measured: dict[scaling.Init, torch.Tensor]) -> str:
         f"nn.Linear with {of['linear'][1]}. Weights of one size for every width, as GPT-2's, give {of['gpt2'][0]} at "
         f"{narrowest} and {of['gpt2'][1]} at {widest}."
     )
+
+
+# ------------------------------------------------------------------------------------------------ the front door
+
+
+def card() -> Frame:
+    """The hero as it is at its defaults: its small picture stands on the front door (`make cards`)."""
+    return width_frames("sqrt", 64, "normal", 0)[scaling.WIDTHS.index(64)]
