@@ -70,7 +70,8 @@ STYLE = """<style>
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { opacity: 1; color: var(--tt-quiet, inherit); }
 [data-testid="stNumberInput"]:has([data-testid="stNumberInputStepUp"]:disabled) button { display: none; }
 [data-testid="stMainBlockContainer"] { padding: 1rem clamp(1rem, 3vw, 3.4rem) 4rem; max-width: 1760px; }
-[data-testid="stHeader"] { height: 0; min-height: 0; background: transparent; }
+[data-testid="stHeader"] { height: 2.4rem; min-height: 0; background: transparent; pointer-events: none; }
+[data-testid="stHeader"] button { pointer-events: auto; }
 [data-testid="stMain"] h1 { padding: 0 0 .3rem; line-height: 1.15; }
 [data-testid="stMain"] h2 { padding: 1.7rem 0 .7rem; }
 [data-testid="stMain"] [data-testid="stVerticalBlock"] { gap: .55rem; }
@@ -110,10 +111,10 @@ a:focus-visible, button:focus-visible { outline: 3px solid currentcolor !importa
   [class*="st-key-verdict_"] { flex-wrap: nowrap !important; }
   [class*="st-key-verdict_"] > [data-testid="stElementContainer"]:first-child { flex: 1 1 0 !important; min-width: 0; }
 }
+@media (max-width: 1100px) { [data-testid="stMainBlockContainer"] { padding-top: 2.5rem; } }
 @media (max-width: 700px) {
   .st-key-hero [data-testid="stHorizontalBlock"] { flex-direction: column-reverse; }
   [data-testid="stMain"] h1 { font-size: 1.5rem; }
-  [data-testid="stMainBlockContainer"] { padding-top: 2.6rem; }
 }
 [class*="st-key-on_paper"], [data-testid="stLayoutWrapper"]:has(> [class*="st-key-on_paper"]) { display: none !important; }
 [data-testid="stDialog"]:not(:has([data-testid="stVerticalBlock"])) { display: none; }
