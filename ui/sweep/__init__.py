@@ -8,7 +8,7 @@ address. A figure without a control is a sweep of one frame, so all figures shar
 import struct
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,14 +33,14 @@ _HERE = Path(__file__).parent
 
 # plotly.js is served from the installed Plotly package itself: nothing is fetched from elsewhere, and nothing is written, so
 # the app's folder may be read-only. A Streamlit component of the old kind is a folder that is served.
-declare_component("plotly", path=str(files("plotly") / "package_data"))
+declare_component("plotly", path=str(Path(find_spec("plotly").origin).parent / "package_data"))
 _PLOTLY = f"component/{__name__}.plotly/plotly.min.js?{version('plotly')}"
 
 _component = st.components.v2.component(
     "transformer_twenty_sweep",
     html=(_HERE / "sweep.html").read_text("utf-8"),
     css=(_HERE / "sweep.css").read_text("utf-8"),
-    js=(_HERE / "sweep.js").read_text("utf-8"),
+    js="\n".join((_HERE / name).read_text("utf-8") for name in ("nudge.js", "sweep.js")),
     isolate_styles=False,  # Plotly puts its style sheet into the document, not into a shadow root
 )
 
