@@ -216,7 +216,8 @@ function nudge(place, next) {
     const [before, after] = [base.data[i], next.data[i]], parts = changed(before, after), known = plot.calcdata[i];
     if (!parts.length) continue;
     const node = known[0]?.node3?.node();
-    if (!node || !within(parts, ["x", "y", "z", "customdata", "hovertemplate", "text"])) return false;
+    const free = after.showscale === false ? ["zmin", "zmax"] : [];
+    if (!node || !within(parts, ["x", "y", "z", "customdata", "hovertemplate", "text", ...free])) return false;
     if (["x", "y"].some((kind) => parts.includes(kind) && !held(base, kind, after[`${kind}axis`]))) return false;
     const kind = after.type ?? "scatter";
     if (kind === "scatter" && !scatter(full, node, after, jobs)) return false;

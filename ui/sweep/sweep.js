@@ -4,17 +4,35 @@
 
 const once = (window.__ttPlotly ??= {});
 
-// plotly.js comes from the installed Plotly package, under an address of this server (ui/sweep).
-function loadPlotly(file) {
-  return (once[file] ??= new Promise((resolve, reject) => {
-    // The app may live under a path of its own (Community Cloud does that): start from Streamlit's own script.
-    const own = [...document.scripts].map((s) => s.src).find((s) => /\/static\/js\//.test(s)) ?? document.baseURI;
-    const script = document.createElement("script");
-    script.src = new URL(file, own.split("/static/js/")[0].replace(/\/?$/, "/")).href;
-    script.onload = () => resolve(window.Plotly);
-    script.onerror = () => { delete once[file]; reject(new Error(`${script.src} did not load`)); };
-    document.head.append(script);
-  }));
+// plotly.js comes from this server (ui/sweep/served.py): compressed, and once for all visits, since the address names the
+// version. The server sends no date by which a browser could keep it, so it is told to.
+async function script(file, address) {
+  if (!file.split("?")[0].endsWith(".gz")) return address;
+  const answer = await fetch(address, { cache: "force-cache" });
+  if (!answer.ok) throw new Error(answer.statusText);
+  const bytes = await new Response(answer.body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+  return URL.createObjectURL(new Blob([bytes], { type: "text/javascript;charset=utf-8" }));
+}
+
+function run(address) {
+  return new Promise((resolve, reject) => {
+    const element = document.createElement("script");
+    element.src = address;
+    element.onload = () => resolve(window.Plotly);
+    element.onerror = () => reject(new Error(`${address} did not load`));
+    document.head.append(element);
+  });
+}
+
+function loadPlotly(files) {
+  // The app may live under a path of its own (Community Cloud does that): start from Streamlit's own script.
+  const own = [...document.scripts].map((s) => s.src).find((s) => /\/static\/js\//.test(s)) ?? document.baseURI;
+  const full = (file) => new URL(file, own.split("/static/js/")[0].replace(/\/?$/, "/")).href;
+  const next = ([file, ...others]) => script(file, full(file)).then(run).catch((error) => {
+    if (!others.length) throw error;
+    return next(others);
+  });
+  return (once[files] ??= next(files).catch((error) => { delete once[files]; throw error; }));
 }
 
 function unpack(bytes) {
@@ -159,7 +177,7 @@ function drawPanel(s, i, across, moving) {
   const setting = [s.version, theme.background, s.paper, across, s.turn].join();
   const want = `${setting}|${frameKey(s, i, s.index)}`;
   if (place.drawn === want) {
-    if (place.shown !== want) { restore(place); s.views[i] = place.base; }
+    if (place.shown !== want) { restore(place); s.views[i] = place.given; }
     caption.textContent = place.base.title;
     place.shown = want;
     return false;
@@ -185,7 +203,10 @@ function drawPanel(s, i, across, moving) {
       if (fitNumbers(next, place.cell, theme.font) !== size) show((view = next));
       inkNumbers(plot, heat);
     }
-    Object.assign(place, { drawn: want, setting, base: view });
+    // Compared with later: Plotly writes into the one that it was given.
+    const base = viewOf(s, i, across);
+    fitNumbers(base, place.cell, theme.font);
+    Object.assign(place, { drawn: want, setting, base, given: view });
   }
   const says = described(view);
   if (plot.getAttribute("aria-label") !== says) plot.setAttribute("aria-label", says);
