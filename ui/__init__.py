@@ -11,6 +11,7 @@ import time
 
 _HEAD_START = 0.3  # seconds; on a cold server only
 _once = threading.Lock()
+_done = threading.Event()
 
 
 def _import() -> None:
@@ -25,12 +26,15 @@ def _import() -> None:
     # A full collection over PyTorch's objects costs 120-160 ms under the GIL: it shall not see them.
     gc.collect()
     gc.freeze()
+    _done.set()
 
 
 def warm() -> None:
-    """Import PyTorch, once per process, in the background. Called when the question has been sent."""
-    if "torch" in sys.modules:
+    """Import PyTorch, once per process, in the background. Called when the question has been sent; whoever comes while
+    the browser of the first is still painting waits as long, since a page goes on by importing PyTorch."""
+    if _done.is_set():
         return
-    time.sleep(_HEAD_START)
+    if "torch" not in sys.modules:
+        time.sleep(_HEAD_START)
     if _once.acquire(blocking=False):
         threading.Thread(target=_import, name="import-torch", daemon=True).start()

@@ -10,7 +10,12 @@ from PIL import Image
 from playwright.sync_api import Page
 
 Visit = Callable[..., Page]
-SWEEPS = [("/scaling", "d_k", "512"), ("/parameters", "context", "4096"), ("/masking", "row", "1"), ("/positions", "scheme", "RoPE")]
+SWEEPS = [
+    ("/scaling", "d_k", "512"),
+    ("/parameters", "context", "4096"),
+    ("/masking", "row", "1"),
+    ("/positions", "scheme", "RoPE"),
+]
 
 MOVE = """([selector, index]) => {
   const input = document.querySelector(selector);
@@ -18,7 +23,9 @@ MOVE = """([selector, index]) => {
   input.dispatchEvent(new Event("input", { bubbles: true }));
 }"""
 # Between two moves, whoever rests for so long is drawn by Plotly: here, nobody rests until told.
-BUSY = "window.__later = setTimeout; window.setTimeout = (f, ms, ...more) => (ms === 200 ? 0 : __later(f, ms, ...more));"
+BUSY = (
+    "window.__later = setTimeout; window.setTimeout = (f, ms, ...more) => (ms === 200 ? 0 : __later(f, ms, ...more));"
+)
 # The marks of a figure without the names that Plotly makes up anew for each.
 DRAWN = """(root) => [...root.querySelectorAll(".tt-plot .main-svg")].map((svg) => svg.outerHTML
   .replace(/[a-z0-9]{6}(?=x\\d*y|xy|"|\\)|-)/g, "").replace(/(id|class|clip-path|style)="[^"]*"/g, "")).join("\\n")"""
@@ -54,7 +61,10 @@ def test_after_many_moves_it_is_what_a_fresh_page_draws(
 ) -> None:
     fresh, page = visit(f"{server}{path}?{key}={asked}"), visit(f"{server}{path}")
     there, here = root(fresh, key), root(page, key)
-    target, last = int(fresh.locator(f"#tt-{key}").input_value()), int(page.locator(f"#tt-{key}").get_attribute("max") or 0)
+    target, last = (
+        int(fresh.locator(f"#tt-{key}").input_value()),
+        int(page.locator(f"#tt-{key}").get_attribute("max") or 0),
+    )
     for index in [*range(0, last + 1, max(1, last // 5)), 0, last, target]:
         move(page, key, index)
     rests(page, key)
@@ -78,7 +88,10 @@ def test_what_is_painted_on_the_way_is_what_plotly_draws(
     page.wait_for_timeout(1000)
     rests(page, key)
     page.evaluate(BUSY)
-    start, last = int(page.locator(f"#tt-{key}").input_value()), int(page.locator(f"#tt-{key}").get_attribute("max") or 0)
+    start, last = (
+        int(page.locator(f"#tt-{key}").input_value()),
+        int(page.locator(f"#tt-{key}").get_attribute("max") or 0),
+    )
     move(page, key, start + 1 if start < last else start - 1)
     under_way = picture(page, here)
     assert page.locator(here).get_attribute("data-rests") == "false", "nothing was painted: Plotly drew it at once"
@@ -112,9 +125,13 @@ def test_each_panel_has_its_own_words_and_the_reading_is_said_once(server: str, 
 def test_plotly_comes_over_the_line_once(server: str, visit: Visit) -> None:
     page = visit(f"{server}/scaling")
     came: list[bool] = []
-    page.on("response", lambda r: came.append(r.request.timing["requestStart"] >= 0) if "plotly.min.js" in r.url else None)
+    page.on(
+        "response", lambda r: came.append(r.request.timing["requestStart"] >= 0) if "plotly.min.js" in r.url else None
+    )
     sizes: list[int] = []
-    page.on("requestfinished", lambda r: sizes.append(r.sizes()["responseBodySize"]) if "plotly.min.js" in r.url else None)
+    page.on(
+        "requestfinished", lambda r: sizes.append(r.sizes()["responseBodySize"]) if "plotly.min.js" in r.url else None
+    )
     page.reload()
     page.wait_for_selector(".tt[data-drawn]")
     assert all(size <= 0 for size in sizes), sizes

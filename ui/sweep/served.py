@@ -5,6 +5,7 @@ temporary folder as `.gz`, served by a component of the old kind, and the browse
 Where that cannot be, it takes the file of the installed package as it is.
 """
 
+import contextlib
 import gzip
 import tempfile
 import threading
@@ -19,22 +20,27 @@ _found = find_spec("plotly")  # finds the package without importing it
 assert _found is not None and _found.origin is not None, "pip install -r requirements.txt"
 _PACKAGE = Path(_found.origin).parent / "package_data"
 _lock = threading.Lock()
-_folder: tempfile.TemporaryDirectory | None = None  # deleted when the process ends
 
 declare_component("plotly", path=str(_PACKAGE))
 _PLAIN = f"component/{__name__}.plotly/{_NAME}?{version('plotly')}"
+_PACKED = f"component/{__name__}.plotly_gz/{_NAME}.gz?{version('plotly')}"
+
+_folder: tempfile.TemporaryDirectory | None = None  # deleted when the process ends
+with contextlib.suppress(OSError):  # no place for temporary files
+    _folder = tempfile.TemporaryDirectory(prefix="transformer-twenty-", ignore_cleanup_errors=True)
+    declare_component("plotly_gz", path=_folder.name)
 
 
 def addresses() -> list[str]:
     """Where the browser gets plotly.js, the best first. The first call compresses it: 0.2 s, without the GIL."""
-    global _folder
+    if _folder is None:
+        return [_PLAIN]
+    packed = Path(_folder.name) / f"{_NAME}.gz"
     with _lock:
-        if _folder is None:
+        if not packed.exists():
             try:
-                _folder = tempfile.TemporaryDirectory(prefix="transformer-twenty-")
-                packed = Path(_folder.name) / f"{_NAME}.gz"
                 packed.write_bytes(gzip.compress((_PACKAGE / _NAME).read_bytes(), 6, mtime=0))
-                declare_component("plotly_gz", path=_folder.name)
-            except OSError:  # no room for temporary files
+            except OSError:  # no room
+                packed.unlink(missing_ok=True)
                 return [_PLAIN]
-    return [f"component/{__name__}.plotly_gz/{_NAME}.gz?{version('plotly')}", _PLAIN]
+    return [_PACKED, _PLAIN]
