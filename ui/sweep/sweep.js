@@ -112,6 +112,9 @@ function dressed(figure, theme, narrow) {
   return { ...figure, title };
 }
 
+// A lesson's hero stands with its control and its reading within 400 pixels.
+const HERO = 290;
+
 // On A4 and on Letter, margins of 15 mm leave at least 680 CSS pixels: two figures beside each other, or one.
 const PAPER = { one: 656, two: 322 };
 
@@ -157,6 +160,7 @@ function frameKey(s, i, frame) {
 function viewOf(s, i, across) {
   const view = dressed(resolve(s.head.panels[i], s, s.index), s.theme, across < 420);
   if (s.paper) Object.assign(view.layout, { width: across, autosize: false });
+  else if (s.hero) view.layout.height = Math.min(view.layout.height ?? 320, HERO);
   if (s.turn && worded(view)) Object.assign(view.layout.xaxis, { tickangle: s.turn, automargin: true });
   return view;
 }
@@ -447,6 +451,7 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
     Object.assign(s, { bytes: bytes.slice(), version: (s.version ?? 0) + 1 }, unpack(bytes.subarray(4)));
   }
   s.faded = Object.fromEntries(Object.entries(s.head.twins).map(([a, b]) => [hex(a), hex(b)]));
+  s.hero = Boolean(root.closest(".st-key-hero"));
   s.input = root.querySelector("input");
   s.output = root.querySelector("output");
   s.reading = root.querySelector(".tt-reading");
