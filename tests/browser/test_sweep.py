@@ -92,9 +92,15 @@ def test_what_is_painted_on_the_way_is_what_plotly_draws(
         int(page.locator(f"#tt-{key}").input_value()),
         int(page.locator(f"#tt-{key}").get_attribute("max") or 0),
     )
-    move(page, key, start + 1 if start < last else start - 1)
+    # Where an axis or the side of a name changes, Plotly draws at once: then the next value.
+    step = 1 if start + 3 <= last else -1
+    for k in (1, 2, 3):
+        move(page, key, start + k * step)
+        if page.locator(here).get_attribute("data-rests") == "false":
+            break
+    else:
+        raise AssertionError("nothing was painted: Plotly drew everything at once")
     under_way = picture(page, here)
-    assert page.locator(here).get_attribute("data-rests") == "false", "nothing was painted: Plotly drew it at once"
     page.evaluate("window.setTimeout = window.__later")
     page.evaluate(MOVE, [f"#tt-{key}", page.locator(f"#tt-{key}").input_value()])
     rests(page, key)
@@ -124,10 +130,6 @@ def test_each_panel_has_its_own_words_and_the_reading_is_said_once(server: str, 
 
 def test_plotly_comes_over_the_line_once(server: str, visit: Visit) -> None:
     page = visit(f"{server}/scaling")
-    came: list[bool] = []
-    page.on(
-        "response", lambda r: came.append(r.request.timing["requestStart"] >= 0) if "plotly.min.js" in r.url else None
-    )
     sizes: list[int] = []
     page.on(
         "requestfinished", lambda r: sizes.append(r.sizes()["responseBodySize"]) if "plotly.min.js" in r.url else None

@@ -507,7 +507,7 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
     s.Plotly = Plotly;
     panels.classList.remove("tt-wait");
     arrange(s, panels);
-    draw(s);
+    draw(s, Boolean(s.rest)); // she may be moving it while the page runs
     s.figures.forEach(({ plot }, i) => {
       const clickable = Boolean(resolve(s.head.panels[i].layout.meta ?? {}, s, s.index).clickable);
       plot.classList.toggle("tt-click", clickable);
