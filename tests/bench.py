@@ -84,8 +84,8 @@ def opened(browser: Browser, url: str, app: App) -> tuple[Page, float, float]:
     """A new browser's first visit: the page, the seconds to its title and to its first figure."""
     page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     begin = time.perf_counter()
-    page.goto(url + app.path)
-    page.wait_for_selector("h1")
+    page.goto(url + app.path, wait_until="commit", timeout=120_000)
+    page.wait_for_selector("h1", timeout=120_000)
     title = time.perf_counter() - begin
     page.wait_for_selector(app.figure, timeout=120_000)
     return page, title, time.perf_counter() - begin

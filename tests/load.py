@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
 
 VISITORS, EVERY, DURING = 40, 2.0, 90.0  # how many, seconds between moves, seconds in all
 
@@ -73,7 +74,7 @@ class Visitor:
                     due = time.perf_counter() + EVERY
                     self.waited.append(await self.run(socket, path, rng.choice(self.values)))
                     await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        except OSError:
+        except (OSError, WebSocketException):
             self.errors += 1
 
 

@@ -37,7 +37,6 @@ def opening(file: str) -> None:
         _link(before, ":material/arrow_back:")
         st.page_link(nav.HOME, label="All questions", icon=":material/apps:")
         _link(after, ":material/arrow_forward:")
-    import ui; ui.warm()
 
 
 def _link(topic: Any, icon: str) -> None:

