@@ -43,7 +43,7 @@ format: $(VENV)/develop ## rewrite the files as `make check` wants them
 proofs: $(VENV)/runtime ## every sentence of every answer with its number, measured now
 	$(BIN)/python -m core all
 
-bench: $(VENV)/develop ## slider to repaint, cold start, memory, beside a bare Streamlit page
+bench: $(VENV)/develop ## what a reader waits for and what it costs, beside a bare Streamlit page; writes docs/benchmarks.md
 	$(BIN)/python -m tests.bench
 
 mutants: $(VENV)/develop ## plant a bug in every equation and experiment, and see that a test notices (ONLY=masking: one lesson)

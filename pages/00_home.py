@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+import ui
 from ui import controls, nav
 
 nav.ensure()
@@ -19,3 +20,5 @@ with search.container(key="on_screen_search"):  # not on paper
 from ui.map import front_door
 
 front_door("map", asked)
+
+ui.warm()

@@ -209,3 +209,17 @@ def test_the_apps_own_link_opens_the_same_text_without_a_note(text: str) -> None
     again.run()
     assert again.markdown[0].value == said and again.code[0].value == app.code[0].value
     assert not again.text, [t.value for t in again.text]
+
+
+def boxes() -> None:
+    from ui import controls
+
+    controls.choice("Three", "t_three", {i: f"n{i}" for i in range(3)})
+    controls.choice("Four", "t_four", {i: f"n{i}" for i in range(4)})
+    controls.choice("Long", "t_long", {1: "a", 2: "as long as a sentence"})
+
+
+def test_many_options_or_long_ones_fold_into_a_box() -> None:
+    app = AppTest.from_function(boxes, default_timeout=30).run()
+    assert [r.label for r in app.radio] == ["Three"]
+    assert [s.label for s in app.selectbox] == ["Four", "Long"]

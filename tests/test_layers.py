@@ -86,14 +86,25 @@ def test_a_lesson_of_the_twenty_has_all_its_rooms(slug: str) -> None:
         assert (ROOT / room / f"{slug}.py").exists(), f"write {room}/{slug}.py"
 
 
-def test_what_paints_the_question_imports_no_pytorch() -> None:
+def test_what_paints_the_question_imports_nothing_heavy() -> None:
+    """Streamlit itself imports Plotly's Python when it is installed; we import neither that nor pandas nor PyTorch."""
     program = (
-        "import sys, threading; threading.Thread.start = lambda self: None;"
+        "import sys, streamlit; there = set(sys.modules);"
         "import ui.lesson, ui.nav, ui.controls, ui.sweep, core.course, core.syllabus;"
-        "sys.exit('torch' in sys.modules)"
+        "print(*sorted({'torch', 'pandas', 'plotly'} & (set(sys.modules) - there)))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"one of these modules imports PyTorch at its top: {done.stderr}"
+    assert done.returncode == 0, done.stderr
+    assert not done.stdout.split(), (
+        f"one of these modules imports {done.stdout.strip()} at its top: the question comes first"
+    )
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_of_ours_imports_plotly_or_pandas(path: Path) -> None:
+    """A figure is a dictionary, and plotly.js draws it in the browser."""
+    broken = [m for m in imported(ast.parse(path.read_text("utf-8"))) if re.match(r"(plotly|pandas)(\.|$)", m)]
+    assert not broken, f"{path.relative_to(ROOT)} imports {broken}: build the figure as a dictionary (ui/figures.py)"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -1,11 +1,13 @@
 """What Python packs is what the browser draws: this unpacks as sweep.js does."""
 
+import gzip
 import json
 import os
 import shutil
 import struct
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from ui import figures
 from ui.figures import Series
+from ui.sweep import served
 from ui.sweep.packing import Frame, pack
 
 ROOT = Path(__file__).parent.parent
@@ -154,3 +157,16 @@ def test_a_folder_that_nobody_may_write_to(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr.decode()
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_plotly_is_served_as_the_installed_package_has_it() -> None:
+    first, plain = served.addresses()
+    assert served._folder is not None and first.split("?")[0].endswith("/plotly.min.js.gz")
+    packed = (Path(served._folder.name) / "plotly.min.js.gz").read_bytes()
+    assert gzip.decompress(packed) == (served._PACKAGE / "plotly.min.js").read_bytes()
+    assert plain.endswith(f"plotly.min.js?{version('plotly')}")
+
+
+def test_without_room_for_temporary_files_the_plain_file_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served, "_folder", None)
+    assert [address.split("?")[0].endswith("plotly.min.js") for address in served.addresses()] == [True]

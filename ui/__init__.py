@@ -1,29 +1,40 @@
 """The only shared code that knows Streamlit or Plotly.
 
-Importing it prepares the process, in an order that matters (docs/decisions/0003):
-
-* pandas and Plotly are imported here, synchronously. Plotly looks into `sys.modules["pandas"]`, and while another
-  thread is still importing pandas, every figure fails: forty cold visitors met 48 such errors.
-* PyTorch (1.2 s) is imported in a background thread, so that the first page is painted before it is there.
-* Afterwards everything alive is frozen out of the garbage collector's sight: a full collection over PyTorch's
-  objects costs 120-160 ms under the GIL.
+Importing it imports nothing heavy. `warm()` is called once the question is on its way to the browser: it leaves the
+browser a moment to fetch what it paints with, and imports PyTorch in a background thread (docs/decisions/0003).
 """
 
 import gc
+import sys
 import threading
+import time
 
-import pandas  # noqa: F401  (see above)
-import plotly.graph_objects as go
+_HEAD_START = 0.3  # seconds; on a cold server only
+_once = threading.Lock()
+_done = threading.Event()
 
-go.Figure()
 
-
-def _warm() -> None:
-    import torch
-
+def _import() -> None:
+    # Whoever answers the browsers waits for the GIL at every step of it: half a millisecond instead of five.
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(0.0005)
+    try:
+        import torch
+    finally:
+        sys.setswitchinterval(usual)
     torch.set_num_threads(1)  # many sessions share two cores
+    # A full collection over PyTorch's objects costs 120-160 ms under the GIL: it shall not see them.
     gc.collect()
     gc.freeze()
+    _done.set()
 
 
-threading.Thread(target=_warm, name="import-torch", daemon=True).start()
+def warm() -> None:
+    """Import PyTorch, once per process, in the background. Called when the question has been sent; whoever comes while
+    the browser of the first is still painting waits as long, since a page goes on by importing PyTorch."""
+    if _done.is_set():
+        return
+    if "torch" not in sys.modules:
+        time.sleep(_HEAD_START)
+    if _once.acquire(blocking=False):
+        threading.Thread(target=_import, name="import-torch", daemon=True).start()

@@ -101,10 +101,11 @@ def _snapped(values: Sequence[Number], default: Number) -> Callable[[str], tuple
 
 
 def choice(label: str, key: str, options: Mapping[T, str], *, help: str | None = None) -> T:
-    """One of a few; the first is the default. The options' words are also what the URL carries."""
+    """One of a few; the first is the default. The options' words are also what the URL carries. More than three, or long
+    ones, fold into a box, which stays small beside the figure."""
     words = list(options.values())
     start = visit.start(key, lambda text: option(text, words), 0, shape=tuple(words))
-    if len(words) <= 4:
+    if len(words) <= 3 and max(map(len, words)) <= 14:
         chosen = st.radio(label, words, start, key=key, help=help)
     else:
         chosen = st.selectbox(label, words, start, key=key, help=help)

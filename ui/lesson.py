@@ -20,6 +20,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+import ui
 from core.course import Concept, Evidence, PushBack, Sentence, Source, Verdict, concept
 from core.glossary import GLOSSARY
 from core.memory import remember
@@ -59,6 +60,7 @@ def opening(file: str) -> None:
         present.button(f"{topic.slug}:present")
     st.title(topic.question, anchor=False)
     present.keys(nav.page_of(before), nav.page_of(after))
+    ui.warm()
 
 
 @dataclass

@@ -7,19 +7,17 @@ address. A figure without a control is a sweep of one frame, so all figures shar
 
 import struct
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
 import streamlit as st
-from streamlit.components.v1 import declare_component
 
 from core.memory import MEMORY
 from ui import visit
 from ui.controls import note, option
 from ui.figures import Frame
 from ui.standing import standing
+from ui.sweep import served
 from ui.sweep.packing import pack
 
 __all__ = ["LIMIT", "Frame", "figure", "show", "sweep"]
@@ -31,16 +29,11 @@ LIMIT = 1_000_000  # bytes; beyond it, sending every frame costs more than askin
 _HERE = Path(__file__).parent
 
 
-# plotly.js is served from the installed Plotly package itself: nothing is fetched from elsewhere, and nothing is written, so
-# the app's folder may be read-only. A Streamlit component of the old kind is a folder that is served.
-declare_component("plotly", path=str(files("plotly") / "package_data"))
-_PLOTLY = f"component/{__name__}.plotly/plotly.min.js?{version('plotly')}"
-
 _component = st.components.v2.component(
     "transformer_twenty_sweep",
     html=(_HERE / "sweep.html").read_text("utf-8"),
     css=(_HERE / "sweep.css").read_text("utf-8"),
-    js=(_HERE / "sweep.js").read_text("utf-8"),
+    js="\n".join((_HERE / name).read_text("utf-8") for name in ("nudge.js", "sweep.js")),
     isolate_styles=False,  # Plotly puts its style sheet into the document, not into a shadow root
 )
 
@@ -70,7 +63,7 @@ def figure(
     `clicked(panel, row, column)` is called, before the page runs again, when the reader clicks on a cell of a heatmap that
     is `clickable`.
     """
-    header = {"key": key, "labels": [""], "plotly": _PLOTLY, "panel_width": panel_width}
+    header = {"key": key, "labels": [""], "plotly": served.addresses(), "panel_width": panel_width}
 
     def forward() -> None:
         cell = st.session_state[key].get("cell")
@@ -85,7 +78,7 @@ def figure(
 
 def show(key: str, frame: Frame) -> None:
     """Show one frame that was just made, uncached: the progress of a training."""
-    header = {"key": key, "labels": [""], "plotly": _PLOTLY, "panel_width": 270}
+    header = {"key": key, "labels": [""], "plotly": served.addresses(), "panel_width": 270}
     _component(key=key, data=struct.pack("<I", 0) + pack([frame], **header))
 
 
@@ -116,7 +109,7 @@ def sweep(
         "labels": list(labels or tokens),
         "tokens": tokens,
         "default": usual,
-        "plotly": _PLOTLY,
+        "plotly": served.addresses(),
         "panel_width": panel_width,
     }
     asked = visit.refused(key)
@@ -157,7 +150,7 @@ def _ordinary(
     key: str, label: str, values: Sequence[T], draw: Draw, arguments: tuple, start: int, panel_width: int
 ) -> int:
     index = values.index(st.select_slider(label, values, values[start], key=f"{key}:slider"))
-    header = {"key": key, "labels": [""], "plotly": _PLOTLY, "panel_width": panel_width}
+    header = {"key": key, "labels": [""], "plotly": served.addresses(), "panel_width": panel_width}
     with standing():
         packed = _packed(draw, arguments, header, index)
         _component(key=f"{key}:figure", data=struct.pack("<I", 0) + packed)

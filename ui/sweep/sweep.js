@@ -4,17 +4,35 @@
 
 const once = (window.__ttPlotly ??= {});
 
-// plotly.js comes from the installed Plotly package, under an address of this server (ui/sweep).
-function loadPlotly(file) {
-  return (once[file] ??= new Promise((resolve, reject) => {
-    // The app may live under a path of its own (Community Cloud does that): start from Streamlit's own script.
-    const own = [...document.scripts].map((s) => s.src).find((s) => /\/static\/js\//.test(s)) ?? document.baseURI;
-    const script = document.createElement("script");
-    script.src = new URL(file, own.split("/static/js/")[0].replace(/\/?$/, "/")).href;
-    script.onload = () => resolve(window.Plotly);
-    script.onerror = () => { delete once[file]; reject(new Error(`${script.src} did not load`)); };
-    document.head.append(script);
-  }));
+// plotly.js comes from this server (ui/sweep/served.py): compressed, and once for all visits, since the address names the
+// version. The server sends no date by which a browser could keep it, so it is told to.
+async function script(file, address) {
+  if (!file.split("?")[0].endsWith(".gz")) return address;
+  const answer = await fetch(address, { cache: "force-cache" });
+  if (!answer.ok) throw new Error(answer.statusText);
+  const bytes = await new Response(answer.body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+  return URL.createObjectURL(new Blob([bytes], { type: "text/javascript;charset=utf-8" }));
+}
+
+function run(address) {
+  return new Promise((resolve, reject) => {
+    const element = document.createElement("script");
+    element.src = address;
+    element.onload = () => resolve(window.Plotly);
+    element.onerror = () => reject(new Error(`${address} did not load`));
+    document.head.append(element);
+  });
+}
+
+function loadPlotly(files) {
+  // The app may live under a path of its own (Community Cloud does that): start from Streamlit's own script.
+  const own = [...document.scripts].map((s) => s.src).find((s) => /\/static\/js\//.test(s)) ?? document.baseURI;
+  const full = (file) => new URL(file, own.split("/static/js/")[0].replace(/\/?$/, "/")).href;
+  const next = ([file, ...others]) => script(file, full(file)).then(run).catch((error) => {
+    if (!others.length) throw error;
+    return next(others);
+  });
+  return (once[files] ??= next(files).catch((error) => { delete once[files]; throw error; }));
 }
 
 function unpack(bytes) {
@@ -94,6 +112,9 @@ function dressed(figure, theme, narrow) {
   return { ...figure, title };
 }
 
+// A lesson's hero stands with its control and its reading within 400 pixels.
+const HERO = 290;
+
 // On A4 and on Letter, margins of 15 mm leave at least 680 CSS pixels: two figures beside each other, or one.
 const PAPER = { one: 656, two: 322 };
 
@@ -121,60 +142,139 @@ function worded({ data, layout: { xaxis } }) {
   return labels.some((label) => /\D/.test(label));
 }
 
-function drawPanel(s, i, across) {
+// What differs between the frames of a panel, as one text for each frame: equal texts are equal pictures.
+function frameKey(s, i, frame) {
+  const known = (s.head.keys ??= s.head.panels.map((panel) => {
+    const found = [];
+    (function walk(node) {
+      if (node === null || typeof node !== "object") return;
+      if ("$v" in node) found.push(node.$v);
+      else if (!("$a" in node)) Object.values(node).forEach(walk);
+    })(panel);
+    return { found, texts: [] };
+  }))[i];
+  return (known.texts[frame] ??= JSON.stringify(known.found.map((versions) => versions[frame])));
+}
+
+// The figure of a panel as it is to be drawn now.
+function viewOf(s, i, across) {
+  const view = dressed(resolve(s.head.panels[i], s, s.index), s.theme, across < 420);
+  if (s.paper) Object.assign(view.layout, { width: across, autosize: false });
+  else if (s.hero) view.layout.height = Math.min(view.layout.height ?? 320, HERO);
+  if (s.turn && worded(view)) Object.assign(view.layout.xaxis, { tickangle: s.turn, automargin: true });
+  return view;
+}
+
+// What this panel shows, for those who do not see it; what it means, the reading says once for all panels.
+function described({ data, layout, title }) {
+  const { meta = {} } = layout, axes = ["xaxis", "yaxis"].map((name) => plain(layout[name]?.title?.text)).filter(Boolean);
+  const names = [...new Set(data.filter((one) => one.type !== "heatmap").map((one) => plain(one.name)).filter(Boolean))];
+  const kind = data.some((one) => one.type === "heatmap") ? "Matrix" : data.some((one) => one.type === "bar") ? "Bars" : "Graph";
+  return meta.alt ?? [plain(title), axes.length && `${kind}, ${axes.join(" across, ")}${axes.length > 1 ? " up" : ""}`,
+    names.length && `Shown: ${names.join(", ")}`].filter(Boolean).join(". ") + ".";
+}
+
+// Draws a panel if it does not stand so already. With `moving`, only what has changed is painted where that can be done;
+// returns whether Plotly has still to draw it.
+function drawPanel(s, i, across, moving) {
   const { head, theme } = s, place = s.figures[i], { figure, plot, caption } = place;
+  const setting = [s.version, theme.background, s.paper, across, s.turn].join();
+  const want = `${setting}|${frameKey(s, i, s.index)}`;
+  if (place.drawn === want) {
+    if (place.shown !== want) { restore(place); s.views[i] = place.given; }
+    caption.textContent = place.base.title;
+    place.shown = want;
+    return false;
+  }
+  if (moving && place.shown === want) return true;
   figure.style.setProperty("--tt-paper", `${onPaper(s, i)}px`);
   const resized = place.across && place.across !== across;
   if (place.across !== across) Object.assign(place, { across, cell: null });
-  const make = () => {
-    const view = dressed(resolve(head.panels[i], s, s.index), theme, across < 420);
-    if (s.paper) Object.assign(view.layout, { width: across, autosize: false });
-    if (s.turn && worded(view)) Object.assign(view.layout.xaxis, { tickangle: s.turn, automargin: true });
-    return view;
-  };
   const show = (view) => s.Plotly.react(plot, view.data, view.layout, { displayModeBar: false, responsive: false });
-  let view = make();
-  caption.textContent = view.title;
-  plot.setAttribute("aria-label", `${view.title}. ${head.readings[s.index]}`);
-  plot.style.height = `${view.layout.height ?? 320}px`;
+  let view = viewOf(s, i, across);
+  if (caption.textContent !== view.title) caption.textContent = view.title;
   const size = fitNumbers(view, place.cell, theme.font);
-  show(view);
-  if (resized) show(view); // Plotly places a legend for the width that it had before
-  const heat = view.data.find((trace) => trace.type === "heatmap"), drawn = plot._fullLayout;
-  if (heat) {
-    place.cell = { wide: drawn.xaxis._length / heat.z[0].length, high: drawn.yaxis._length / heat.z.length };
-    const next = make();
-    if (fitNumbers(next, place.cell, theme.font) !== size) show((view = next));
+  const fast = moving && place.setting === setting && nudge(place, view);
+  if (!fast) {
+    restore(place);
+    plot.style.height = `${view.layout.height ?? 320}px`;
+    show(view);
+    if (resized) show(view); // Plotly places a legend for the width that it had before
+    const heat = view.data.find((trace) => trace.type === "heatmap"), drawn = plot._fullLayout;
+    if (heat) {
+      place.cell = { wide: drawn.xaxis._length / heat.z[0].length, high: drawn.yaxis._length / heat.z.length };
+      const next = viewOf(s, i, across);
+      if (fitNumbers(next, place.cell, theme.font) !== size) show((view = next));
+      inkNumbers(plot, heat);
+    }
+    // Compared with later: Plotly writes into the one that it was given.
+    const base = viewOf(s, i, across);
+    fitNumbers(base, place.cell, theme.font);
+    Object.assign(place, { drawn: want, setting, base, given: view });
   }
+  const says = described(view);
+  if (plot.getAttribute("aria-label") !== says) plot.setAttribute("aria-label", says);
+  place.shown = want;
   s.views[i] = view;
   figure.hidden = false;
+  return fast;
 }
 
 // Where Plotly has turned the words under one panel, it turns them under its neighbours.
 function turnAlike(s, widths) {
-  const angles = s.figures.filter((_, i) => worded(s.views[i])).map(({ plot }) => {
+  const angles = s.figures.filter((_, i) => s.views[i] && worded(s.views[i])).map(({ plot }) => {
     const turned = plot.querySelector(".xtick text")?.getAttribute("transform") ?? "";
     return Number(turned.match(/rotate\((-?[\d.]+)/)?.[1] ?? 0);
   });
   if (new Set(angles).size < 2) return;
   s.turn = Math.max(...angles);
-  s.figures.forEach((_, i) => worded(s.views[i]) && drawPanel(s, i, widths[i]));
+  s.figures.forEach((_, i) => s.views[i] && worded(s.views[i]) && drawPanel(s, i, widths[i]));
 }
 
-function draw(s) {
+// With `moving`, the reader is under way: Plotly draws what was only painted when she rests.
+function draw(s, moving = false) {
   const { root, head } = s;
-  const label = head.labels[s.index];
-  s.output.textContent = label + (head.unit ?? "");
-  s.input.setAttribute("aria-valuetext", label + (head.unit ?? ""));
-  s.reading.textContent = head.readings[s.index];
+  const label = head.labels[s.index] + (head.unit ?? "");
+  clearTimeout(s.rest);
+  s.output.textContent = label;
+  s.input.setAttribute("aria-valuetext", label);
+  if (s.reading.textContent !== head.readings[s.index]) s.reading.textContent = head.readings[s.index];
   s.theme = readTheme(root, s.theme, s.paper);
-  const widths = s.figures.map(({ plot }, i) => (s.paper ? onPaper(s, i) : plot.clientWidth));
+  if (!s.widths || s.paper) s.widths = s.figures.map(({ plot }, i) => (s.paper ? onPaper(s, i) : plot.clientWidth));
+  const { widths } = s;
+  if (s.paper) s.widths = null;
   // The angle holds for these words at these widths: it must not jump from one frame to the next.
-  if (s.turnedAt?.head !== head || String(s.turnedAt.widths) !== String(widths)) Object.assign(s, { turn: 0, turnedAt: { head, widths } });
-  head.panels.forEach((_, i) => drawPanel(s, i, widths[i]));
-  turnAlike(s, widths);
-  root.dataset.drawn = s.index; // browser tests wait for these two
+  if (s.turnedAt?.version !== s.version || String(s.turnedAt.widths) !== String(widths)) {
+    Object.assign(s, { turn: 0, turnedAt: { version: s.version, widths } });
+  }
+  const seen = s.figures.map((place) => s.paper || place.seen);
+  const painted = s.figures.map((_, i) => seen[i] && drawPanel(s, i, widths[i], moving));
+  if (painted.some(Boolean)) s.rest = setTimeout(() => rest(s), 200);
+  else if (!moving) turnAlike(s, widths);
+  root.dataset.drawn = s.index; // browser tests wait for these three
   root.dataset.paper = Boolean(s.paper);
+  root.dataset.rests = !painted.some(Boolean);
+}
+
+// The reader rests: Plotly draws one panel at a time, so that the next move need not wait for all of them.
+function rest(s) {
+  s.rest = null;
+  const next = s.figures.findIndex((place) => place.seen && place.shown !== place.drawn);
+  if (next < 0 || s.frame) return s.frame ? undefined : draw(s);
+  drawPanel(s, next, s.widths?.[next] ?? s.figures[next].plot.clientWidth);
+  s.rest = setTimeout(() => rest(s), 0);
+}
+
+// A panel that is out of view waits until it is nearly seen.
+function followView(s) {
+  s.view ??= new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      const place = s.figures.find(({ figure }) => figure === target);
+      if (place) place.seen = isIntersecting;
+    }
+    if (s.Plotly && entries.some(({ isIntersecting }) => isIntersecting)) paint(s);
+  }, { rootMargin: "300px" });
+  s.figures.forEach(({ figure }) => s.view.observe(figure));
 }
 
 // Printing: before the page is laid out for paper, every figure is drawn for it, and afterwards for the screen again.
@@ -202,8 +302,9 @@ function arrange(s, panels) {
   s.figures.at(-1).figure.style.gridColumn = alone ? "1 / -1" : "";
 }
 
-function paint(s) {
-  s.frame ??= requestAnimationFrame(() => { s.frame = null; draw(s); });
+function paint(s, moving = false) {
+  s.moving = s.frame ? s.moving && moving : moving;
+  s.frame ??= requestAnimationFrame(() => { s.frame = null; draw(s, s.moving); });
 }
 
 function save(name, content, type) {
@@ -291,7 +392,7 @@ function takeAway(s) {
     button.textContent = many ? `${kind} ${i + 1}` : kind;
     button.setAttribute("aria-label", `Save ${many ? `figure ${i + 1}` : "the figure"} as ${kind}`);
     button.onclick = async () => {
-      const view = s.views[i], plot = s.figures[i].plot;
+      const plot = s.figures[i].plot, view = s.views[i] ?? viewOf(s, i, plot.clientWidth);
       const name = [s.head.key, s.head.labels[s.index], many ? i + 1 : ""].filter(String).join("-").replace(/[^\w.-]+/g, "_");
       if (kind === "CSV") {
         const figure = resolve(s.head.panels[i], { ...s, theme: INK }, s.index); // words are not recoloured
@@ -345,8 +446,12 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
   const s = (root.__tt ??= { root, views: [], figures: [], index: null, mark: null, path: location.pathname });
   const bytes = data instanceof Uint8Array ? data : new Uint8Array(data);
   const start = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
-  Object.assign(s, unpack(bytes.subarray(4)));
+  // A run of the page that changes nothing here sends the same bytes again.
+  if (!s.bytes || s.bytes.length !== bytes.length || !s.bytes.every((byte, i) => i < 4 || byte === bytes[i])) {
+    Object.assign(s, { bytes: bytes.slice(), version: (s.version ?? 0) + 1 }, unpack(bytes.subarray(4)));
+  }
   s.faded = Object.fromEntries(Object.entries(s.head.twins).map(([a, b]) => [hex(a), hex(b)]));
+  s.hero = Boolean(root.closest(".st-key-hero"));
   s.input = root.querySelector("input");
   s.output = root.querySelector("output");
   s.reading = root.querySelector(".tt-reading");
@@ -362,10 +467,10 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
   s.input.id = name.htmlFor = `tt-${s.head.key}`;
   s.input.max = last;
   s.input.value = s.index;
-  s.input.oninput = () => { s.index = +s.input.value; paint(s); };
+  s.input.oninput = () => { s.index = +s.input.value; paint(s, true); };
   s.input.onchange = () => {
     s.index = +s.input.value;
-    paint(s);
+    paint(s, true);
     clearTimeout(s.report); // a held arrow key is one move, not thirty
     s.report = setTimeout(s.send, 180);
   };
@@ -381,6 +486,9 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
   const panels = root.querySelector(".tt-panels");
   panels.style.setProperty("--tt-panel", `${s.head.panel_width ?? 270}px`);
   if (s.figures.length !== s.head.panels.length) {
+    s.view?.disconnect();
+    s.views = [];
+    s.widths = null;
     s.figures = s.head.panels.map(() => {
       const figure = document.createElement("figure"), caption = document.createElement("figcaption"), plot = document.createElement("div");
       plot.className = "tt-plot";
@@ -392,15 +500,16 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
   }
   takeAway(s);
   followPaper(s);
+  followView(s);
   s.reading.textContent = s.head.readings[s.index];
 
   loadPlotly(s.head.plotly).then((Plotly) => {
     s.Plotly = Plotly;
     panels.classList.remove("tt-wait");
     arrange(s, panels);
-    draw(s);
+    draw(s, Boolean(s.rest)); // she may be moving it while the page runs
     s.figures.forEach(({ plot }, i) => {
-      const clickable = Boolean(s.views[i].layout.meta?.clickable);
+      const clickable = Boolean(resolve(s.head.panels[i].layout.meta ?? {}, s, s.index).clickable);
       plot.classList.toggle("tt-click", clickable);
       plot.removeAllListeners?.("plotly_click");
       if (!clickable) return;
@@ -408,7 +517,7 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
     });
   }).catch((error) => { panels.textContent = `The figure could not be drawn: ${error.message}. Reload the page.`; });
 
-  s.size ??= new ResizeObserver(() => { if (s.Plotly && panels.clientWidth !== s.width) { s.width = panels.clientWidth; arrange(s, panels); paint(s); } });
+  s.size ??= new ResizeObserver(() => { if (s.Plotly && panels.clientWidth !== s.width) { s.width = panels.clientWidth; s.widths = null; arrange(s, panels); paint(s); } });
   s.size.observe(panels);
   // Streamlit changes the theme by changing CSS variables, which fires no event.
   s.watch ??= setInterval(() => {
@@ -419,7 +528,9 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
     clearInterval(s.watch);
     clearTimeout(s.report);
     if (s.report) s.send(); // a move made just before must not be lost
+    clearTimeout(s.rest);
     s.size?.disconnect();
+    s.view?.disconnect();
     s.unfollow();
     s.figures.forEach(({ plot }) => s.Plotly?.purge(plot));
     delete root.__tt;
