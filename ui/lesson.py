@@ -121,12 +121,13 @@ def lesson(concept: Concept) -> Iterator[Lesson]:
     with standing("What follows in the lab"):
         yield page
     page._ask()
-    with standing("The answer"):
-        _answer(concept)
     if present.on():
-        with standing("The code for phones"):
+        with st.container(horizontal=True, key="asked_for", vertical_alignment="center"), standing("The answer"):
+            _answer_asked_for(concept)
             present.code_for_phones()
         return
+    with standing("The answer"):
+        _answer(concept)
     with standing("The push-back"):
         _push_back(concept)
     with standing("The program"):
@@ -321,14 +322,16 @@ def _marked(sentence: Sentence, place: int) -> str:
     return f"{sentence.text} :small[:gray[{'✓' if sentence.proof else '§'}{place}]]"
 
 
+def _answer_asked_for(concept: Concept) -> None:
+    """In a presentation: when the room has tried."""
+    if present.shown("The answer", f"{concept.topic.slug}:shown"):
+        with st.container(key="short_answer"):
+            st.markdown(concept.answer)
+
+
 def _answer(concept: Concept) -> None:
     """Say it aloud first; then flowing prose, and below it a mark for each sentence, which opens what stands behind it."""
     slug, sentences = concept.topic.slug, concept.sentences
-    if present.on():
-        if present.shown("The answer", f"{slug}:shown"):
-            with st.container(key="short_answer"):
-                st.markdown(concept.answer)
-        return
     st.header(PARTS["answer"], anchor="answer")
     _on_paper("answer", " ".join(f"{s.text} *({_cited(s.sources)})*" if s.sources else s.text for s in sentences))
     with st.container(key="on_screen_answer"):

@@ -72,7 +72,7 @@ STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding: 1rem clamp(1rem, 3vw, 3.4rem) 4rem; max-width: 1760px; }
 [data-testid="stHeader"] { height: 2.4rem; min-height: 0; background: transparent; pointer-events: none; }
 [data-testid="stHeader"] button { pointer-events: auto; }
-[data-testid="stMain"] h1 { padding: 0 0 .3rem; line-height: 1.15; }
+[data-testid="stMain"] h1 { padding: 0 0 .45rem; line-height: 1.15; }
 [data-testid="stMain"] h2 { padding: 1.7rem 0 .7rem; }
 [data-testid="stMain"] [data-testid="stVerticalBlock"] { gap: .55rem; }
 .st-key-crumb p { line-height: 1.3; }
@@ -114,6 +114,7 @@ a:focus-visible, button:focus-visible { outline: 3px solid currentcolor !importa
 @media (max-width: 1100px) { [data-testid="stMainBlockContainer"] { padding-top: 2.5rem; } }
 @media (max-width: 700px) {
   .st-key-hero [data-testid="stHorizontalBlock"] { flex-direction: column-reverse; }
+  .st-key-crumb, .st-key-equation, .st-key-predict [data-testid="stHorizontalBlock"] { row-gap: .25rem !important; }
   [data-testid="stMain"] h1 { font-size: 1.5rem; }
 }
 [class*="st-key-on_paper"], [data-testid="stLayoutWrapper"]:has(> [class*="st-key-on_paper"]) { display: none !important; }

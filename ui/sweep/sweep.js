@@ -156,12 +156,36 @@ function frameKey(s, i, frame) {
   return (known.texts[frame] ??= JSON.stringify(known.found.map((versions) => versions[frame])));
 }
 
+// A room sees type that is larger (ui/present.py); figures follow it.
+const USUAL = 17; // pixels, of config.toml
+
+function scaleOf(s) {
+  const size = parseFloat(getComputedStyle(document.documentElement).fontSize) / USUAL;
+  return s.paper || !(size > 1.2) ? 1 : size;
+}
+
+function enlarged(view, by) {
+  const { layout } = view;
+  const grow = (node) => {
+    if (node === null || typeof node !== "object" || ArrayBuffer.isView(node)) return;
+    for (const [name, child] of Object.entries(node)) {
+      if (/font$/.test(name) && typeof child?.size === "number") node[name] = { ...child, size: child.size * by };
+      else grow(child);
+    }
+  };
+  layout.height = (layout.height ?? 320) * by;
+  if (layout.margin) layout.margin = Object.fromEntries(Object.entries(layout.margin).map(([side, n]) => [side, n * by]));
+  grow(layout);
+  grow(view.data);
+}
+
 // The figure of a panel as it is to be drawn now.
 function viewOf(s, i, across) {
   const view = dressed(resolve(s.head.panels[i], s, s.index), s.theme, across < 420);
   if (s.paper) Object.assign(view.layout, { width: across, autosize: false });
   else if (s.hero) view.layout.height = Math.min(view.layout.height ?? 320, HERO);
   if (s.turn && worded(view)) Object.assign(view.layout.xaxis, { tickangle: s.turn, automargin: true });
+  if (s.scale !== 1) enlarged(view, s.scale);
   return view;
 }
 
@@ -178,7 +202,7 @@ function described({ data, layout, title }) {
 // returns whether Plotly has still to draw it.
 function drawPanel(s, i, across, moving) {
   const { head, theme } = s, place = s.figures[i], { figure, plot, caption } = place;
-  const setting = [s.version, theme.background, s.paper, across, s.turn].join();
+  const setting = [s.version, theme.background, s.paper, across, s.turn, s.scale].join();
   const want = `${setting}|${frameKey(s, i, s.index)}`;
   if (place.drawn === want) {
     if (place.shown !== want) { restore(place); s.views[i] = place.given; }
@@ -240,6 +264,7 @@ function draw(s, moving = false) {
   s.input.setAttribute("aria-valuetext", label);
   if (s.reading.textContent !== head.readings[s.index]) s.reading.textContent = head.readings[s.index];
   s.theme = readTheme(root, s.theme, s.paper);
+  s.scale = scaleOf(s);
   if (!s.widths || s.paper) s.widths = s.figures.map(({ plot }, i) => (s.paper ? onPaper(s, i) : plot.clientWidth));
   const { widths } = s;
   if (s.paper) s.widths = null;
