@@ -112,7 +112,7 @@ def test_what_is_painted_on_the_way_is_what_plotly_draws(
 
 
 def test_a_panel_out_of_view_waits_until_it_is_seen(server: str, visit: Visit) -> None:
-    page = visit(f"{server}/scaling")
+    page = visit(f"{server}/scaling?look=softer")
     lower = page.locator(".tt").last
     assert lower.locator(".main-svg").count() == 0
     lower.scroll_into_view_if_needed()

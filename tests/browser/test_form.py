@@ -1,0 +1,150 @@
+"""The form of a lesson, as a browser shows it: one screen, looks one at a time, the clock, the presentation."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from core.course import concept
+from tests.browser.conftest import program
+from ui.lesson import PARTS
+from ui.nav import NAME, lessons
+
+Visit = Callable[..., Page]
+SLUGS = [topic.slug for topic in lessons()]
+every_lesson = pytest.mark.parametrize("slug", SLUGS)
+HERO = ".st-key-hero .tt"
+
+
+def rests(page: Page) -> None:
+    page.wait_for_function(
+        "document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'"
+        f" && document.querySelector('{HERO}')?.dataset.drawn"
+    )
+    page.wait_for_timeout(300)
+
+
+def bottom(page: Page, selector: str) -> float:
+    return page.locator(selector).last.evaluate("e => e.getBoundingClientRect().bottom")
+
+
+def top(page: Page, selector: str) -> float:
+    return page.locator(selector).first.evaluate("e => e.getBoundingClientRect().top")
+
+
+@every_lesson
+def test_the_first_screen_teaches(server: str, visit: Visit, slug: str) -> None:
+    """On a laptop everything from the question to the reading is one screen; on a phone control, picture and reading are."""
+    page = visit(f"{server}/{slug}")
+    rests(page)
+    assert bottom(page, f"{HERO} .tt-reading") <= 900
+    assert page.title().endswith(NAME) and concept(slug).topic.title in page.title()
+    short = concept(slug).short
+    assert short is not None
+    expect(page.locator("meta[name=description]")).to_have_attribute("content", short.text)
+    page.set_viewport_size({"width": 390, "height": 844})
+    rests(page)
+    page.wait_for_timeout(700)
+    shown = bottom(page, f"{HERO} .tt-reading") - top(page, HERO)
+    assert shown <= 844, f"from the control to the end of the reading are {shown:.0f} pixels"
+
+
+@every_lesson
+def test_a_slide_for_a_room(server: str, visit: Visit, slug: str) -> None:
+    page = visit(f"{server}/{slug}?present=true", width=1920)
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    rests(page)
+    page.wait_for_timeout(700)
+    assert bottom(page, f"{HERO} .tt-reading") <= 1080
+    expect(page.get_by_test_id("stSidebar")).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_one_look_is_open_at_a_time_and_in_the_address(server: str, visit: Visit) -> None:
+    page = visit(f"{server}/scaling")
+    rests(page)
+    looks = page.locator(".st-key-looks [data-testid=stButtonGroup] button")
+    claims = [look.claim.text.rstrip(".") for look in concept("scaling").looks]
+    assert [text.strip() for text in looks.all_inner_texts()] == claims
+    for i, control in ((1, "#tt-jacobian_keys"), (0, "#tt-rows_d_k")):
+        looks.nth(i).click()
+        page.wait_for_selector(control)
+        expect(page).to_have_url(re.compile(f"look={concept('scaling').looks[i].name}$"))
+        expect(page.locator("h3").filter(has_text=claims[i])).to_be_visible()
+    assert page.locator("#tt-jacobian_keys").count() == 0
+    looks.nth(0).click()
+    expect(page.locator("#tt-rows_d_k")).to_have_count(0)
+    expect(page).to_have_url(re.compile(r"/scaling$"))
+    assert page.evaluate("history.length") == 2
+
+
+def test_the_clock_runs_in_the_browser(server: str, visit: Visit) -> None:
+    page = visit(f"{server}/scaling")
+    rests(page)
+    clock = page.locator(".tt-clock")
+    expect(clock).to_have_text("Start the clock: 30 s")
+    clock.click()
+    expect(clock).to_have_text(re.compile(r"^2\d s left"))
+    page.locator("#tt-d_k").press("End")  # a run of the page does not stop it
+    program(page, 1024)
+    expect(clock).to_have_text(re.compile(r"^\d+ s left"))
+    clock.click()
+    expect(clock).to_have_text("Start the clock: 30 s")
+
+
+def test_a_verdict_and_a_sentence_open_their_proof(server: str, visit: Visit) -> None:
+    page = visit(f"{server}/scaling")
+    rests(page)
+    judged = concept("scaling").judgements[2]
+    page.get_by_role("button", name="measured otherwise").first.click()
+    body = page.get_by_test_id("stPopoverBody")
+    expect(body.get_by_text("promised").first).to_be_visible()
+    expect(body.get_by_text(judged.proof.__name__)).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_text("Say it aloud first, then open").click()
+    expect(page.get_by_text(concept("scaling").sentences[0].text.split(",")[0]).first).to_be_visible()
+    page.get_by_role("button", name="measured 2").or_(page.get_by_text("✓ measured 2", exact=True)).first.click()
+    expect(page.get_by_text("def scaling_restores_unit_variance").first).to_be_visible()
+
+
+def test_presenting(server: str, visit: Visit) -> None:
+    """Arrows move the hero wherever the focus is; n and p turn the pages; Esc leaves; phones get the lesson itself."""
+    page = visit(f"{server}/scaling")
+    rests(page)
+    page.get_by_role("button", name="Present").click()
+    expect(page.get_by_test_id("stSidebar")).to_be_hidden()
+    expect(page).to_have_url(re.compile(r"present=true"))
+    page.locator("h1").click()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#tt-d_k")).to_have_attribute("aria-valuetext", "128")
+    expect(page).to_have_url(re.compile(r"d_k=128"))
+    page.get_by_text("Open on your phone").click()
+    said = page.get_by_test_id("stPopoverBody").locator("pre")
+    expect(said).to_have_text(re.compile(r"/scaling\?d_k=128$"))
+    assert page.get_by_test_id("stPopoverBody").locator("img, svg").count() >= 1
+    page.keyboard.press("Escape")
+    page.locator("h1").click()
+    page.keyboard.press("n")
+    expect(page.locator("h1")).to_have_text(lessons()[1].question)
+    expect(page).to_have_url(re.compile(r"present=true"))
+    page.wait_for_selector(".tt[data-drawn]")
+    page.keyboard.press("p")
+    expect(page.locator("h1")).to_have_text(lessons()[0].question)
+    page.wait_for_selector(".tt[data-drawn]")
+    rests(page)
+    page.keyboard.press("Escape")
+    expect(page.get_by_test_id("stSidebar")).to_be_visible()
+    expect(page).not_to_have_url(re.compile(r"present"))
+
+
+def test_the_sidebar_is_the_course(server: str, visit: Visit) -> None:
+    page = visit(f"{server}/scaling")
+    rests(page)
+    course = page.get_by_test_id("stSidebar")
+    links = [text.strip() for text in course.get_by_test_id("stPageLink").all_inner_texts()]
+    assert [re.split(r"\s", text, maxsplit=1)[0] for text in links[1:]] == [str(t.number) for t in lessons()]
+    for anchor, name in PARTS.items():
+        expect(course.get_by_role("link", name=name, exact=True)).to_have_attribute("href", f"#{anchor}")
+    course.get_by_role("link", name=PARTS["push-back"], exact=True).click()
+    page.wait_for_function("Math.abs(document.getElementById('push-back').getBoundingClientRect().top) < 500")
