@@ -21,6 +21,7 @@ from enum import StrEnum
 from string import Template
 from typing import Any
 
+from core.memory import remember
 from core.say import number, percent
 from core.syllabus import SYLLABUS, Theme, Topic, topic
 
@@ -434,6 +435,7 @@ def concept(slug: str) -> Concept:
     return found
 
 
+@remember
 def slugs() -> list[str]:
     """The names of the modules in `core/concepts`; importing none of them."""
     import core.concepts

@@ -23,16 +23,14 @@ from ui.standing import standing
 
 ROOT = Path(__file__).parent.parent
 HOME = ROOT / "pages" / "00_home.py"
+_PAGES = {path.stem: path for path in (ROOT / "pages").glob("*.py")}  # read once: every run of a page asks for all of them
 NAME = "Transformer Twenty"
 ICON = ROOT / "assets" / "icon.png"  # a file of our own: Streamlit fetches a `:material/…:` icon from another host
 
 
 def page_of(topic: Topic | None) -> Path | None:
     """The page of a question, or None while it has no lesson."""
-    if topic is None:
-        return None
-    path = ROOT / "pages" / f"{topic.number:02}_{topic.slug}.py"
-    return path if path.exists() else None
+    return None if topic is None else _PAGES.get(f"{topic.number:02}_{topic.slug}")
 
 
 def topic_of(file: str) -> Topic:

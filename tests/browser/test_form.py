@@ -103,9 +103,10 @@ def test_a_verdict_and_a_sentence_open_their_proof(server: str, visit: Visit) ->
     expect(body.get_by_text(judged.proof.__name__)).to_be_visible()
     page.keyboard.press("Escape")
     page.get_by_text("Say it aloud first, then open").click()
-    expect(page.get_by_text(concept("scaling").sentences[0].text.split(",")[0]).first).to_be_visible()
-    page.get_by_role("button", name="measured 2").or_(page.get_by_text("✓ measured 2", exact=True)).first.click()
-    expect(page.get_by_text("def scaling_restores_unit_variance").first).to_be_visible()
+    answer = page.get_by_test_id("stExpander").filter(has_text="Say it aloud first")
+    expect(answer.get_by_text(concept("scaling").sentences[0].text)).to_be_visible()
+    answer.get_by_text("✓ measured 2", exact=True).click()
+    expect(answer.get_by_text("scaling_restores_unit_variance")).to_be_visible()
 
 
 def test_presenting(server: str, visit: Visit) -> None:
