@@ -29,16 +29,18 @@ with lesson(concept) as page:
         if kind == "own":
             causal = masking.rows_of("causal", n)[0]
             limit = MOST * (MOST + 1)
-            own = controls.words("Row by row (1 = may look)", "own_mask", causal, max_chars=limit, help=drawings.OWN_HELP)
+            own = controls.words(
+                "Row by row (1 = may look)", "own_mask", causal, max_chars=limit, help=drawings.OWN_HELP
+            )
         rows, refused = masking.rows_of(kind, n, prefix, own)
         if refused:
             st.warning(f"{refused} Until then, the figures show the causal mask.")
         where = controls.choice("How it acts", "acts", drawings.WHERE)
         seed = controls.seed("mask_seed")
     with stage:
-        chosen = (sentence, rows, where, seed)
-        labels = drawings.labelled(tokens(sentence))
-        sweep("row", "Query row", range(n), drawings.attention_frames, *chosen, default=min(2, n - 1), labels=labels)
+        labels, middle = drawings.labelled(tokens(sentence)), min(2, n - 1)
+        draw, chosen = drawings.attention_frames, (sentence, rows, where, seed)
+        row = sweep("row", "Query row", range(n), draw, *chosen, default=middle, labels=labels)
 
     if page.look("who"):
         st.markdown(
@@ -50,10 +52,22 @@ with lesson(concept) as page:
             if changed != rows:
                 st.session_state["own_mask"], st.session_state["mask"] = changed, drawings.KINDS["own"]
 
-        def toggle(panel: int, row: int, column: int) -> None:
+        def click(_: int, row: int, column: int) -> None:
             become(masking.toggled(rows, row, column))
 
-        figure("influence", drawings.influence_frames, sentence, rows, seed, panel_width=240, clicked=toggle)
+        def choose() -> None:
+            become(masking.seeing(rows, row, st.session_state["row_sees"]))
+
+        figure("influence", drawings.influence_frames, sentence, rows, seed, panel_width=240, clicked=click)
+        st.session_state["row_sees"] = masking.seen_by(rows, row)
+        st.pills(
+            f"The same by keyboard: row {row} may look at",
+            range(n),
+            selection_mode="multi",
+            key="row_sees",
+            format_func=labels.__getitem__,
+            on_change=choose,
+        )
 
     if page.look("leak"):
         st.markdown(
@@ -67,38 +81,35 @@ with lesson(concept) as page:
             length = controls.choice("Positions N", "leak_n", drawings.LENGTHS)
         with stage:
             usual = (vocabulary, length, seed) == (leak.VOCABULARY, leak.LENGTH, 0)
-            live(
-                "leak",
-                "Train both",
-                leak.train,
-                drawings.leak_frame,
-                (seed, seed + 1, seed + 2),
-                vocabulary,
-                length,
-                share=lambda p: p.done,
-                shipped=leak.trained() if usual else None,
-            )
+            shipped, seeds = leak.trained() if usual else None, (seed, seed + 1, seed + 2)
+            run = leak.train, drawings.leak_frame, seeds, vocabulary, length
+            live("leak", "Train both", *run, share=lambda p: p.done, shipped=shipped)
 
     if page.look("append"):
         st.markdown(
             "Whoever never looked ahead has nothing to correct when a word comes after: what was computed can be kept. "
             "Append one and see which outputs move."
         )
-        word = controls.words("One more word", "append", "today", max_chars=20).split()[0]
-        figure("appended", drawings.append_frames, sentence, word, seed)
+        side, stage = st.columns([1, 5], gap="medium")
+        with side:
+            word = controls.words("One more word", "append", "today", max_chars=20).split()[0]
+        with stage:
+            figure("appended", drawings.append_frames, sentence, word, seed)
         st.markdown(
             "Several new words that ask at once, with a cache, need a mask among themselves. torch’s `is_causal=True` "
             "aligns its triangle at the top left, as if they were the first words."
         )
-        new = range(1, n + 1)
-        sweep("new_words", "New words", new, drawings.late_frames, sentence, seed, default=2, panel_width=360)
+        draw, new = drawings.late_frames, range(1, n + 1)
+        sweep("new_words", "New words", new, draw, sentence, seed, default=2, panel_width=360)
 
     if page.look("nobody"):
         st.markdown(
             "One mistake remains: a mask so strict that a row has nobody left, as row 0 when the diagonal is hidden too. A "
-            "softmax over nothing has no answer, so each function invents its own."
+            "softmax over nothing has no answer, and each function has its own."
         )
         figure("nobody", drawings.nobody_frames, sentence, seed, panel_width=420)
 
-    page.ran(masking.weigh, masking.head, masking.Head.flow, leak.train, masking.append, masking.late, masking.libraries)
+    page.ran(
+        masking.weigh, masking.head, masking.Head.flow, leak.train, masking.append, masking.late, masking.libraries
+    )
     page.takes(sentence=sentence, rows=rows, where=where, seed=seed)

@@ -167,8 +167,7 @@ def nothing_hidden_acts(
 
 
 @concept.predicts(
-    "A mask hides 15 of 36 pairs. Set their weights to 0 *after* the softmax instead: in how many does the hidden word "
-    "still act on the output?",
+    "Zero the 15 hidden weights *after* the softmax instead: in how many pairs does the word still act?",
     Option(
         "none",
         0,
@@ -177,11 +176,10 @@ def nothing_hidden_acts(
         "in which they stand.",
     ),
     Option(
-        "5, beside the diagonal",
+        "5",
         1,
         10,
-        "That is how many a mask that is one step too far would let through. The sum of a row contains all its hidden "
-        "words, not only the next.",
+        "That many stand beside the diagonal. But a row was divided by the sum over all its hidden words, not only the next.",
     ),
     Option(
         "all 15",
@@ -407,7 +405,7 @@ concept.judges(
     "In its self-attention, of GPT and of the original Transformer alike; cross-attention sees the whole source. In PyTorch’s "
     "decoder layer only if you pass the mask.",
     by=a_decoder_layer_masks_what_it_is_told,
-    source=(VASWANI_2017.at("§3.2.3"), RADFORD_2018.at("§4.1"), RADFORD_2019.at("§2.3")),
+    source=(VASWANI_2017.at("§3.2.3"), RADFORD_2018.at("§4.1")),
 )
 concept.judges(
     concept.topic.usual[1],

@@ -125,6 +125,26 @@ def toggled(rows: str, row: int, column: int) -> str:
     return "/".join(map("".join, lines))
 
 
+def seen_by(rows: str, row: int) -> list[int]:
+    """At whom one row of a `written` mask may look.
+
+    >>> seen_by("10/11", 0), seen_by("10/11", 1)
+    ([0], [0, 1])
+    """
+    return [k for k, digit in enumerate(rows.split("/")[row]) if digit == "1"]
+
+
+def seeing(rows: str, row: int, seen: list[int]) -> str:
+    """The mask with one row that may look at these.
+
+    >>> seeing("10/11", 0, [1]), seeing("10/11", 1, [])
+    ('01/11', '10/00')
+    """
+    lines = rows.split("/")
+    lines[row] = "".join("01"[k in seen] for k in range(len(lines[row])))
+    return "/".join(lines)
+
+
 # ---------------------------------------------------------------------------------------------- one head
 
 

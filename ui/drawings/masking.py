@@ -150,8 +150,8 @@ def _struck(figure: figures.Figure, n: int) -> figures.Figure:
     return figure
 
 
-def _spelt(figure: figures.Figure, text: str) -> figures.Figure:
-    """What is not hidden but has no colour of its own says in its cell what it is."""
+def _spelt(figure: figures.Figure, text: str | list[str]) -> figures.Figure:
+    """What has no colour of its own says in its cell what it is: exactly 0, or not a number."""
     figure["data"][1].update(mode="text", text=text, textfont={"color": WITHOUT, "size": 11})
     return figure
 
@@ -176,20 +176,26 @@ def flow_chart(head: masking.Head, i: int, where: Where) -> figures.Figure:
         )
     flow = head.flow(i)
     for j, k in flow.nonzero().tolist():
-        x, y = _arc((j - BAR / 2, float(before[j])), (k + BAR / 2, float(after[k])))
-        figure.trace(
-            "scatter",
-            x=figures.numbers(x),
-            y=figures.numbers(y),
-            mode="lines",
+        figure.shape(
+            type="path",
+            path=_arc((j - BAR / 2, float(before[j])), (k + BAR / 2, float(after[k]))),
             line={"color": figures.faded(WITH, 0.5), "width": ARC * float(flow[j, k])},
-            hoverinfo="skip",
-            showlegend=False,
         )
+    gains = flow.sum(0).nonzero().flatten().numpy()
+    figure.trace(
+        "scatter",
+        x=figures.numbers(gains + BAR / 2),
+        y=after[gains] + 0.035,
+        mode="markers",
+        marker={"symbol": "triangle-down", "size": 9, "color": WITH},
+        hoverinfo="skip",
+        showlegend=False,
+    )
     figure.lay_out(
         barmode="overlay",
+        transition={"duration": 400, "easing": "cubic-in-out"},
         showlegend=True,
-        xaxis={"range": [-0.6, n - 0.4], "tickvals": list(range(n)), "ticktext": places(head.words)},
+        xaxis={"range": [-0.6, n - 0.4], "tickvals": list(range(n)), "ticktext": places(head.words), "showgrid": False},
         yaxis={"range": [0, TOP], "tickvals": [0, 0.25, 0.5, 0.75, 1]},
     )
     pairs = zip(labels, before.tolist(), after.tolist(), strict=True)
@@ -197,14 +203,11 @@ def flow_chart(head: masking.Head, i: int, where: Where) -> figures.Figure:
     return figure
 
 
-def _arc(start: tuple[float, float], end: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """A parabola from the top of one bar to the top of another, over those between; it ends below the figure's top."""
+def _arc(start: tuple[float, float], end: tuple[float, float]) -> str:
+    """A parabola from the top of one bar to the top of another, over those between, and below the top of the figure."""
     (x0, y0), (x1, y1) = start, end
-    t = np.linspace(0, 1, 15)
-    over = min(max(y0, y1) + 0.14 + 0.05 * abs(x1 - x0), TOP - 0.02)
-    middle = 2 * over - (y0 + y1) / 2
-    y = (1 - t) ** 2 * y0 + 2 * t * (1 - t) * middle + t**2 * y1
-    return x0 + t * (x1 - x0), np.minimum(y, TOP - 0.02)
+    over = min(max(y0, y1) + 0.14 + 0.05 * abs(x1 - x0), TOP - 0.1)
+    return f"M {x0:g},{y0:g} Q {(x0 + x1) / 2:g},{2 * over - (y0 + y1) / 2:g} {x1:g},{y1:g}"
 
 
 def flow_title(head: masking.Head, i: int, where: Where) -> str:
@@ -267,14 +270,16 @@ def influence_frames(sentence: str, rows: str, seed: int) -> list[Frame]:
     high = max(float(head.influence.max()) for head in heads.values())
     look: dict[str, Any] = {
         "rows": labels,
-        "columns": columns(one.words),
+        "columns": [str(i) for i in range(n)],  # four panels in a row leave no room for words
+        "row_names": labels,
+        "column_names": labels,
         "colour_bar": False,
         "height": 300 if n <= ROOMY else 400,
     }
     panels = [
         figures.heatmap(
             one.visible.float(),
-            title=f"The mask allows {int(one.visible.sum())} of {n * n}: click to change it",
+            title=f"The mask allows {int(one.visible.sum())} of {n * n}: click it",
             limits=(0, 2),
             hatched=~one.visible,
             hatch_name="hidden",
@@ -288,7 +293,7 @@ def influence_frames(sentence: str, rows: str, seed: int) -> list[Frame]:
             head.influence,
             title=f"{WHERE[where].removeprefix('trap: ').capitalize()}: {head.pairs} of {n * n} act",
             row_title="output of this word",
-            column_title="input of this word",
+            column_title="input of this word, by position",
             hatched=head.influence == 0,
             hatch_name="exactly 0",
             limits=(0, max(high, 1e-9)),
@@ -376,10 +381,9 @@ def leak_frame(progress: leak.Progress) -> Frame:
                 height=380,
             ),
         ),
-        f"After {count(int(progress.at[-1]), 'step')} the honest runs lose {stand} nats and those that see one step too far "
-        f"{cheat} (means over all seeds and {steps}); the entropy of the data is ln {progress.vocabulary} = "
-        f"{number(progress.entropy)}. The leaking runs lose {copied} on average before the last position, and {left} there: its "
-        "answer is not among the inputs.",
+        f"After {count(int(progress.at[-1]), 'step')} the honest runs lose {stand} nats and the leaking ones {cheat}, where "
+        f"the entropy of the data is ln {progress.vocabulary} = {number(progress.entropy)}. Before the last position the "
+        f"leaking runs lose {copied}, and there {left}: its answer is not among the inputs.",
     )
 
 
@@ -390,6 +394,7 @@ def leak_frame(progress: leak.Progress) -> Frame:
 def append_frames(sentence: str, word: str, seed: int) -> list[Frame]:
     causal, full = (masking.append(sentence, word, c, seed) for c in (True, False))
     most = float(causal.change.max())
+    name = "causal mask" if most else "causal mask: exactly 0"
     still = (
         "no earlier output changes at all" if most == 0 else f"earlier outputs change by {number(most, 2)}, by rounding"
     )
@@ -398,11 +403,12 @@ def append_frames(sentence: str, word: str, seed: int) -> list[Frame]:
         Frame(
             (
                 figures.bars(
-                    [Series("no mask", full.change, WITHOUT), Series("causal mask", causal.change, WITH)],
+                    [Series("no mask", full.change, WITHOUT), Series(name, causal.change, WITH)],
                     labels=places(tokens(sentence)),
                     title="Change of each earlier output when the word is appended",
                     x_title="earlier word, by position",
                     y_title="largest change of a feature",
+                    height=260,
                 ),
             ),
             f"Append “{word}”: with the causal mask {still}; without a mask they change by up to "
@@ -438,7 +444,7 @@ def late_frames(sentence: str, seed: int) -> list[Frame]:
                             hatch_name="hidden",
                             text=_text(n),
                             colour_bar=False,
-                            height=300 if n <= ROOMY else 400,
+                            height=220 if n <= ROOMY else 320,
                         ),
                         n,
                     )
@@ -494,38 +500,29 @@ LIBRARIES = {  # at the axis, and in a sentence
 def nobody_frames(sentence: str, seed: int) -> list[Frame]:
     found = masking.libraries(sentence, -1, seed)
     n = found.row.shape[-1]
-    return [
-        Frame(
-            (
-                _spelt(
-                    figures.heatmap(
-                        found.row,
-                        title="The weights of row 0, which sees nobody (NaN: not a number)",
-                        rows=list(LIBRARIES),
-                        columns=columns(tokens(sentence)),
-                        row_title="computed by",
-                        limits=(0, 1),
-                        text=_text(n),
-                        hatched=found.row.isnan(),
-                        hatch_name="not a number",
-                        colour_bar=False,
-                        height=300,
-                    ),
-                    "NaN",
-                ),
-            ),
-            nobody_reading(found),
-        )
-    ]
+    plain = found.row.isnan() | (found.row == 0)
+    grid = figures.heatmap(
+        found.row,
+        title="The weights of row 0, which sees nobody (NaN: not a number)",
+        rows=list(LIBRARIES),
+        columns=columns(tokens(sentence)),
+        row_title="computed by",
+        limits=(0, 1),
+        text=_text(n),
+        hatched=plain,
+        hatch_name="exactly 0, or not a number",
+        colour_bar=False,
+        height=280,
+    )
+    said = ["0" if weight == 0 else "NaN" for weight in found.row[plain].tolist()]
+    return [Frame((_spelt(grid, said),), nobody_reading(found))]
 
 
 def nobody_reading(found: masking.Libraries) -> str:
     named = list(zip(LIBRARIES.values(), found.row, strict=True))
     lost = [name for name, row in named if row.isnan().all()]
     zero = [name for name, row in named if (row == 0).all()]
-    apart = "exactly" if found.others == 0 else f"to within {number(found.others, 2)}"
     return (
         f"In torch {masking.TORCH} the weights of row 0 are not a number by {listed(lost)}; they are 0 by {listed(zero)}. "
-        f"Adding the lowest finite number gives every word {percent(float(found.row[-1].max()))}, hidden or not; where a row "
-        f"sees a key, all {len(named)} agree {apart}."
+        f"Adding the lowest finite number gives every word {percent(float(found.row[-1].max()))}, hidden or not."
     )
