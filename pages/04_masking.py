@@ -27,11 +27,12 @@ with lesson(concept) as page:
         if kind == "prefix":
             prefix = controls.whole("Words in the open prefix", "prefix_words", 1, MOST, prefix)
         if kind == "own":
-            causal = masking.rows_of("causal", n)[0]
-            limit = MOST * (MOST + 1)
-            own = controls.words(
-                "Row by row (1 = may look)", "own_mask", causal, max_chars=limit, help=drawings.OWN_HELP
+            label, causal, most = (
+                "Your mask, row by row (1 = may look)",
+                masking.rows_of("causal", n)[0],
+                MOST * (MOST + 1),
             )
+            own = controls.words(label, "own_mask", causal, max_chars=most, help=drawings.OWN_HELP)
         rows, refused = masking.rows_of(kind, n, prefix, own)
         if refused:
             st.warning(f"{refused} Until then, the figures show the causal mask.")
@@ -60,14 +61,8 @@ with lesson(concept) as page:
 
         figure("influence", drawings.influence_frames, sentence, rows, seed, panel_width=240, clicked=click)
         st.session_state["row_sees"] = masking.seen_by(rows, row)
-        st.pills(
-            f"The same by keyboard: row {row} may look at",
-            range(n),
-            selection_mode="multi",
-            key="row_sees",
-            format_func=labels.__getitem__,
-            on_change=choose,
-        )
+        may, name = f"The same by keyboard: row {row} may look at", labels.__getitem__
+        st.pills(may, range(n), selection_mode="multi", key="row_sees", format_func=name, on_change=choose)
 
     if page.look("leak"):
         st.markdown(

@@ -417,8 +417,8 @@ concept.judges(
 )
 concept.judges(
     concept.topic.usual[2],
-    Verdict.HOLDS_IF,
-    "If it is done before the softmax; counted from 0, positions i+1 to N−1.",
+    Verdict.HOLDS,
+    "Before the softmax, where −∞ means weight 0. Counted from 0, they are i+1 to N−1.",
     by=weights_are_redistributed,
     source=VASWANI_2017.at("§3.2.3"),
 )

@@ -120,7 +120,7 @@ def attention_frames(sentence: str, rows: str, where: Where, seed: int) -> list[
     hidden = ~head.visible & (head.weights == 0)
     said = [
         words
-        for words, there in (("hatched is hidden, exactly 0", hidden), ("blank is not a number", head.weights.isnan()))
+        for words, there in (("hatched is hidden", hidden), ("blank is not a number", head.weights.isnan()))
         if there.any()
     ]
     frames = []
