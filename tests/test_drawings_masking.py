@@ -86,57 +86,74 @@ def test_a_long_word_is_cut_between_letters(word: str, label: str) -> None:
 
 @pytest.mark.parametrize("rows", drawings.MASKS)
 @pytest.mark.parametrize("where", tuple(drawings.WHERE))
-def test_the_numbers_of_the_row_figure(rows: str, where: Where) -> None:
-    """−∞ where −∞ enters, exactly 0 where a weight is 0, not a number only where a row sees nobody."""
+def test_the_numbers_of_the_hero(rows: str, where: Where) -> None:
+    """Hatched where a hidden weight is exactly 0, not a number only where a row sees nobody, and bars of the framed row."""
     head = masking.head(SIX, rows, where, 3)
     frames = drawings.attention_frames(SIX, rows, where, 3)
     assert len(frames) == 6
     seen = head.visible.numpy()
+    empty = ~seen.any(-1) if where == "before" else np.zeros(6, bool)
     for i, frame in enumerate(frames):
-        before, second, third, row = frame.figures
-        assert same(data(before), head.logits) and np.isfinite(data(before)).all()
-        assert same(data(second), head.entered) and same(data(third), head.weights)
-        assert (np.isneginf(data(second)) == (~seen if where == "before" else np.zeros_like(seen))).all()
-        assert (crossed(second, 6, 6) == np.isneginf(data(second))).all()
-        assert (crossed(third, 6, 6) == (data(third) == 0)).all()
-        empty = ~seen.any(-1) if where == "before" else np.zeros(6, bool)
-        assert (np.isnan(data(third)) == empty[:, None]).all()
-        assert ("exactly 0" in title(third)) == bool((data(third) == 0).any())
-        assert ("not a number" in title(third)) == bool(empty.any())
-        without, masked = (trace["y"] for trace in row["data"])
-        assert same(without, head.unmasked[i]) and same(masked, head.weights[i])
-        assert title(row).endswith(f"row {i}") and before["layout"]["shapes"][0]["y0"] == i - 0.5
-        assert before["data"][0]["zmax"] == second["data"][0]["zmax"] == pytest.approx(float(head.logits.abs().max()))
+        grid, row = frame.figures
+        assert same(data(grid), head.weights) and (np.isnan(data(grid)) == empty[:, None]).all()
+        assert (crossed(grid, 6, 6) == (data(grid) == 0)).all()
+        assert grid["data"][1]["marker"]["symbol"] == "line-ne"
+        assert ("hatched is hidden" in title(grid)) == bool((data(grid) == 0).any())
+        assert ("not a number" in title(grid)) == bool(empty.any())
+        assert grid["layout"]["shapes"][0]["y0"] == i - 0.5
+        without, masked, arrows = row["data"]
+        assert same(without["y"], head.unmasked[i]) and same(masked["y"], head.weights[i])
+        assert (without["name"], masked["name"]) == ("without the mask", "with it")
+        assert without["marker"]["pattern"]["shape"] == ["" if one else "/" for one in seen[i]]
+        flow = head.flow(i)
+        arcs = row["layout"].get("shapes", [])
+        assert [arc["line"]["width"] for arc in arcs] == [drawings.ARC * float(f) for f in flow[flow > 0]], "to scale"
+        for arc, (j, k) in zip(arcs, flow.nonzero().tolist(), strict=True):
+            x0, y0, _, _, x1, y1 = map(float, re.findall(r"-?[\d.]+(?:e-?\d+)?", arc["path"]))
+            assert (round(x0), round(x1)) == (j, k), "from who loses to who gains"
+            assert y0 == pytest.approx(float(head.unmasked[i, j]), abs=1e-5)
+            assert y1 == pytest.approx(float(head.weights[i, k]), abs=1e-5)
+        assert arrows["x"].round().tolist() == flow.sum(0).nonzero().flatten().tolist()
+        table = row["layout"]["meta"]["table"]["rows"]
+        assert [line[0] for line in table] == drawings.labelled(SIX.split())
+        assert np.allclose(np.array([line[1:] for line in table]).T, [without["y"], masked["y"]], equal_nan=True)
 
 
-def test_what_the_second_panel_says_it_shows() -> None:
-    said = [title(drawings.attention_frames(SIX, "causal", where, 0)[0].figures[1]) for where in drawings.WHERE]
-    assert [s.partition(": ")[2] for s in said] == ["× is −∞", "unchanged", "0 where hidden"]
+@pytest.mark.parametrize("start", [(0.0, 0.0), (11.0, 0.9), (5.0, 1e-7)])
+@pytest.mark.parametrize("end", [(0.0, 1.0), (6.0, 0.0), (11.0, 0.5)])
+def test_an_arc_stays_in_its_figure_and_above_its_ends(start: tuple[float, float], end: tuple[float, float]) -> None:
+    x0, y0, x, y, x1, y1 = map(float, re.findall(r"-?[\d.]+(?:e-?\d+)?", drawings._arc(start, end)))
+    t = np.linspace(0, 1, 201)
+    height = (1 - t) ** 2 * y0 + 2 * t * (1 - t) * y + t**2 * y1
+    assert max(y0, y1) + 0.1 < height.max() < drawings.TOP and x == pytest.approx((x0 + x1) / 2)
 
 
 @pytest.mark.parametrize(
-    ("rows", "where", "row", "said"),
+    ("rows", "where", "row", "said", "named"),
     [
-        ("causal", "before", 0, "at 1 of 6 words: without a mask the others would get 95 % of its weight, now exactly 0. All of it goes to “the” at position 0."),
-        ("causal", "before", 1, "now exactly 0. The visible ones share all of it, and the largest weight, 53 %, goes to “cat” at position 1."),
-        ("causal", "before", 4, "without a mask the other would get"),
-        ("causal", "before", 5, "may look at all 6 words, so its mask changes nothing. The largest weight, 33 %, goes to “mat” at position 5."),
-        ("causal", "after", 1, "Nobody inherits it: the row sums to 36 % instead of 100 %, and the largest weight, 19 %, goes"),
-        ("causal", "multiply", 0, "95 % of its weight, now 96 %. A logit of 0 still counts as e⁰ = 1; the largest weight, 19 %, goes to each of 5 words."),
-        ("strict", "before", 0, "may look at nobody: every logit is −∞, and a softmax over nothing is not a number."),
-        ("strict", "after", 0, "may look at nobody: all its weights were set to 0 after the softmax, so its output is 0."),
-        ("strict", "multiply", 0, "may look at nobody: every logit became 0, so each of the 6 words gets 17 % all the same."),
+        ("causal", "before", 0, "at 1 of 6 words: the 95 % of its weight that hidden words would get goes to it. Zeros after the softmax instead would leave a row that sums to 4.6 %.", "hidden weight flows to the visible"),
+        ("causal", "before", 2, "at 3 of 6 words: the 58 % of its weight that hidden words would get goes to these. Zeros after the softmax instead would leave a row that sums to 42 %.", "hidden weight flows to the visible"),
+        ("causal", "before", 4, "that the hidden word would get goes to these.", "hidden weight flows to the visible"),
+        ("causal", "before", 5, "may look at all 6 words: nothing is hidden, so nothing flows.", "nothing is hidden, nothing flows"),
+        ("causal", "after", 1, "the 64 % of its weight that hidden words would get goes to nobody. The row sums to 36 %, not to 100 %.", "hidden weight is lost"),
+        ("causal", "multiply", 0, "but hidden words get 96 % of its weight (95 % without a mask). A logit of 0 counts as e⁰ = 1, not as nothing.", "forbidden words keep weight"),
+        ("causal", "multiply", 4, "but the hidden word gets", "forbidden words keep weight"),
+        ("strict", "before", 0, "may look at nobody: every logit is −∞, and a softmax over nothing is not a number.", "not a number"),
+        ("strict", "after", 0, "may look at nobody: all its weights were set to 0 after the softmax, so its output is 0.", "hidden weight is lost"),
+        ("strict", "multiply", 0, "may look at nobody: every logit became 0, so each of the 6 words gets 17 % all the same.", "forbidden words keep weight"),
     ],
 )  # fmt: skip
-def test_what_a_row_is_said_to_do(rows: str, where: Where, row: int, said: str) -> None:
-    reading = drawings.attention_frames(SIX, rows, where, 0)[row].reading.replace("\u00a0", " ")
-    assert said in reading and reading.startswith(f"Row {row} (“{SIX.split()[row]}”)")
+def test_what_a_row_is_said_to_do(rows: str, where: Where, row: int, said: str, named: str) -> None:
+    frame = drawings.attention_frames(SIX, rows, where, 0)[row]
+    reading, word = frame.reading.replace("\u00a0", " "), SIX.split()[row]
+    assert said in reading and reading.startswith(f"Row {row} (“{word}”)")
+    assert title(frame.figures[1]) == f"Row {row}, “{word}”: {named}"
 
 
 def test_two_words_are_both_words() -> None:
     first, second = drawings.attention_frames("yes no", "causal", "before", 0)
-    assert "at 1 of 2 words: without a mask the other would get" in first.reading
-    assert "may look at both words, so" in second.reading
+    assert "at 1 of 2 words" in first.reading and "that the hidden word would get goes to it" in first.reading
+    assert "may look at both words: nothing" in second.reading
 
 
 # ------------------------------------------------------------------------------------------------ influence
@@ -149,6 +166,7 @@ def test_the_numbers_of_the_influence_figure(rows: str) -> None:
     visible = masking.mask(rows, 6)
     assert same(data(allowed), visible) and (crossed(allowed, 6, 6) == ~visible.numpy()).all()
     assert allowed["layout"]["meta"]["clickable"] is True
+    assert allowed["data"][1]["hoverinfo"] == "skip", "a click is heard by the cell that it is in"
     assert title(allowed).startswith(f"The mask allows {int(visible.sum())} of 36")
     limits = {figure["data"][0]["zmax"] for figure in ways}
     assert len(limits) == 1, "one colour scale for the three ways"
@@ -157,7 +175,8 @@ def test_the_numbers_of_the_influence_figure(rows: str) -> None:
         assert same(data(figure), head.influence) and np.isfinite(data(figure)).all()
         assert (crossed(figure, 6, 6) == (data(figure) == 0)).all()
         assert title(figure).lower().startswith(drawings.WHERE[where].removeprefix("trap: ").lower())
-        assert title(figure).endswith(f": {int((data(figure) != 0).sum())} of 36 pairs")
+        assert title(figure).endswith(f": {int((data(figure) != 0).sum())} of 36 act")
+        assert figure["data"][1]["text"] == "0" and figure["data"][1]["mode"] == "text"
 
 
 @pytest.mark.parametrize(
@@ -194,7 +213,8 @@ def test_appending_shows_both_masks() -> None:
     (frame,) = drawings.append_frames(SIX, "today", 2)
     causal, full = (masking.append(SIX, "today", c, 2) for c in (True, False))
     grey, purple = frame.figures[0]["data"]
-    assert (grey["name"], purple["name"]) == ("no mask", "causal mask")
+    most = float(causal.change.max())
+    assert (grey["name"], purple["name"]) == ("no mask", "causal mask" if most else "causal mask: exactly 0")
     assert same(grey["y"], full.change) and same(purple["y"], causal.change)
     assert "Append “today”: with the causal mask" in frame.reading
 
@@ -240,7 +260,9 @@ def test_an_empty_row_is_shown_for_each_function() -> None:
     (frame,) = drawings.nobody_frames(SIX, 0)
     found = masking.libraries(SIX, -1, 0)
     (figure,) = frame.figures
-    assert same(data(figure), found.row) and (crossed(figure, 6, 6) == found.row.isnan().numpy()).all()
+    assert same(data(figure), found.row)
+    assert (crossed(figure, 6, 6) == (found.row.isnan() | (found.row == 0)).numpy()).all()
+    assert figure["data"][1]["text"] == ["NaN" if lost else "0" for lost in found.row[:5].isnan().flatten()]
     assert figure["layout"]["yaxis"]["ticktext"] == list(drawings.LIBRARIES)
     assert frame.reading.startswith(
         f"In torch {torch.__version__.split('+')[0]} the weights of row 0 are not a number by"
@@ -265,7 +287,7 @@ def test_the_detector_shows_every_seed_and_says_what_it_shows() -> None:
         assert same(trace["y"], losses)
     levels = [note["text"] for note in curves["layout"]["annotations"]]
     assert levels == ["ln V = 2.77: entropy of the data", "ln V / N = 0.173: floor of the leak"]
-    assert "After 400 steps the honest runs lose 2.77 nats and those that see one step too far 0.188" in frame.reading
+    assert "After 400 steps the honest runs lose 2.77 nats and the leaking ones 0.188, where" in frame.reading
     assert "3 seeds each" in title(curves) and "last 20 steps" in title(places)
 
 
@@ -279,13 +301,13 @@ def test_the_detector_reads_well_from_its_first_step(vocabulary: int, length: in
         reading = drawings.leak_frame(progress).reading
         assert not list(faults(reading)), reading
         now = float(progress.now[1].mean())
-        stated = re.search(r"too far ([\d.]+) \(means", reading)
+        stated = re.search(r"leaking ones ([\d.]+), where", reading)
         assert stated and math.isclose(float(stated[1]), now, rel_tol=0.006), "in three digits"
 
 
 def test_the_first_step_is_one_step() -> None:
     reading = drawings.leak_frame(next(leak.train((1,), 4, 4, 2, 1))).reading
-    assert reading.startswith("After 1 step the") and "all seeds and the last step)" in reading
+    assert reading.startswith("After 1 step the")
 
 
 # ------------------------------------------------------------------------------------------------ shared charts

@@ -125,6 +125,26 @@ def toggled(rows: str, row: int, column: int) -> str:
     return "/".join(map("".join, lines))
 
 
+def seen_by(rows: str, row: int) -> list[int]:
+    """At whom one row of a `written` mask may look.
+
+    >>> seen_by("10/11", 0), seen_by("10/11", 1)
+    ([0], [0, 1])
+    """
+    return [k for k, digit in enumerate(rows.split("/")[row]) if digit == "1"]
+
+
+def seeing(rows: str, row: int, seen: list[int]) -> str:
+    """The mask with one row that may look at these.
+
+    >>> seeing("10/11", 0, [1]), seeing("10/11", 1, [])
+    ('01/11', '10/00')
+    """
+    lines = rows.split("/")
+    lines[row] = "".join("01"[k in seen] for k in range(len(lines[row])))
+    return "/".join(lines)
+
+
 # ---------------------------------------------------------------------------------------------- one head
 
 
@@ -172,7 +192,6 @@ class Head:
     words: tuple[str, ...]
     visible: Bool[Tensor, "n n"]
     logits: Float[Tensor, "n n"]
-    entered: Float[Tensor, "n n"]  # what goes into the softmax
     weights: Float[Tensor, "n n"]  # NaN in a row that sees nothing, if the mask acts before the softmax
     unmasked: Float[Tensor, "n n"]  # the weights without a mask
     influence: Float[Tensor, "n n"]
@@ -181,6 +200,17 @@ class Head:
     def pairs(self) -> int:
         """How many (output, input) pairs have any influence at all: a count of non-zeros, no threshold."""
         return int((self.influence != 0).sum())
+
+    def flow(self, row: int) -> Float[Tensor, "n n"]:
+        r"""How much of the weight that key j loses by the mask arrives at key k: what is lost is shared as it is gained.
+
+        With $p$ without and $p'$ with the mask, and $x^+ = \max(x, 0)$:
+        $F_{jk} = (p_j - p'_j)^+ (p'_k - p_k)^+ / \sum_l (p_l - p'_l)^+$. Under −∞ this is $p_j p_k / \sum_{visible} p$, the
+        share of the hidden j that the visible k takes over. All 0 where nothing is lost, and in a row that is not a number.
+        """
+        before, after = self.unmasked[row], self.weights[row].nan_to_num(0.0)
+        lost, gained = (before - after).clamp(min=0), (after - before).clamp(min=0)
+        return torch.outer(lost, gained) / lost.sum().clamp(min=torch.finfo(lost.dtype).tiny)
 
 
 @remember
@@ -208,11 +238,37 @@ def head(sentence: str = SENTENCE, rows: Kind | str = "causal", where: Where = "
         tuple(words),
         visible,
         scores,
-        entered(scores, visible, where),
         weigh(scores, visible, where),
         softmax(scores),
         jacobian.square().sum((1, 3)).sqrt(),
     )
+
+
+# ---------------------------------------------------------------------------------------------- a decoder layer
+
+
+def decoder_influence(masked: bool = True) -> tuple[Bool[Tensor, "t t"], Bool[Tensor, "t s"]]:
+    """Which words of the target, and which of the source, act on which output of PyTorch's decoder layer.
+
+    Random weights; the causal mask only if it is passed as `tgt_mask`. By automatic differentiation, without a threshold.
+    """
+    layer = nn.utils.skip_init(
+        nn.TransformerDecoderLayer, D_MODEL, 2, 2 * D_MODEL, dropout=0.0, batch_first=True, dtype=torch.float64
+    )
+    g = torch.Generator().manual_seed(0)
+    for name, parameter in layer.named_parameters():
+        if parameter.dim() > 1:
+            nn.init.normal_(parameter, std=D_MODEL**-0.5, generator=g)
+        else:
+            nn.init.constant_(parameter, float("norm" in name and name.endswith("weight")))
+    target, source = inputs(tokens(SENTENCE)), inputs(tokens("le chat noir"))
+    hidden = ~masks.causal(len(target)) if masked else None
+    wanted = target.requires_grad_(), source.requires_grad_()
+    output = layer(target[None], source[None], tgt_mask=hidden)[0]
+    mixed = output @ torch.randn(D_MODEL, generator=g, dtype=torch.float64)  # one number for each output
+    gradients = [torch.autograd.grad(one, wanted, retain_graph=True) for one in mixed]
+    ours, theirs = ((torch.stack(of_one) != 0).any(-1) for of_one in zip(*gradients, strict=True))
+    return ours, theirs
 
 
 # ---------------------------------------------------------------------------------------------- one more word

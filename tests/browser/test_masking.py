@@ -1,4 +1,4 @@
-"""Question 4 in the browser: a click changes the mask and the address, and a training can be stopped."""
+"""Question 4 in the browser: a click and the keyboard change the mask and the address, and a training can be stopped."""
 
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
@@ -22,7 +22,7 @@ def click(page: Page, row: int, column: int, n: int = 6) -> None:
 
 
 def test_a_click_makes_the_mask_ones_own(server: str, visit: Callable[..., Page]) -> None:
-    page = visit(f"{server}/masking")
+    page = visit(f"{server}/masking?look=who")
     reading = page.locator(".tt-reading").nth(1)
     expect(reading).to_contain_text(
         "the mask allows 21. With −∞ before the softmax exactly these have influence", timeout=WAIT
@@ -37,14 +37,31 @@ def test_a_click_makes_the_mask_ones_own(server: str, visit: Callable[..., Page]
         expect(box).to_have_value(rows, timeout=WAIT)
         expect(reading).to_contain_text(found, timeout=WAIT)
     page.wait_for_function("location.search.includes('011111')")
-    assert parse_qs(urlsplit(page.url).query) == {"mask": ["my own"], "own_mask": [rows]}
+    assert parse_qs(urlsplit(page.url).query) == {"look": ["who"], "mask": ["my own"], "own_mask": [rows]}
     again = visit(page.url)
     expect(again.get_by_role("textbox", name="Your mask, row by row")).to_have_value(rows, timeout=WAIT)
     expect(again.locator(".tt-reading").nth(1)).to_contain_text("the mask allows 20.", timeout=WAIT)
 
 
+def test_the_keyboard_makes_the_mask_ones_own(server: str, visit: Callable[..., Page]) -> None:
+    page = visit(f"{server}/masking?look=who&row=1")
+    reading = page.locator(".tt-reading").nth(1)
+    expect(reading).to_contain_text("the mask allows 21.", timeout=WAIT)
+    box, later, first = (
+        page.get_by_role("textbox", name="Your mask, row by row"),
+        page.get_by_role("button", name="4 the"),
+        page.get_by_role("button", name="0 the"),
+    )
+    for cell, row, found in ((later, "110010", 22), (first, "010010", 21), (later, "010000", 20)):
+        cell.focus()
+        page.keyboard.press("Enter")
+        expect(box).to_have_value(CAUSAL.replace("110000", row), timeout=WAIT)
+        expect(reading).to_contain_text(f"the mask allows {found}.", timeout=WAIT)
+        expect(cell).to_be_focused()
+
+
 def test_the_detector_trains_and_stops(server: str, visit: Callable[..., Page]) -> None:
-    page = visit(f"{server}/masking?leak_v=4&leak_n=4")
+    page = visit(f"{server}/masking?look=leak&leak_v=4&leak_n=4")
     start, stop = (page.get_by_role("button", name=name) for name in ("Train both", "Stop"))
     said = page.get_by_text("the honest runs lose")
     start.click()

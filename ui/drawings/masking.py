@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-import torch
+import numpy as np
 
 from core.experiments import masking
 from core.experiments.masking import Where
@@ -26,8 +26,9 @@ KINDS = {
 }
 MASK_HELP = (
     "Causal: a word sees itself and what came before. One step too far: also the next word. Strict: only what came before, "
-    "so that row 0 is empty. Prefix open: the first words see each other, the rest is causal. My own: write it, or click it."
+    "so that row 0 is empty. Prefix open: the first words see each other, the rest is causal. My own: write it, or choose its cells."
 )
+OWN_HELP = "Or choose the cells of the mask in “Look closer”, by a click or by the keyboard."
 WHERE: dict[Where, str] = {
     "before": "−∞ before the softmax",
     "after": "trap: 0 after the softmax",
@@ -37,6 +38,9 @@ VOCABULARIES = {16: "16", 4: "4", 64: "64"}
 LENGTHS = {16: "16", 4: "4", 8: "8"}
 ROOMY = 7  # words up to which the cells have room for their numbers
 LONGEST = 9  # letters of a word that a label shows
+HERO = 290  # pixels: question, prediction and hero fit one screen
+BAR, TOP = 0.38, 1.3  # the width of a bar, and the height of the hero's axis: arcs pass over bars of 1
+ARC = 40  # pixels of an arc that carries a weight of 1
 Words = Sequence[str]
 
 SENTENCES = (
@@ -110,63 +114,113 @@ def _text(n: int) -> str:
 
 @corners(sentence=SENTENCES, rows=MASKS, where=tuple(WHERE), seed=SEEDS)
 def attention_frames(sentence: str, rows: str, where: Where, seed: int) -> list[Frame]:
-    """One frame for each query row: logits, what the mask makes of them, weights, and the row as bars."""
+    """One frame for each query row: the weights of the head with that row framed, and where the row's weight goes."""
     head = masking.head(sentence, rows, where, seed)
-    n, hidden = len(head.words), ~head.visible
-    nothing = torch.zeros_like(hidden)
-    second = {"before": "× is −∞", "after": "unchanged", "multiply": "0 where hidden"}
-    none = head.weights == 0
-    third = " and ".join(
-        name
-        for name, there in (("× exactly 0", none.any()), ("blank not a number", head.weights.isnan().any()))
-        if there
-    )
-    peak = float(head.logits.abs().max())
-    signed: dict[str, Any] = {"colours": figures.SIGNED, "limits": (-peak, peak)}
-    height = 340 if n <= ROOMY else 420
+    n = len(head.words)
+    hidden = ~head.visible & (head.weights == 0)
+    said = [
+        words
+        for words, there in (("hatched is hidden", hidden), ("blank is not a number", head.weights.isnan()))
+        if there.any()
+    ]
     frames = []
     for i in range(n):
-        look: dict[str, Any] = {
-            "rows": labelled(head.words),
-            "columns": columns(head.words),
-            "chosen_row": i,
-            "text": _text(n),
-            "height": height,
-        }
-        frames.append(
-            Frame(
-                (
-                    figures.heatmap(head.logits, title="1 · Logits q·k / √d_k", **signed, **look),
-                    figures.heatmap(
-                        head.entered,
-                        title=f"2 · Into the softmax: {second[where]}",
-                        hatched=hidden if where == "before" else nothing,
-                        hatch_name="−∞",
-                        **signed,
-                        **look,
-                    ),
-                    figures.heatmap(
-                        head.weights,
-                        title=f"3 · Weights{': ' if third else ''}{third}",
-                        limits=(0, 1),
-                        hatched=none,
-                        hatch_name="exactly 0",
-                        **look,
-                    ),
-                    figures.bars(
-                        [Series("without a mask", head.unmasked[i], WITHOUT), Series("with it", head.weights[i], WITH)],
-                        labels=places(head.words),
-                        title=f"4 · The weights of row {i}",
-                        x_title="key: who is asked, by position",
-                        y_title="weight",
-                        y_range=(0, 1),
-                        height=height,
-                    ),
-                ),
-                row_reading(head, i, where),
-            )
+        grid = figures.heatmap(
+            head.weights,
+            title=f"Weights of one head{': ' if said else ''}{' and '.join(said)}",
+            limits=(0, 1),
+            hatched=hidden,
+            hatch_name="hidden: exactly 0",
+            rows=labelled(head.words),
+            columns=columns(head.words),
+            row_names=labelled(head.words),
+            column_names=labelled(head.words),
+            chosen_row=i,
+            text=_text(n),
+            colour_bar=n > ROOMY,
+            height=HERO,
         )
+        frames.append(Frame((_struck(grid, n), flow_chart(head, i, where)), row_reading(head, i, where)))
     return frames
+
+
+def _struck(figure: figures.Figure, n: int) -> figures.Figure:
+    """What is hidden is hatched by a slanting stroke, as nothing else on this page."""
+    figure["data"][1]["marker"].update(symbol="line-ne", size=20 if n <= ROOMY else 11)
+    return figure
+
+
+def _spelt(figure: figures.Figure, text: str | list[str]) -> figures.Figure:
+    """What has no colour of its own says in its cell what it is: exactly 0, or not a number."""
+    figure["data"][1].update(mode="text", text=text, textfont={"color": WITHOUT, "size": 11})
+    return figure
+
+
+def flow_chart(head: masking.Head, i: int, where: Where) -> figures.Figure:
+    """The weights of one row without the mask and with it, to scale; arcs carry what hidden words lose to those who gain."""
+    n, seen = len(head.words), head.visible[i].tolist()
+    figure = figures.Figure(flow_title(head, i, where), "key: who is asked, by position", "weight", HERO)
+    labels = labelled(head.words)
+    before, after = (figures.numbers(weights[i]) for weights in (head.unmasked, head.weights))
+    hatch = {"shape": ["" if one else "/" for one in seen], "fillmode": "replace", "size": 6}
+    for name, side, heights, colour in (("without the mask", -1, before, WITHOUT), ("with it", 1, after, WITH)):
+        figure.trace(
+            "bar",
+            x=figures.numbers(np.arange(n) + side * BAR / 2),
+            y=heights,
+            width=BAR,
+            name=name,
+            marker={"color": colour, **({"pattern": hatch} if side < 0 else {})},
+            customdata=labels,
+            hovertemplate="%{customdata}: %{y:.3f}",
+        )
+    flow = head.flow(i)
+    for j, k in flow.nonzero().tolist():
+        figure.shape(
+            type="path",
+            path=_arc((j - BAR / 2, float(before[j])), (k + BAR / 2, float(after[k]))),
+            line={"color": figures.faded(WITH, 0.5), "width": ARC * float(flow[j, k])},
+        )
+    gains = flow.sum(0).nonzero().flatten().numpy()
+    figure.trace(
+        "scatter",
+        x=figures.numbers(gains + BAR / 2),
+        y=after[gains] + 0.035,
+        mode="markers",
+        marker={"symbol": "triangle-down", "size": 9, "color": WITH},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    figure.lay_out(
+        barmode="overlay",
+        transition={"duration": 400, "easing": "cubic-in-out"},
+        showlegend=True,
+        xaxis={"range": [-0.6, n - 0.4], "tickvals": list(range(n)), "ticktext": places(head.words), "showgrid": False},
+        yaxis={"range": [0, TOP], "tickvals": [0, 0.25, 0.5, 0.75, 1]},
+    )
+    pairs = zip(labels, before.tolist(), after.tolist(), strict=True)
+    figure.tabulate(["key", "weight without the mask", "weight with it"], [list(pair) for pair in pairs])
+    return figure
+
+
+def _arc(start: tuple[float, float], end: tuple[float, float]) -> str:
+    """A parabola from the top of one bar to the top of another, over those between, and below the top of the figure."""
+    (x0, y0), (x1, y1) = start, end
+    over = min(max(y0, y1) + 0.14 + 0.05 * abs(x1 - x0), TOP - 0.1)
+    return f"M {x0:g},{y0:g} Q {(x0 + x1) / 2:g},{2 * over - (y0 + y1) / 2:g} {x1:g},{y1:g}"
+
+
+def flow_title(head: masking.Head, i: int, where: Where) -> str:
+    seen, n = int(head.visible[i].sum()), len(head.words)
+    if seen == n:
+        what = "nothing is hidden, nothing flows"
+    elif where == "multiply":
+        what = "forbidden words keep weight"
+    elif where == "after":
+        what = "hidden weight is lost"
+    else:
+        what = "hidden weight flows to the visible" if seen else "not a number"
+    return f"Row {i}, “{figures.escape(shortened(head.words[i]))}”: {what}"
 
 
 def row_reading(head: masking.Head, i: int, where: Where) -> str:
@@ -181,26 +235,27 @@ def row_reading(head: masking.Head, i: int, where: Where) -> str:
                 "multiply": f"every logit became 0, so each of the {n} words gets {percent(float(row[0]))} all the same.",
             }[where]
         )
-    best = int(row.argmax())
-    equal = int((row == row[best]).sum())
-    whom = f"“{head.words[best]}” at position {best}" if equal == 1 else f"each of {equal} words"
-    top = f"largest weight, {percent(float(row[best]))}, goes to {whom}"
     if seen == n:
-        return (
-            f"{who} may look at {'both words' if n == 2 else f'all {n} words'}, so its mask changes nothing. The {top}."
-        )
+        return f"{who} may look at {'both words' if n == 2 else f'all {n} words'}: nothing is hidden, so nothing flows."
     hidden = ~head.visible[i]
-    would, leaked, kept = (
-        percent(float(weights.sum())) for weights in (head.unmasked[i][hidden], row[hidden], row[~hidden])
+    would, kept, leaked = (
+        percent(float(weights.sum())) for weights in (head.unmasked[i][hidden], head.unmasked[i][~hidden], row[hidden])
     )
-    others = "the other" if n - seen == 1 else "the others"
-    said = f"{who} may look at {seen} of {n} words: without a mask {others} would get {would} of its weight, "
+    others = "the hidden word" if n - seen == 1 else "hidden words"
+    who = f"{who} may look at {seen} of {n} words"
     if where == "before":
-        heirs = f"All of it goes to {whom}" if seen == 1 else f"The visible ones share all of it, and the {top}"
-        return f"{said}now exactly 0. {heirs}."
+        return (
+            f"{who}: the {would} of its weight that {others} would get goes to {'it' if seen == 1 else 'these'}. Zeros after "
+            f"the softmax instead would leave a row that sums to {kept}."
+        )
     if where == "after":
-        return f"{said}now exactly 0. Nobody inherits it: the row sums to {kept} instead of 100\u00a0%, and the {top}."
-    return f"{said}{f'now {leaked}' if leaked != would else 'and still do'}. A logit of 0 still counts as e⁰ = 1; the {top}."
+        return (
+            f"{who}: the {would} of its weight that {others} would get goes to nobody. The row sums to {kept}, not to "
+            f"100\u00a0%."
+        )
+    gets = "gets" if n - seen == 1 else "get"
+    less = f"{leaked} of its weight ({would} without a mask)" if leaked != would else f"{leaked}, as without a mask"
+    return f"{who}, but {others} {gets} {less}. A logit of 0 counts as e⁰ = 1, not as nothing."
 
 
 # ------------------------------------------------------------------------------------------------ influence
@@ -215,14 +270,16 @@ def influence_frames(sentence: str, rows: str, seed: int) -> list[Frame]:
     high = max(float(head.influence.max()) for head in heads.values())
     look: dict[str, Any] = {
         "rows": labels,
-        "columns": columns(one.words),
+        "columns": [str(i) for i in range(n)],  # four panels in a row leave no room for words
+        "row_names": labels,
+        "column_names": labels,
         "colour_bar": False,
         "height": 300 if n <= ROOMY else 400,
     }
     panels = [
         figures.heatmap(
             one.visible.float(),
-            title=f"The mask allows {int(one.visible.sum())} of {n * n}: click to change it",
+            title=f"The mask allows {int(one.visible.sum())} of {n * n}: click it",
             limits=(0, 2),
             hatched=~one.visible,
             hatch_name="hidden",
@@ -230,20 +287,23 @@ def influence_frames(sentence: str, rows: str, seed: int) -> list[Frame]:
             **look,
         )
     ]
+    _struck(panels[0], n)
+    strokes = panels[0]["data"][1]
+    del strokes["hovertemplate"]
+    strokes["hoverinfo"] = "skip"  # a click beside a stroke belongs to the cell that it is in, not to the stroke
     for where, head in heads.items():
-        panels.append(
-            figures.heatmap(
-                head.influence,
-                title=f"{WHERE[where].removeprefix('trap: ').capitalize()}: {head.pairs} of {n * n} pairs",
-                row_title="output of this word",
-                column_title="input of this word",
-                hatched=head.influence == 0,
-                hatch_name="exactly 0",
-                limits=(0, max(high, 1e-9)),
-                text=_text(n),
-                **look,
-            )
+        grid = figures.heatmap(
+            head.influence,
+            title=f"{WHERE[where].removeprefix('trap: ').capitalize()}: {head.pairs} of {n * n} act",
+            row_title="output of this word",
+            column_title="input of this word, by position",
+            hatched=head.influence == 0,
+            hatch_name="exactly 0",
+            limits=(0, max(high, 1e-9)),
+            text=_text(n),
+            **look,
         )
+        panels.append(_spelt(grid, "0"))
     return [Frame(tuple(panels), influence_reading(heads))]
 
 
@@ -324,10 +384,9 @@ def leak_frame(progress: leak.Progress) -> Frame:
                 height=380,
             ),
         ),
-        f"After {count(int(progress.at[-1]), 'step')} the honest runs lose {stand} nats and those that see one step too far "
-        f"{cheat} (means over all seeds and {steps}); the entropy of the data is ln {progress.vocabulary} = "
-        f"{number(progress.entropy)}. The leaking runs lose {copied} on average before the last position, and {left} there: its "
-        "answer is not among the inputs.",
+        f"After {count(int(progress.at[-1]), 'step')} the honest runs lose {stand} nats and the leaking ones {cheat}, where "
+        f"the entropy of the data is ln {progress.vocabulary} = {number(progress.entropy)}. Before the last position the "
+        f"leaking runs lose {copied}, and there {left}: its answer is not among the inputs.",
     )
 
 
@@ -338,6 +397,7 @@ def leak_frame(progress: leak.Progress) -> Frame:
 def append_frames(sentence: str, word: str, seed: int) -> list[Frame]:
     causal, full = (masking.append(sentence, word, c, seed) for c in (True, False))
     most = float(causal.change.max())
+    name = "causal mask" if most else "causal mask: exactly 0"
     still = (
         "no earlier output changes at all" if most == 0 else f"earlier outputs change by {number(most, 2)}, by rounding"
     )
@@ -346,11 +406,12 @@ def append_frames(sentence: str, word: str, seed: int) -> list[Frame]:
         Frame(
             (
                 figures.bars(
-                    [Series("no mask", full.change, WITHOUT), Series("causal mask", causal.change, WITH)],
+                    [Series("no mask", full.change, WITHOUT), Series(name, causal.change, WITH)],
                     labels=places(tokens(sentence)),
                     title="Change of each earlier output when the word is appended",
                     x_title="earlier word, by position",
                     y_title="largest change of a feature",
+                    height=260,
                 ),
             ),
             f"Append “{word}”: with the causal mask {still}; without a mask they change by up to "
@@ -373,23 +434,26 @@ def late_frames(sentence: str, seed: int) -> list[Frame]:
         frames.append(
             Frame(
                 tuple(
-                    figures.heatmap(
-                        weights,
-                        title=title,
-                        rows=labelled(words)[-new:],
-                        columns=columns(words),
-                        row_title="new words ask",
-                        column_title="key: in the cache, or new",
-                        limits=(0, 1),
-                        hatched=weights == 0,
-                        hatch_name="hidden",
-                        text=_text(n),
-                        colour_bar=False,
-                        height=300 if n <= ROOMY else 400,
+                    _struck(
+                        figures.heatmap(
+                            weights,
+                            title=title,
+                            rows=labelled(words)[-new:],
+                            columns=columns(words),
+                            row_title="new words ask",
+                            column_title="key: in the cache, or new",
+                            limits=(0, 1),
+                            hatched=weights == 0,
+                            hatch_name="hidden",
+                            text=_text(n),
+                            colour_bar=False,
+                            height=220 if n <= ROOMY else 320,
+                        ),
+                        n,
                     )
                     for title, weights in (
-                        ("is_causal=True: × by the top left", top_left),
-                        (f"Wanted: tril({n - new}), × by the bottom right", wanted),
+                        ("is_causal=True: the corner at the top left", top_left),
+                        (f"Wanted: tril({n - new}), the corner at the bottom right", wanted),
                     )
                 ),
                 late_reading(new, n, sentence, seed),
@@ -439,37 +503,31 @@ LIBRARIES = {  # at the axis, and in a sentence
 def nobody_frames(sentence: str, seed: int) -> list[Frame]:
     found = masking.libraries(sentence, -1, seed)
     n = found.row.shape[-1]
-    return [
-        Frame(
-            (
-                figures.heatmap(
-                    found.row,
-                    title="Weights of row 0, which sees nobody: × not a number",
-                    rows=list(LIBRARIES),
-                    columns=columns(tokens(sentence)),
-                    row_title="computed by",
-                    limits=(0, 1),
-                    text=_text(n),
-                    hatched=found.row.isnan(),
-                    hatch_name="not a number",
-                    colour_bar=False,
-                    height=300,
-                ),
-            ),
-            nobody_reading(found),
-        )
-    ]
+    plain = found.row.isnan() | (found.row == 0)
+    grid = figures.heatmap(
+        found.row,
+        title="The weights of row 0, which sees nobody (NaN: not a number)",
+        rows=list(LIBRARIES),
+        columns=columns(tokens(sentence)),
+        row_title="computed by",
+        limits=(0, 1),
+        text=_text(n),
+        hatched=plain,
+        hatch_name="exactly 0, or not a number",
+        colour_bar=False,
+        height=280,
+    )
+    said = ["0" if weight == 0 else "NaN" for weight in found.row[plain].tolist()]
+    return [Frame((_spelt(grid, said),), nobody_reading(found))]
 
 
 def nobody_reading(found: masking.Libraries) -> str:
     named = list(zip(LIBRARIES.values(), found.row, strict=True))
     lost = [name for name, row in named if row.isnan().all()]
     zero = [name for name, row in named if (row == 0).all()]
-    apart = "exactly" if found.others == 0 else f"to within {number(found.others, 2)}"
     return (
         f"In torch {masking.TORCH} the weights of row 0 are not a number by {listed(lost)}; they are 0 by {listed(zero)}. "
-        f"Adding the lowest finite number gives every word {percent(float(found.row[-1].max()))}, hidden or not; where a row "
-        f"sees a key, all {len(named)} agree {apart}."
+        f"Adding the lowest finite number gives every word {percent(float(found.row[-1].max()))}, hidden or not."
     )
 
 
