@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from string import Template
 from typing import Any
+from urllib.parse import urlsplit
 
 from core.memory import remember
 from core.say import number, percent
@@ -115,8 +116,16 @@ class Source:
             return "https://arxiv.org/abs/" + self.identifier.removeprefix("arXiv ")
         return self.identifier if self.identifier.startswith("https://") else ""
 
+    @property
+    def place(self) -> str:
+        """The identifier; of an address, the host."""
+        return urlsplit(self.identifier).netloc or self.identifier
+
     def __str__(self) -> str:
-        return ", ".join(filter(None, (self.authors, self.section, self.identifier)))
+        """In a sentence: what has no number of a preprint is known by its title."""
+        address = self.place != self.identifier
+        parts = (self.authors, self.title if address else "", self.section, "" if address else self.identifier)
+        return ", ".join(filter(None, parts))
 
 
 KINDS = ("sentence", "correction", "look", "short")

@@ -404,6 +404,6 @@ def _sources(concept: Concept) -> None:
     for source in concept.reading:
         section = f", {source.section}" if source.section else ""
         label = f"{source.authors}, *{source.title}*{section}"
-        rows.append(f"- {label}, [{source.identifier}]({source.url})" if source.url else f"- {label}")
+        rows.append(f"- {label}, [{source.place}]({source.url})" if source.url else f"- {label}")
     st.markdown("\n".join([*rows, "", "This page in exactly this state:"]))
     st.code(visit.link(), language=None, wrap_lines=True)

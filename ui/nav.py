@@ -23,7 +23,9 @@ from ui.standing import standing
 
 ROOT = Path(__file__).parent.parent
 HOME = ROOT / "pages" / "00_home.py"
-_PAGES = {path.stem: path for path in (ROOT / "pages").glob("*.py")}  # read once: every run of a page asks for all of them
+_PAGES = {
+    path.stem: path for path in (ROOT / "pages").glob("*.py")
+}  # read once: every run of a page asks for all of them
 NAME = "Transformer Twenty"
 ICON = ROOT / "assets" / "icon.png"  # a file of our own: Streamlit fetches a `:material/…:` icon from another host
 
@@ -73,6 +75,7 @@ STYLE = """<style>
 [data-testid="stMain"] h1 { padding: 0 0 .45rem; line-height: 1.15; }
 [data-testid="stMain"] h2 { padding: 1.7rem 0 .7rem; }
 [data-testid="stMain"] [data-testid="stVerticalBlock"] { gap: .55rem; }
+.st-key-crumb, .st-key-equation, .st-key-predict [data-testid="stHorizontalBlock"] { row-gap: .2rem !important; }
 .st-key-crumb p { line-height: 1.3; }
 .st-key-crumb [data-testid="stPageLink"] a { padding: 0 .3rem; }
 .st-key-crumb button { min-height: 0; }
@@ -112,7 +115,6 @@ a:focus-visible, button:focus-visible { outline: 3px solid currentcolor !importa
 @media (max-width: 1100px) { [data-testid="stMainBlockContainer"] { padding-top: 2.5rem; } }
 @media (max-width: 700px) {
   .st-key-hero [data-testid="stHorizontalBlock"] { flex-direction: column-reverse; }
-  .st-key-crumb, .st-key-equation, .st-key-predict [data-testid="stHorizontalBlock"] { row-gap: .25rem !important; }
   [data-testid="stMain"] h1 { font-size: 1.5rem; }
 }
 [class*="st-key-on_paper"], [data-testid="stLayoutWrapper"]:has(> [class*="st-key-on_paper"]) { display: none !important; }

@@ -198,6 +198,15 @@ function described({ data, layout, title }) {
     names.length && `Shown: ${names.join(", ")}`].filter(Boolean).join(". ") + ".";
 }
 
+// A click on a cell of a panel whose cells can be clicked; a panel that waits out of view hears nothing yet.
+function hear(s, i) {
+  const { plot } = s.figures[i];
+  const clickable = Boolean(resolve(s.head.panels[i].layout.meta ?? {}, s, s.index).clickable);
+  plot.classList.toggle("tt-click", clickable);
+  plot.removeAllListeners?.("plotly_click");
+  if (clickable) plot.on?.("plotly_click", ({ points: [p] }) => s.clicked([i, Math.round(p.y), Math.round(p.x)]));
+}
+
 // Draws a panel if it does not stand so already. With `moving`, only what has changed is painted where that can be done;
 // returns whether Plotly has still to draw it.
 function drawPanel(s, i, across, moving) {
@@ -222,7 +231,9 @@ function drawPanel(s, i, across, moving) {
   if (!fast) {
     restore(place);
     plot.style.height = `${view.layout.height ?? 320}px`;
+    const first = !plot.on;
     show(view);
+    if (first) hear(s, i);
     if (resized) show(view); // Plotly places a legend for the width that it had before
     const heat = view.data.find((trace) => trace.type === "heatmap"), drawn = plot._fullLayout;
     if (heat) {
@@ -475,6 +486,7 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
   if (!s.bytes || s.bytes.length !== bytes.length || !s.bytes.every((byte, i) => i < 4 || byte === bytes[i])) {
     Object.assign(s, { bytes: bytes.slice(), version: (s.version ?? 0) + 1 }, unpack(bytes.subarray(4)));
   }
+  s.clicked = (cell) => setTriggerValue("cell", cell);
   s.faded = Object.fromEntries(Object.entries(s.head.twins).map(([a, b]) => [hex(a), hex(b)]));
   s.hero = Boolean(root.closest(".st-key-hero"));
   s.input = root.querySelector("input");
@@ -533,13 +545,7 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
     panels.classList.remove("tt-wait");
     arrange(s, panels);
     draw(s, Boolean(s.rest)); // she may be moving it while the page runs
-    s.figures.forEach(({ plot }, i) => {
-      const clickable = Boolean(resolve(s.head.panels[i].layout.meta ?? {}, s, s.index).clickable);
-      plot.classList.toggle("tt-click", clickable);
-      plot.removeAllListeners?.("plotly_click");
-      if (!clickable) return;
-      plot.on("plotly_click", ({ points: [p] }) => setTriggerValue("cell", [i, Math.round(p.y), Math.round(p.x)]));
-    });
+    s.figures.forEach((_, i) => hear(s, i));
   }).catch((error) => { panels.textContent = `The figure could not be drawn: ${error.message}. Reload the page.`; });
 
   s.size ??= new ResizeObserver(() => { if (s.Plotly && panels.clientWidth !== s.width) { s.width = panels.clientWidth; s.widths = null; arrange(s, panels); paint(s); } });
