@@ -30,8 +30,8 @@ from core.training import pre_post_norm as training
 
 concept = Concept(
     __name__,
-    equation=r"\text{Post: }\ \disputed{\mathrm{LN}}\big(x + F(x)\big) \qquad \text{Pre: }\ x + F\big(\disputed{\mathrm{LN}}(x)\big)",
-    words=("LN", "branch F", "stream x", "warm-up"),
+    equation=r"\text{Post: }\ \disputed{\mathrm{LN}}(x + F(x)) \quad \text{Pre: }\ x + F(\disputed{\mathrm{LN}}(x))",
+    words=("LN", "branch F", "stream x"),
 )
 
 RADFORD = Source(
@@ -76,7 +76,7 @@ def one_line_moves(free: Order = "pre", on_the_path: Order = "post", rate: float
         )
         # LN gives 1 but for its ε = 1e-5 beside a variance that is not below 1/10.
         & Evidence.near(
-            f"‖x‖²/d after 24 layers, {on_the_path}-norm", float(start(24)[on_the_path].size[-1]), 1, within=1e-4
+            f"‖x‖²/d after 12 layers, {on_the_path}-norm", float(start(12, 32)[on_the_path].size[-1]), 1, within=1e-4
         )
         & Evidence.above(
             f"squared movement of the output, 24 layers, {on_the_path}-norm ÷ {free}-norm", float(moved[-1]), 2
@@ -98,30 +98,30 @@ def pooled(order: Order, low: int, high: int) -> Float[Tensor, " r"]:
 
 # The options' borders lie half-way between them, on a log scale.
 @concept.predicts(
-    "From 6 layers to 24, before training: the gradient of the last layer …",
+    "From 6 to 24 untrained layers, the last one's gradient becomes …",
     Option(
-        "halves in both",
+        "half, in both",
         0.5**0.5,
         math.inf,
         "The loss stands right above the last layer. More layers below do not dilute its gradient; only Pre-Norm's "
         "larger stream does.",
     ),
     Option(
-        "Post: stays. Pre: halves",
+        "half, in Pre only",
         0.5**1.5,
         0.5**0.5,
         "Post-Norm hands the last layer a stream of constant size. Pre-Norm's has grown with the depth, and the last "
         "norm divides by its length, which is about √4 times as long.",
     ),
     Option(
-        "Post: grows fourfold. Pre: stays",
+        "fourfold, in Post only",
         0.5**2.5,
         0.5**1.5,
         "Something of Post-Norm's does grow about fourfold: the squared movement of its output under a small change of "
         "*all* weights. That is not the gradient of one layer.",
     ),
     Option(
-        "Post: explodes",
+        "huge, in Post only",
         0,
         0.5**2.5,
         "That is a network without any norm. Every norm sets the length of the stream back to the same number.",
@@ -164,7 +164,7 @@ def the_norm_moves(swapped: bool = False) -> Evidence:
     fails_if=({"grows": "post"}, {"stays": "pre"}),
 )
 @concept.says(
-    "Pre-Norm's free path keeps growing with depth, so its last layers count less and get smaller gradients.",
+    "Pre-Norm's stream keeps growing with depth, so its last layers count less and get smaller gradients.",
     fails_if=({"grows": "post"}, {"stays": "pre"}),
 )
 def the_stream_grows(grows: Order = "pre", stays: Order = "post") -> Evidence:
@@ -184,7 +184,10 @@ def the_stream_grows(grows: Order = "pre", stays: Order = "post") -> Evidence:
             -0.25,
         )
         & Evidence.between(
-            f"last layer's gradient at 24 layers ÷ at 6, {stays}-norm", float(pooled(stays, 6, 24).mean()), 2**-0.5, 2**0.5
+            f"last layer's gradient at 24 layers ÷ at 6, {stays}-norm",
+            float(pooled(stays, 6, 24).mean()),
+            2**-0.5,
+            2**0.5,
         )
     )
 
@@ -224,7 +227,7 @@ def small_changes_are_amplified(slow: Order = "pre", fast: Order = "post") -> Ev
 
 
 @concept.says(
-    "At a rate at which it trains, deep Post-Norm may need a warm-up: our 12-layer encoders did.",
+    "At a learning rate at which Pre-Norm trains, our 12-layer Post-Norm encoders needed a warm-up.",
     fails_if=({"needs_it": "pre", "does_not": "post"}, {"rate": 0.01}),
 )
 def deep_post_norm_may_need_a_warm_up(
@@ -232,7 +235,9 @@ def deep_post_norm_may_need_a_warm_up(
 ) -> Evidence:
     return (
         Evidence.exactly(
-            f"12 layers, {needs_it}-norm runs that learned at {rate}, no warm-up (shipped)", learned(needs_it, rate, 0), 0
+            f"12 layers, {needs_it}-norm runs that learned at {rate}, no warm-up (shipped)",
+            learned(needs_it, rate, 0),
+            0,
         )
         & Evidence.exactly(f"{needs_it}-norm, warm-up", learned(needs_it, rate, 100), RUNS)
         & Evidence.exactly(f"{does_not}-norm, no warm-up", learned(does_not, rate, 0), RUNS)
@@ -267,7 +272,9 @@ def encoder_gradients_are_flat(
         & Evidence.above(f"{what} {falling}", tilt(falling), 5)
         & Evidence.below(f"{what} decoder over {random}", tilt(random), 2)
         & Evidence.above(
-            f"mean cosine of two vectors that its {order}-norm encoder hands on", profile(order, "decoder", 12).alike, 0.9
+            f"mean cosine of two vectors that its {order}-norm encoder hands on",
+            profile(order, "decoder", 12).alike,
+            0.9,
         )
     )
 
@@ -330,7 +337,9 @@ def pre_norm_is_not_flat(order: Order = "pre") -> Evidence:
 def which_cells_learn(order: Order = "post", everywhere: Order = "pre", saved: float = 0.003) -> Evidence:
     failed = [c for c in training.CELLS if c[0] == everywhere and training.learned(*c) < RUNS]
     return (
-        Evidence.exactly(f"12 layers at {saved}, {order}-norm, no warm-up: runs that learned", learned(order, saved, 0), 0)
+        Evidence.exactly(
+            f"12 layers at {saved}, {order}-norm, no warm-up: runs that learned", learned(order, saved, 0), 0
+        )
         & Evidence.exactly("with a warm-up", learned(order, saved, 100), RUNS)
         & Evidence.exactly("at 0.01, with a warm-up", learned(order, 0.01, 100), 0)
         & Evidence.exactly(f"{everywhere}-norm cells in which some run failed", len(failed), 0)
