@@ -55,9 +55,9 @@ with lesson(concept) as page:
 
     if page.look("amplification"):
         st.markdown(
-            "So in Pre-Norm a late layer has little say, and that includes its errors. In Post-Norm every layer has the same "
-            "say in the output, however many there are, and their errors add up. Change all weights a little, as every step of a "
-            "training does, and see how far the output moves."
+            "So a late layer of Pre-Norm has little say, and so do its errors. Change all weights a little. A Post-Norm block "
+            "has the same share in what it hands on, wherever it stands: the squared changes of L blocks add up to about L. In "
+            "Pre-Norm block i's share is about 1/i of the squared stream, and 1 + ½ + ⅓ + … grows like the logarithm."
         )
         figure("nudge", drawings.nudge_frames, width, seed, panel_width=360)
 

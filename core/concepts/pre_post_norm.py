@@ -30,7 +30,7 @@ from core.training import pre_post_norm as training
 
 concept = Concept(
     __name__,
-    equation=r"\text{Post: }\ \disputed{\mathrm{LN}}(x + F(x)) \quad \text{Pre: }\ x + F(\disputed{\mathrm{LN}}(x))",
+    equation=r"{\text{Post: }\ \disputed{\mathrm{LN}}(x + F(x))} \quad\allowbreak {\text{Pre: }\ x + F(\disputed{\mathrm{LN}}(x))}",
     words=("LN", "branch F", "stream x"),
 )
 
@@ -98,36 +98,35 @@ def pooled(order: Order, low: int, high: int) -> Float[Tensor, " r"]:
 
 # The options' borders lie half-way between them, on a log scale.
 @concept.predicts(
-    "From 6 to 24 untrained layers, the last one's gradient becomes …",
+    "From 6 to 24 untrained layers, the last one's gradient is …",
     Option(
-        "half, in both",
+        "half in both",
         0.5**0.5,
         math.inf,
         "The loss stands right above the last layer. More layers below do not dilute its gradient; only Pre-Norm's "
         "larger stream does.",
     ),
     Option(
-        "half, in Pre only",
+        "half in Pre",
         0.5**1.5,
         0.5**0.5,
         "Post-Norm hands the last layer a stream of constant size. Pre-Norm's has grown with the depth, and the last "
         "norm divides by its length, which is about √4 times as long.",
     ),
     Option(
-        "fourfold, in Post only",
+        "fourfold in Post",
         0.5**2.5,
         0.5**1.5,
         "Something of Post-Norm's does grow about fourfold: the squared movement of its output under a small change of "
         "*all* weights. That is not the gradient of one layer.",
     ),
     Option(
-        "huge, in Post only",
+        "huge in Post",
         0,
         0.5**2.5,
         "That is a network without any norm. Every norm sets the length of the stream back to the same number.",
     ),
-    shows=f"Over {POOLED_DRAWS} random encoders, the factor by which Pre-Norm's last gradient changes is {{percent}} of "
-    "Post-Norm's.",
+    shows=f"Over {POOLED_DRAWS} random encoders, Pre-Norm's changes by {{percent}} of the factor of Post-Norm's.",
 )
 def from_6_to_24() -> float:
     post, pre = (pooled(order, 6, 24).log().mean() for order in ORDERS)

@@ -133,7 +133,7 @@ def block_figure(order: Order, depth: int, size: float) -> Figure:
     parts += [
         norm_box(PATH, last, "norm", colour, 0.3, "solid", "Pre-Norm: one more norm, after the last block"),
         Label(PATH + 11, last, "once, at the end", colour, side="middle right", size=12),
-        Label(PATH - 4, 101, f"‖x‖² = {number(size, 2)} d", side="middle left", size=12),
+        Label(PATH - 11, 101, f"‖x‖² = {number(size, 2)} d", side="middle left", size=12),
     ]
     return figures.diagram(
         parts,
@@ -186,7 +186,7 @@ def block_reading(order: Order, begin: dict[Order, norms.Start]) -> str:
     if order == "post":
         return f"On the path, the norm sets the stream back to ‖x‖² = {size} d after every addition. {shares}."
     post = number(float(begin["post"].gradient[-1]), 2)
-    return f"On the branch, it leaves the stream to grow, to ‖x‖² = {size} d. {shares}; Post-Norm's last gets {post}."
+    return f"On the branch, the norm leaves the stream to grow, to ‖x‖² = {size} d. {shares}; Post-Norm's last gets {post}."
 
 
 # ------------------------------------------------------------------------------------------------ the stream
@@ -259,6 +259,7 @@ def nudge_frames(width: int, seed: int) -> list[Frame]:
         order: norms.typical(norms.amplification(order, width, seed, r=norms.draws(width), depths=norms.DEPTHS))
         for order in norms.ORDERS
     }
+    likely = follows(moved["post"][0], 1.0, "growing like L")
     return [
         Frame(
             (
@@ -267,7 +268,9 @@ def nudge_frames(width: int, seed: int) -> list[Frame]:
                     "squared movement ÷ 0.02²",
                     moved,
                     DEPTH_AXIS,
-                    also=[follows(moved["post"][0], 1.0, "growing like L")],
+                    log_y=False,
+                    within=[*moved.values(), likely.y],
+                    also=[likely],
                     height=340,
                 ),
             ),
@@ -300,15 +303,15 @@ def step_frames(depth: int, rate: float, warmup: int) -> list[Frame]:
     """One frame for each snapshot: the gradient of every layer at that step, and the loss of all seeds of both orders."""
     runs: Runs = {order: training.trained(order, depth, rate, warmup) for order in norms.ORDERS}
     losses = {order: of_all(seeds, "loss") for order, seeds in runs.items()}
-    layers = {order: of_all(seeds, "by_layer").mean(0) for order, seeds in runs.items()}
+    layers = {order: of_all(seeds, "by_layer") for order, seeds in runs.items()}
     top = max(3.5, *(1.05 * float(loss.max()) for loss in losses.values()))
     return [
         Frame(
             (
                 panel(
-                    f"Gradient of every layer at step {step}, mean over seeds",
+                    f"Gradient of every layer at step {step}, every seed",
                     "gradient norm",
-                    {order: values[i] for order, values in layers.items()},
+                    {order: values[:, i] for order, values in layers.items()},
                     layer_axis(depth),
                     within=tuple(layers.values()),
                 ),
@@ -324,7 +327,7 @@ def step_frames(depth: int, rate: float, warmup: int) -> list[Frame]:
                     level_at="bottom left",
                 ),
             ),
-            step_reading(step, {o: v[i] for o, v in layers.items()}, {o: v[:, i] for o, v in losses.items()}),
+            step_reading(step, {o: v[:, i] for o, v in layers.items()}, {o: v[:, i] for o, v in losses.items()}),
         )
         for i, step in enumerate(training.SNAPSHOTS)
     ]
@@ -333,12 +336,22 @@ def step_frames(depth: int, rate: float, warmup: int) -> list[Frame]:
 def step_reading(step: int, layers: dict[Order, Tensor], losses: dict[Order, Tensor]) -> str:
     tilts, said = [], []
     for order, gradient in layers.items():
-        first, last = float(gradient[0]), float(gradient[-1])
-        times = f"{tilt(last / first)} times the first one's" if first else f"{number(last, 2)}, the first one's 0,"
-        tilts.append(f"{times} in {NAMES[order]}")
+        each = gradient[:, -1] / gradient[:, 0]
+        tilts.append(
+            f"{between(tilt(float(each.min())), tilt(float(each.max())))} times the first one's in {NAMES[order]}"
+        )
         low, high = (number(float(v), 2) for v in (losses[order].min(), losses[order].max()))
-        said.append(f"{NAMES[order]}'s {f'from {low} to {high}' if low != high else f'about {low} in all runs'}")
-    return f"At step {step} the last layer's gradient is {' and '.join(tilts)}. The loss is {', '.join(said)}."
+        said.append(f"{between(low, high)} in {NAMES[order]}")
+    return f"At step {step} the last layer's gradient is {' and '.join(tilts)}. The loss is {' and '.join(said)}."
+
+
+def between(low: str, high: str) -> str:
+    """The range over the runs, as it is said.
+
+    >>> between("2.7", "2.8"), between("2.8", "2.8")
+    ('2.7 to 2.8', 'about 2.8')
+    """
+    return f"about {low}" if low == high else f"{low} to {high}"
 
 
 def tilt(ratio: float) -> str:
