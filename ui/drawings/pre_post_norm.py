@@ -133,7 +133,7 @@ def block_figure(order: Order, depth: int, size: float) -> Figure:
     parts += [
         norm_box(PATH, last, "norm", colour, 0.3, "solid", "Pre-Norm: one more norm, after the last block"),
         Label(PATH + 11, last, "once, at the end", colour, side="middle right", size=12),
-        Label(PATH - 11, 101, f"‖x‖² = {number(size, 2)} d", side="middle left", size=12),
+        Label(PATH + 11, 99, f"‖x‖² = {number(size, 2)} d", side="middle right", size=12),
     ]
     return figures.diagram(
         parts,
