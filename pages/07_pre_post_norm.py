@@ -56,7 +56,7 @@ with lesson(concept) as page:
     if page.look("amplification"):
         st.markdown(
             "So a late layer of Pre-Norm has little say, and so do its errors. Change all weights a little. A Post-Norm block "
-            "has the same share in what it hands on, wherever it stands: the squared changes of L blocks add up to about L. In "
+            "has about the same share in what it hands on, wherever it stands: the squared changes of L blocks add up to about L. In "
             "Pre-Norm block i's share is about 1/i of the squared stream, and 1 + ½ + ⅓ + … grows like the logarithm."
         )
         figure("nudge", drawings.nudge_frames, width, seed, panel_width=360)
@@ -64,8 +64,9 @@ with lesson(concept) as page:
     if page.look("steps"):
         st.markdown(
             f"Adam's first steps are such nudges: each weight moves by about the learning rate, whatever its gradient. Encoders "
-            f"of both orders take them from the same weights, to read {training.LENGTH} tokens backwards. They were trained "
-            f"beforehand, {len(training.SEEDS)} seeds each; guessing evenly costs ln {training.VOCABULARY} nats."
+            f"of both orders take them from the same weights, to read {training.LENGTH} tokens backwards ({len(training.SEEDS)} "
+            f"seeds, trained beforehand; guessing evenly costs ln {training.VOCABULARY} nats). A layer starves when its gradient "
+            "is less than a tenth of the top layer's."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
