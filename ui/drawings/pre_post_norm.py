@@ -1,7 +1,6 @@
 """Question 7: the block whose norm moves; the stream, the nudge, the first steps, and which networks learn."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -63,10 +62,11 @@ def panel(
     """
     series = []
     for order, values in curves.items():
-        thin = values.dim() > 1 or (bold is not None and order != bold)
-        for run, line in enumerate(values if values.dim() > 1 else values[None]):
-            one = Series(NAMES[order], line, COLOURS[order], width=1.6 if thin else 3, legend=not run)
-            series.append(one if values.dim() > 1 else replace(one, markers=len(line) <= 12))
+        runs = values if values.dim() > 1 else values[None]
+        width = 1.6 if values.dim() > 1 or (bold is not None and order != bold) else 3
+        dots = values.dim() == 1 and len(values) <= 12
+        for run, line in enumerate(runs):
+            series.append(Series(NAMES[order], line, COLOURS[order], width=width, markers=dots, legend=not run))
     every = torch.cat([v.flatten() for v in within or tuple(curves.values())]).double()
     low, high = float(every.min()), float(every.max())
     return figures.lines(
@@ -82,19 +82,15 @@ def panel(
 
 PATH, BRANCH = 42, 72  # where they stand, of 100 across
 SUBLAYERS = {"attention": 4, "feed-forward": 52}  # and where a branch leaves the path
-FREE, JOIN, ON_PATH, LAST = (
-    9,
-    34,
-    41.5,
-    107,
-)  # above that: the norm of a branch, its end, the norm of the path; the last norm
+FREE, JOIN, ON_PATH = 9, 34, 41.5  # above that: the norm of a branch, the branch's end, the norm of the path
+LAST, OUT_OF_SIGHT = 107, 140  # the norm at the end, where there is one, and where there is none
 HALF = 4  # of a norm's height
-OUT_OF_SIGHT = 140
 
 
 def block_figure(order: Order, depth: int, size: float) -> Figure:
     """The last block: filled the norms, dashed where the other order has them; `size` is ‖x‖² ÷ d of what leaves it."""
-    pre, colour, other = order == "pre", COLOURS[order], "post" if order == "pre" else "pre"
+    pre, colour = order == "pre", COLOURS[order]
+    other: Order = "post" if pre else "pre"
     last = LAST if pre else OUT_OF_SIGHT
     parts: list[Box | Path | Label] = [
         Path(((12, 2), (10, 2), (10, 98), (12, 98)), MASKED, 1.5),
