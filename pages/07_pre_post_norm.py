@@ -55,25 +55,25 @@ with lesson(concept) as page:
 
     if page.look("amplification"):
         st.markdown(
-            "So a late layer of Pre-Norm has little say, and so do its errors. Change all weights a little. A Post-Norm block "
+            "So a late layer of Pre-Norm has little say, and so have its errors. Change all weights a little. A Post-Norm block "
             "has about the same share in what it hands on, wherever it stands: the squared changes of L blocks add up to about L. In "
             "Pre-Norm block i's share is about 1/i of the squared stream, and 1 + ½ + ⅓ + … grows like the logarithm."
         )
-        figure("nudge", drawings.nudge_frames, width, seed, panel_width=360)
+        figure("nudge", drawings.nudge_frames, seed, panel_width=360)
 
     if page.look("steps"):
         st.markdown(
             f"Adam's first steps are such nudges: each weight moves by about the learning rate, whatever its gradient. Encoders "
             f"of both orders take them from the same weights, to read {training.LENGTH} tokens backwards ({len(training.SEEDS)} "
             f"seeds, trained beforehand; guessing evenly costs ln {training.VOCABULARY} nats). A layer starves when its gradient "
-            "is less than a tenth of the top layer's."
+            "is less than a tenth of the top layer's, in some runs only for a few steps."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
             chosen = cell()
         with stage:
             steps = training.SNAPSHOTS
-            sweep("train_step", "Training step", steps, drawings.step_frames, *chosen, default=10, panel_width=340)
+            sweep("train_step", "Training step", steps, drawings.step_frames, *chosen, default=5, panel_width=340)
 
     if page.look("cells"):
         st.markdown(

@@ -304,7 +304,7 @@ def test_what_is_kept_is_small(width: int) -> None:
         for result in (
             norms.start(24, width),
             norms.last_gradients(order),
-            norms.amplification(order, width, r=norms.draws(width), depths=norms.DEPTHS),
+            norms.amplification(order),
             norms.growth(order, width),
             norms.profile(order, "decoder", 18),
         ):

@@ -188,9 +188,8 @@ def block_reading(order: Order, begin: dict[Order, norms.Start]) -> str:
 # ------------------------------------------------------------------------------------------------ the stream
 
 
-def follows(first: Tensor, power: float, name: str) -> Series:
+def follows(first: Tensor, power: float, name: str, depths: Tensor = DEPTH_AXIS["x"]) -> Series:
     """The dotted line of a power of the depth through the first point."""
-    depths = DEPTH_AXIS["x"]
     return Series(name, first * (depths / depths[0]) ** power, MASKED, "dot", width=1.5)
 
 
@@ -248,22 +247,20 @@ def stream_reading(deepest: int, grown: dict[Order, Tensor], last: dict[Order, T
 # ------------------------------------------------------------------------------------------------ a nudge to all weights
 
 
-@corners(width=tuple(WIDTHS), seed=SEEDS)
-def nudge_frames(width: int, seed: int) -> list[Frame]:
-    """How far the output moves when all weights are changed a little, against the depth."""
-    moved = {
-        order: norms.typical(norms.amplification(order, width, seed, r=norms.draws(width), depths=norms.DEPTHS))
-        for order in norms.ORDERS
-    }
-    likely = follows(moved["post"][0], 1.0, "growing like L")
+@corners(seed=SEEDS)
+def nudge_frames(seed: int) -> list[Frame]:
+    """How far the output moves when all weights are changed a little, against the depth; over the many networks of the proof."""
+    moved = {order: norms.typical(norms.amplification(order, seed=seed)) for order in norms.ORDERS}
+    depths = torch.tensor(norms.POOLED_DEPTHS, dtype=torch.float64)
+    likely = follows(moved["post"][0], 1.0, "growing like L", depths)
     return [
         Frame(
             (
                 panel(
-                    "Squared movement of the output when all weights change by 2 %",
+                    f"All weights change by 2 %: how far the output moves, {norms.POOLED_DRAWS} networks",
                     "squared movement ÷ 0.02²",
                     moved,
-                    DEPTH_AXIS,
+                    DEPTH_AXIS | {"x": depths, "x_range": (1.9, 25), "x_ticks": (2, 4, 8, 16, 24)},
                     log_y=False,
                     within=[*moved.values(), likely.y],
                     also=[likely],
@@ -276,7 +273,7 @@ def nudge_frames(width: int, seed: int) -> list[Frame]:
 
 
 def nudge_reading(moved: dict[Order, Tensor]) -> str:
-    first, last = norms.DEPTHS[0], norms.DEPTHS[-1]
+    first, last = norms.POOLED_DEPTHS[0], norms.POOLED_DEPTHS[-1]
     times = [number(float(moved[order][-1] / moved[order][0]), 2) for order in norms.ORDERS]
     ratio = number(float(moved["post"][-1] / moved["pre"][-1]), 2)
     return (
