@@ -5,6 +5,7 @@ Alphabetical. The search of the front door finds them too.
 
 GLOSSARY = {
     "amplification": "how much the output moves when all weights move a little",
+    "branch F": "attention or feed-forward",
     "causal": "sees itself and what came before, nothing later",
     "cross-entropy": "−ln of the probability given to the right answer, averaged",
     "d²": "the parameters of one d × d matrix",
@@ -17,6 +18,7 @@ GLOSSARY = {
     "invariant": "reorder the inputs, and nothing changes at all",
     "Jacobian": "all derivatives of outputs with respect to inputs",
     "KV cache": "keys and values of earlier tokens, kept while a text is written",
+    "LN": "sets a vector to mean 0, variance 1",
     "logit": "a score before the softmax",
     "mask": "who may look at whom",
     "nats": "the unit of a loss that is measured with ln",
@@ -28,6 +30,7 @@ GLOSSARY = {
     "saturated": "one weight near 1, the rest near 0",
     "sinusoids": "sines and cosines of the position, each pair with its own speed",
     "stream": "the running sum x that every sublayer adds to",
+    "stream x": "the sum so far",
     "sublayer": "attention or feed-forward, with its skip and its norm",
     "warm-up": "a learning rate that starts small and rises",
 }

@@ -17,85 +17,82 @@ from ui.drawings import pre_post_norm as drawings
 from ui.sweep import figure, sweep
 from ui.training import live
 
-with lesson(concept) as page:
-    st.markdown(
-        "Two encoders, the same weights, input and targets. Nothing is trained yet: uniform attention, feed-forward layers, and "
-        "a loss on random targets, as in the proof of Xiong et al. From Post-Norm to Pre-Norm one line moves, in every sublayer:"
+
+def cell() -> tuple[int, float, int]:
+    """Which cell of the shipped grid."""
+    return (
+        controls.choice("Layers", "train_depth", drawings.LAYERS),
+        controls.choice("Learning rate", "train_rate", drawings.RATES),
+        controls.choice("Warm-up", "train_warmup", drawings.WARMUPS),
     )
-    # Streamlit's colours for the language "diff" are too pale to read.
-    st.code(drawings.moved_line(), language=None, wrap_lines=True)
-    side, stage = st.columns([1, 3.4], gap="large")
+
+
+with lesson(concept) as page:
+    side, stage = page.hero()
     with side:
+        depth = controls.choice("Layers", "norm_depth", drawings.DEPTHS)
         width = controls.choice("Width d", "norm_width", drawings.WIDTHS)
         seed = controls.seed("norm_seed")
     with stage:
-        depth = sweep("norm_depth", "Layers L", norms.DEPTHS, drawings.start_frames, width, seed, default=12)
+        sweep(
+            "norm",
+            "Where the norm stands",
+            norms.ORDERS,
+            drawings.block_frames,
+            depth,
+            width,
+            seed,
+            default="pre",
+            labels=list(drawings.NAMES.values()),
+        )
 
-    st.subheader("The stream that Pre-Norm leaves alone", anchor=False)
-    st.markdown(
-        "Post-Norm sets the stream back to the same size after every addition. Pre-Norm only adds to it: its squared length "
-        "grows about in proportion to the depth, and a late block changes it less."
-    )
-    figure("stream", drawings.stream_frames, width, seed, panel_width=360)
+    if page.look("stream"):
+        st.markdown(
+            "Why do the late layers of Pre-Norm get so little, and less the deeper it is? Its blocks only add, and nothing sets "
+            "the stream back. The last norm divides by the length that it has reached, and with it what comes back."
+        )
+        figure("stream", drawings.stream_frames, width, seed, panel_width=360)
 
-    st.subheader("The norm at the end", anchor=False)
-    st.markdown(
-        "Moving the line is not all. After the last block Pre-Norm has one more, `x = norm(x)`, so that what has grown meets the "
-        "head at an ordinary size. `nn.TransformerEncoder` does not add it by itself, whatever `norm_first` says."
-    )
-    sweep("final_depth", "Layers L", norms.DEPTHS, drawings.final_norm_frames, width, seed, default=48, panel_width=360)
+    if page.look("amplification"):
+        st.markdown(
+            "So a late layer of Pre-Norm has little say, and so have its errors. Change all weights a little. A Post-Norm block "
+            "has about the same share in what it hands on, wherever it stands: the squared changes of L blocks add up to about L. In "
+            "Pre-Norm block i's share is about 1/i of the squared stream, and 1 + ½ + ⅓ + … grows like the logarithm."
+        )
+        figure("nudge", drawings.nudge_frames, seed, panel_width=360)
 
-    st.subheader("Encoder and decoder", anchor=False)
-    st.markdown(
-        "Full blocks now: four heads, masks, cross-attention, Xavier as `nn.Transformer` starts it. In an encoder Post-Norm's "
-        "gradients are about flat. In a decoder they fall towards the bottom, the more the deeper it is. Its mask is not the "
-        "reason: over random vectors in place of the encoder's output they hardly fall. A deep Post-Norm encoder hands on "
-        "vectors that have become alike."
-    )
-    sweep(
-        "stack_depth",
-        "Layers of each stack",
-        drawings.STACKS,
-        drawings.profile_frames,
-        seed,
-        default=12,
-        panel_width=360,
-    )
+    if page.look("steps"):
+        st.markdown(
+            f"Adam's first steps are such nudges: each weight moves by about the learning rate, whatever its gradient. Encoders "
+            f"of both orders take them from the same weights, to read {training.LENGTH} tokens backwards ({len(training.SEEDS)} "
+            f"seeds, trained beforehand; guessing evenly costs ln {training.VOCABULARY} nats). A layer starves when its gradient "
+            "is less than a tenth of the top layer's, in some runs only for a few steps."
+        )
+        side, stage = st.columns([1, 5], gap="medium")
+        with side:
+            chosen = cell()
+        with stage:
+            steps = training.SNAPSHOTS
+            sweep("train_step", "Training step", steps, drawings.step_frames, *chosen, default=5, panel_width=340)
 
-    st.subheader("Train them: which cells learn?", anchor=False)
-    st.markdown(
-        f"Encoders of width {training.WIDTH} learn to read {training.LENGTH} tokens backwards, {training.STEPS} steps with Adam: "
-        f"every depth, order, learning rate and warm-up, {len(training.SEEDS)} seeds each. Trained beforehand, every curve kept; "
-        f"guessing evenly costs ln {training.VOCABULARY} nats, and a run has learned when its loss is below {training.LEARNED:g}."
-    )
-    figure("norm_grid", drawings.grid_frames, panel_width=215)
+    if page.look("cells"):
+        st.markdown(
+            f"Smaller first steps are what a warm-up gives. So here is every depth, learning rate and order, without and with one "
+            f"of 100 of the {training.STEPS} steps. A run has learned when its loss is below {training.LEARNED:g}."
+        )
+        figure("norm_grid", drawings.grid_frames, panel_width=215)
+        st.markdown("Every number counts four curves. Train one again, now:")
+        side, stage = st.columns([1, 5], gap="medium")
+        with side:
+            order = controls.choice("Order", "train_order", drawings.NAMES)
+            chosen = cell()
+            run = controls.choice("Seed of the run", "train_seed", {s: str(s) for s in training.SEEDS})
+        with stage:
+            before = training.trained(order, *chosen)[run]
+            draw = partial(drawings.live_frame, before, drawings.run_label(order, *chosen, run))
+            which = (order, *chosen, run)
+            live("norm_run", "Train this cell", training.train, draw, *which, share=lambda p: p.done, shipped=before)
 
-    st.markdown(
-        "Choose a cell, and drag through its training. The two differ in the moved line and in Pre-Norm's one norm at the end."
-    )
-    side, stage = st.columns([1, 3.4], gap="large")
-    with side:
-        layers = controls.choice("Layers", "train_depth", drawings.LAYERS)
-        rate = controls.choice("Learning rate", "train_rate", drawings.RATES)
-        warmup = controls.choice("Warm-up", "train_warmup", drawings.WARMUPS)
-    with stage:
-        cell = (layers, rate, warmup)
-        steps = training.SNAPSHOTS
-        sweep("train_step", "Training step", steps, drawings.scrub_frames, *cell, default=7, panel_width=340)
-
-    st.subheader("Train one again, now", anchor=False)
-    side, stage = st.columns([1, 3.4], gap="large")
-    with side:
-        order = controls.choice("Order", "train_order", drawings.NAMES)
-        run = controls.choice("Seed of the run", "train_seed", {s: str(s) for s in training.SEEDS})
-    with stage:
-        before = training.trained(order, *cell)[run]
-        draw = partial(drawings.live_frame, before, drawings.run_label(order, *cell, run))
-        chosen = (order, *cell, run)
-        live("norm_run", "Train this cell", training.train, draw, *chosen, share=lambda p: p.done, shipped=before)
-
-    page.ran(
-        post_norm, pre_norm, layer_norm, norms.block, norms.start, norms.amplification, norms.growth, norms.profile
-    )
-    page.ran(training.encode, training.train)
+    page.ran(post_norm, pre_norm, layer_norm, norms.block, norms.start, norms.growth, norms.amplification)
+    page.ran(norms.profile, training.encode, training.train)
     page.takes(depth=depth, width=width, seed=seed)

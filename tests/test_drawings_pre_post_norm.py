@@ -1,5 +1,6 @@
 """What question 7 makes of its experiments: every reading is its figure's own numbers, and no axis cuts them off."""
 
+import itertools
 import re
 from dataclasses import replace
 
@@ -44,103 +45,140 @@ def inside(figure: Figure) -> bool:
 
 
 def curves(figure: Figure) -> dict[str, np.ndarray]:
-    return {t["name"].partition(",")[0] if "slope " in t["name"] else t["name"]: t["y"] for t in figure["data"]}
+    return {t["name"]: t["y"] for t in figure["data"]}
 
 
 def mark(figure: Figure) -> str:
     return figure["layout"]["annotations"][0]["text"]
 
 
-@pytest.mark.parametrize(("width", "seed"), [(64, 0), (32, 3), (32, 14), (128, 9999)])
-def test_before_the_first_step(width: int, seed: int) -> None:
-    frames = drawings.start_frames(width, seed)
-    assert len(frames) == len(norms.DEPTHS)
-    for i, frame in enumerate(frames):
-        assert all(inside(figure) for figure in frame.figures), norms.DEPTHS[i]
-        profile, last, moved = map(curves, frame.figures)
-        assert len(profile["Post-Norm"]) == norms.DEPTHS[i]
-        assert [mark(figure) for figure in frame.figures[1:]] == [f"L = {norms.DEPTHS[i]}"] * 2
-        post, pre = last["Post-Norm"][i], last["Pre-Norm"][i]
-        # The last point of the profile is the point of the second figure.
-        assert profile["Post-Norm"][-1] == pytest.approx(post) and profile["Pre-Norm"][-1] == pytest.approx(pre)
-        said = frame.reading
-        (found,) = re.findall(rf"gradient is {NUMBER} in Post-Norm and {NUMBER} in Pre-Norm", said)
-        assert list(map(value, found)) == two([post, pre])
-        (found,) = re.findall(rf"first layer's {NUMBER} and {NUMBER} times that", said)
-        assert list(map(value, found)) == two([profile[o][0] / profile[o][-1] for o in ("Post-Norm", "Pre-Norm")])
-        (found,) = re.findall(rf"output is {NUMBER} times Pre-Norm's", said)
-        assert value(found) == two(moved["Post-Norm"][i] / moved["Pre-Norm"][i])
-        powers = re.findall(r"to the power ([+−][\d.]+) and ([+−][\d.]+)\.$", said)[0]
-        slopes = [float(norms.slope(norms.DEPTHS, torch.tensor(last[o]))) for o in ("Post-Norm", "Pre-Norm")]
-        assert [value(p.lstrip("+")) for p in powers] == two(slopes)
-        # The legend says the same.
-        names = [t["name"] for t in frame.figures[1]["data"]]
-        assert [n.rpartition(" ")[2] for n in names[:2]] == list(powers)
-        # The two dotted lines are the theory's powers through the first point.
-        for order, line, power in (("Post-Norm", 2, 0.0), ("Pre-Norm", 3, -0.5)):
-            ours = last[order][0] * (np.array(norms.DEPTHS) / 2.0) ** power
-            assert frame.figures[1]["data"][line]["y"] == pytest.approx(ours, rel=1e-5)
+# ------------------------------------------------------------------------------------------------ the block
 
 
-def test_the_sweep_shows_the_draws_of_its_seed_and_width() -> None:
-    one, other, narrow = (drawings.start_frames(*a)[3].reading for a in ((64, 0), (64, 1), (32, 0)))
-    assert len({one, other, narrow}) == 3
-
-
-def test_the_line_that_moves_is_the_code() -> None:
-    assert drawings.moved_line().split("\n") == [
-        "-     return norm(x + sublayer(x))",
-        "+     return x + sublayer(norm(x))",
+def boxes(figure: Figure, word: str) -> list[tuple[float, float]]:
+    """The middles of the boxes with this note."""
+    return [
+        (float(t["x"][:2].mean()), float(t["y"][1:3].mean()))
+        for t in figure["data"]
+        if word in t.get("text", "") and t["mode"] == "lines" and len(t["x"]) == 5
     ]
+
+
+def words(figure: Figure) -> list[str]:
+    return [t["text"][0] for t in figure["data"] if t["mode"] == "text"]
+
+
+@pytest.mark.parametrize(("depth", "width", "seed"), [(24, 64, 0), (2, 32, 3), (6, 128, 9999), (12, 32, 14)])
+def test_the_block_and_its_gradients(depth: int, width: int, seed: int) -> None:
+    begin = norms.start(depth, width, seed)
+    for order, other, frame in zip(
+        norms.ORDERS, reversed(norms.ORDERS), drawings.block_frames(depth, width, seed), strict=True
+    ):
+        block, gradient = frame.figures
+        size = begin[order].size[-1].item()
+        (said,) = [w for w in words(block) if w.startswith("‖x‖²")]
+        assert value(re.findall(NUMBER, said.removeprefix("‖x‖²"))[0]) == two(size) and f"{depth} ×" in words(block)
+        shown = curves(gradient)
+        assert inside(gradient) and gradient["layout"]["yaxis"]["range"][0] == 0
+        for o in norms.ORDERS:
+            assert shown[drawings.NAMES[o]] == pytest.approx(begin[o].gradient.numpy(), rel=1e-5)
+        thick = {t["name"]: t["line"]["width"] for t in gradient["data"]}
+        assert thick[drawings.NAMES[order]] > thick[drawings.NAMES[other]]
+        first, last = shown[drawings.NAMES[order]][[0, -1]]
+        found = re.findall(
+            rf"= {NUMBER} d.* Of {depth} layers the first gets {NUMBER} times the gradient of the last, {NUMBER}",
+            frame.reading,
+        )
+        assert list(map(value, found[0])) == two([size, first / last, last])
+        if order == "pre":
+            (found,) = re.findall(rf"Post-Norm's last gets {NUMBER}$", frame.reading)
+            assert value(found) == two(shown["Post-Norm"][-1])
+
+
+def test_the_norm_slides() -> None:
+    """The same parts in both frames; in each the norm stands where the other order's dashed place is in the other."""
+    post, pre = (frame.figures[0] for frame in drawings.block_frames(2, 32, 0))
+    kinds = [[(t["mode"], len(t["x"])) for t in figure["data"]] for figure in (post, pre)]
+    assert kinds[0] == kinds[1] and post["layout"]["transition"]["duration"] > 0
+    on_path, on_branch = (
+        boxes(figure, f"{name}: the norm stands") for figure, name in ((post, "Post-Norm"), (pre, "Pre-Norm"))
+    )
+    assert on_path == boxes(pre, "Post-Norm: the norm stands") and on_branch == boxes(post, "Pre-Norm: the norm stands")
+    assert (
+        len(on_path) == 2
+        and {x for x, _ in on_path} == {drawings.PATH}
+        and {x for x, _ in on_branch} == {drawings.BRANCH}
+    )
+    branches = boxes(pre, "the branch F")
+    assert all(norm[1] < branch[1] for norm, branch in zip(on_branch, branches, strict=True)), "before its sublayer"
+    joins = [t["y"][0] for t in post["data"] if t.get("text") == ["⊕"]]
+    assert all(norm[1] > join for norm, join in zip(on_path, joins, strict=True)), "after the addition"
+    high = post["layout"]["yaxis"]["range"][1]
+    (last_pre,), (last_post,) = (boxes(figure, "one more norm") for figure in (pre, post))
+    assert on_path[-1][1] < last_pre[1] < high < last_post[1], "only Pre-Norm has a norm at the end"
+
+
+def test_no_line_runs_through_a_norm() -> None:
+    for frame in drawings.block_frames(2, 32, 0):
+        figure = frame.figures[0]
+        filled = [t for t in figure["data"] if t.get("fill") == "toself"]
+        for line in (t for t in figure["data"] if t.get("fill") is None and len(t["x"]) in (2, 3)):
+            for box in filled:
+                x, y = (box["x"].min(), box["x"].max()), (box["y"].min(), box["y"].max())
+                for (x0, y0), (x1, y1) in itertools.pairwise(zip(line["x"], line["y"], strict=True)):
+                    across = max(x0, x1) > x[0] + 0.01 and min(x0, x1) < x[1] - 0.01
+                    assert not (across and max(y0, y1) > y[0] + 0.01 and min(y0, y1) < y[1] - 0.01), (line, box)
+
+
+def test_the_hero_shows_the_draws_of_its_controls() -> None:
+    said = {drawings.block_frames(*a)[1].reading for a in ((6, 64, 0), (6, 64, 1), (6, 32, 0), (2, 64, 0))}
+    assert len(said) == 4
+
+
+# ------------------------------------------------------------------------------------------------ stream and nudge
+
+
+def said_power(text: str) -> float:
+    return value(text.lstrip("+"))
 
 
 @pytest.mark.parametrize(("width", "seed"), [(64, 0), (32, 42)])
 def test_the_stream(width: int, seed: int) -> None:
     (frame,) = drawings.stream_frames(width, seed)
     assert all(inside(figure) for figure in frame.figures)
-    size, change = map(curves, frame.figures)
-    assert [len(y) for y in size.values()] == [48, 48] == [len(y) for y in change.values()]
-    said = [value(n) for n in re.findall(r"\d[\d.]*", frame.reading)]
-    per_block = (size["Pre-Norm"][-1] - float(norms.growth("pre", width, seed).size[0])) / 48
-    expected = [size["Post-Norm"][-1], size["Pre-Norm"][-1], per_block, *change["Pre-Norm"][[0, -1]]]
-    assert said == two([48, *expected, change["Post-Norm"][-1]])
-
-
-@pytest.mark.parametrize(("width", "seed"), [(64, 0), (32, 42)])
-def test_the_norm_at_the_end(width: int, seed: int) -> None:
-    for i, frame in enumerate(drawings.final_norm_frames(width, seed)):
-        assert all(inside(figure) for figure in frame.figures)
-        assert [mark(figure) for figure in frame.figures] == [f"L = {norms.DEPTHS[i]}"] * 2
-        (spreads,) = re.findall(rf"deviation of {NUMBER} without the final norm and {NUMBER} with it", frame.reading)
-        (losses,) = re.findall(rf"begins at {NUMBER} and {NUMBER} nats", frame.reading)
-        for said, figure in zip((spreads, losses), frame.figures, strict=True):
-            shown = curves(figure)
-            assert list(map(value, said)) == two([shown[n][i] for n in ("Pre-Norm, no final norm", "Pre-Norm")])
-        assert "costs 4.6." in frame.reading
-        assert frame.reading.endswith("all 96 runs without the final norm learned.")
-
-
-def test_not_all_runs_without_the_final_norm_learned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "learned", lambda order, depth, rate, warmup: 3 if depth == 12 else 4)
-    assert drawings.without_final_norm().endswith("90 of 96 runs without the final norm learned.")
+    size, last = map(curves, frame.figures)
+    for order, name in drawings.NAMES.items():
+        assert size[name] == pytest.approx(norms.growth(order, width, seed).size[1:].numpy(), rel=1e-5)
+        each = norms.last_gradients(order, width, seed, norms.draws(width), norms.DEPTHS)
+        assert last[name] == pytest.approx(each.mean(-1).numpy(), rel=1e-5)
+    assert last["falling like 1/√L"] == pytest.approx(
+        last["Pre-Norm"][0] * (2 / np.array(norms.DEPTHS)) ** 0.5, rel=1e-5
+    )
+    sizes = re.findall(rf"stream has ‖x‖² = {NUMBER} d, Post-Norm's {NUMBER} d", frame.reading)[0]
+    assert list(map(value, sizes)) == two([size["Pre-Norm"][-1], size["Post-Norm"][-1]])
+    powers = re.findall(r"to the power ([+−][\d.]+) in Pre-Norm and ([+−][\d.]+) in Post-Norm\.$", frame.reading)[0]
+    slopes = [float(norms.slope(norms.DEPTHS, torch.tensor(last[n]))) for n in ("Pre-Norm", "Post-Norm")]
+    assert [said_power(p) for p in powers] == two(slopes)
+    assert "After 48 blocks" in frame.reading and "From 2 to 48 layers" in frame.reading
 
 
 @pytest.mark.parametrize("seed", [0, 42])
-def test_encoders_and_decoders(seed: int) -> None:
-    for depth, frame in zip(drawings.STACKS, drawings.profile_frames(seed), strict=True):
-        assert all(inside(figure) for figure in frame.figures)
-        names = [figure["layout"]["title"]["text"].partition(":")[0] for figure in frame.figures]
-        assert names == ["Post-Norm", "Pre-Norm"]
-        post, pre = (
-            re.findall(rf"Post-Norm: encoder {NUMBER}, decoder {NUMBER}, and {NUMBER} if it looks", frame.reading)[0],
-            re.findall(rf"Pre-Norm: {NUMBER}, {NUMBER} and {NUMBER}\. Two", frame.reading)[0],
-        )
-        for said, figure in zip((post, pre), frame.figures, strict=True):
-            tilts = [y[-1] / y[0] for y in curves(figure).values()]
-            assert list(map(value, said)) == two(tilts) and len(figure["data"][0]["y"]) == depth
-        alike = re.findall(rf"cosine of {NUMBER} in Post-Norm and {NUMBER} in Pre-Norm", frame.reading)[0]
-        expected = [norms.profile(o, "decoder", depth, seed).alike for o in norms.ORDERS]
-        assert list(map(value, alike)) == pytest.approx(expected, rel=0.006)
+def test_the_nudge(seed: int) -> None:
+    (frame,) = drawings.nudge_frames(seed)
+    (figure,) = frame.figures
+    moved = curves(figure)
+    assert inside(figure)
+    for order, name in drawings.NAMES.items():
+        each = norms.amplification(order, seed=seed)
+        assert moved[name] == pytest.approx(norms.typical(each).numpy(), rel=1e-5)
+    assert moved["growing like L"] == pytest.approx(moved["Post-Norm"][0] * np.array(norms.POOLED_DEPTHS) / 2, rel=1e-5)
+    (found,) = re.findall(rf"grows {NUMBER}-fold in Post-Norm and {NUMBER}-fold in Pre", frame.reading)
+    assert list(map(value, found)) == two([moved[n][-1] / moved[n][0] for n in ("Post-Norm", "Pre-Norm")])
+    (found,) = re.findall(rf"Post-Norm's is {NUMBER} times Pre-Norm's", frame.reading)
+    assert value(found) == two(moved["Post-Norm"][-1] / moved["Pre-Norm"][-1])
+
+
+# ------------------------------------------------------------------------------------------------ the shipped training
 
 
 def test_the_grid_counts_what_is_shipped() -> None:
@@ -161,40 +199,34 @@ def test_the_grid_counts_what_is_shipped() -> None:
 
 @CELLS
 def test_every_cell_can_be_scrubbed(cell: tuple) -> None:
-    frames = drawings.scrub_frames(*cell)
+    frames = drawings.step_frames(*cell)
     assert len(frames) == len(training.SNAPSHOTS)
-    for i in (0, 5, len(frames) - 1):
-        loss, layers, gradient, update = frames[i].figures
-        assert all(inside(figure) for figure in (loss, layers, gradient, update))
-        assert [len(figure["data"]) for figure in (loss, gradient, update)] == [2 * len(training.SEEDS)] * 3
+    for i in (0, 6, len(frames) - 1):
+        layers, loss = frames[i].figures
+        assert inside(layers) and inside(loss) and len(loss["data"]) == 2 * len(training.SEEDS)
         said, step = frames[i].reading, training.SNAPSHOTS[i]
-        assert said.startswith(f"At step {step}. Post-Norm: loss ") and not list(faults(said)), said
-        assert [mark(figure) for figure in (loss, gradient, update)] == [f"step {step}"] * 3
-        for order, name in (("post", "Post-Norm"), ("pre", "Pre-Norm")):
+        assert said.startswith(f"At step {step} the last layer's gradient is ") and not list(faults(said)), said
+        assert mark(loss) == f"step {step}" and f"at step {step}," in layers["layout"]["title"]["text"]
+        shown, _, costs = said.partition(". The loss is ")
+        for order, name in drawings.NAMES.items():
             runs = training.trained(order, *cell)
-            drawn = [t["y"] for t in loss["data"] if t["name"] == name]
-            assert np.array(drawn) == pytest.approx(np.array([run.loss.numpy() for run in runs]))
-            losses, times, moved = re.findall(
-                rf"{name}: loss ([^,]*), last layer's gradient (more than a million|[\d.,·⁻⁰¹²³⁴-⁹]+) times "
-                r"the first one's, a step of ([\d.]+) % of",
-                said.replace("\u00a0", " "),
-            )[0]
+            for figure, expected in ((loss, [run.loss for run in runs]), (layers, [run.by_layer[i] for run in runs])):
+                drawn = [t["y"] for t in figure["data"] if t["name"] == name]
+                assert np.array(drawn) == pytest.approx(torch.stack(expected).numpy(), rel=1e-5)
+            tilts = [float(run.by_layer[i, -1] / run.by_layer[i, 0]) for run in runs]
+            assert all(0 < tilt < np.inf for tilt in tilts)
             ends = [run.loss[i].item() for run in runs]
-            found = [value(n) for n in re.findall(NUMBER, losses)]
-            assert found == pytest.approx([min(ends), max(ends)] if " to " in losses else [ends[0]], rel=0.006)
-            y = next(t["y"] for t in layers["data"] if t["name"] == name)
-            mean = np.mean([run.by_layer[i].numpy() for run in runs], axis=0)
-            assert y == pytest.approx(mean, rel=1e-5)
-            tilt = y[-1] / y[0]
-            assert tilt >= 1e6 if times == "more than a million" else value(times) == two(tilt)
-            assert value(moved) == two(100 * np.mean([run.update[i].item() for run in runs]))
-
-
-def test_a_first_layer_without_a_gradient_gets_a_sentence_of_its_own() -> None:
-    runs = {order: training.trained(order, 2, 0.003, 0) for order in norms.ORDERS}
-    nothing = torch.tensor([[0.0, 0.5]])
-    said = drawings.scrub_reading(0, runs, {"post": nothing, "pre": nothing + 0.5})
-    assert "last layer's gradient 0.5, the first one's 0, a step" in said and not list(faults(said)), said
+            said_of = (
+                rf"(?:^|is |and )((?:about )?(?:more than a million|{NUMBER})(?: to (?:more than a million|{NUMBER}))?)"
+            )
+            for text, each, what in ((shown, tilts, " times the first one's"), (costs, ends, "")):
+                (found,) = re.findall(rf"{said_of}{what} in {name}", text)
+                numbers = [
+                    1e6 if n == "more than a million" else value(n)
+                    for n in re.findall(rf"more than a million|{NUMBER.replace('(', '(?:', 1)}", found[0])
+                ]
+                low, high = (min(tilt, 1e6) for tilt in (min(each), max(each)))
+                assert numbers == two([low, high] if len(numbers) == 2 else [(low + high) / 2]), said
 
 
 # ------------------------------------------------------------------------------------------------ a run of now

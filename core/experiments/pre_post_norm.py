@@ -1,7 +1,7 @@
-"""What the place of the norm changes before the first step: gradients, amplification, the stream, the first loss."""
+"""What the place of the norm changes before the first step: gradients, the stream, amplification, the first loss."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -40,18 +40,17 @@ def draws(width: int) -> int:
 # ------------------------------------------------------------------------------------------------ the simplified encoder
 
 
-class Weights(NamedTuple):
-    """The simplified encoder of Xiong et al.: attention is uniform, so it has only W_V; d_ff = d; no biases."""
+class Layer(NamedTuple):
+    """A layer of the simplified encoder of Xiong et al.: attention is uniform, so it has only W_V; d_ff = d; no biases."""
 
-    v: Float[Tensor, "r l d d"]
-    w_1: Float[Tensor, "r l d d"]
-    w_2: Float[Tensor, "r l d d"]
+    v: Float[Tensor, "r d d"]
+    w_1: Float[Tensor, "r d d"]
+    w_2: Float[Tensor, "r d d"]
 
 
-def draw(r: int, depth: int, width: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Weights:
+def draw(r: int, width: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Layer:
     r"""Gaussian Xavier, here $N(0, 1/d)$; r independent networks side by side."""
-    shape = (r, depth, width, width)
-    return Weights(*((torch.randn(shape, generator=generator) / math.sqrt(width)).to(dtype) for _ in range(3)))
+    return Layer(*((torch.randn(r, width, width, generator=generator) / math.sqrt(width)).to(dtype) for _ in range(3)))
 
 
 def mean_of_values(x: Float[Tensor, "*b n d"], v: Float[Tensor, "*#b d d"]) -> Tensor:
@@ -59,24 +58,19 @@ def mean_of_values(x: Float[Tensor, "*b n d"], v: Float[Tensor, "*#b d d"]) -> T
     return (x.mean(-2, keepdim=True) @ v).expand_as(x)
 
 
-def block(
-    order: Order,
-    x: Float[Tensor, "r b n d"],
-    v: Float[Tensor, "r d d"],
-    w_1: Float[Tensor, "r d d"],
-    w_2: Float[Tensor, "r d d"],
-) -> Float[Tensor, "r b n d"]:
+def block(order: Order, x: Float[Tensor, "r b n d"], layer: Layer) -> Float[Tensor, "r b n d"]:
     """One block: attention, then the feed-forward layer, each wired as the order says."""
     wire = WIRING[order]
-    x = wire(x, lambda y: mean_of_values(y, v[:, None]))
-    return wire(x, lambda y: feed_forward(y, w_1[:, None], w_2[:, None]))
+    v, w_1, w_2 = (w[:, None] for w in layer)
+    x = wire(x, lambda y: mean_of_values(y, v))
+    return wire(x, lambda y: feed_forward(y, w_1, w_2))
 
 
-def stream(order: Order, x: Float[Tensor, "r b n d"], weights: Weights) -> list[Tensor]:
+def stream(order: Order, x: Float[Tensor, "r b n d"], layers: Sequence[Layer]) -> list[Tensor]:
     """The stream before the first block and after each one; Pre-Norm's final norm is not yet applied."""
     found = [x]
-    for v, w_1, w_2 in zip(*(w.unbind(1) for w in weights), strict=True):
-        found.append(block(order, found[-1], v, w_1, w_2))
+    for layer in layers:
+        found.append(block(order, found[-1], layer))
     return found
 
 
@@ -86,7 +80,7 @@ class Setting(NamedTuple):
     x: Float[Tensor, "r b n d"]
     head: Float[Tensor, "r 1 d c"]
     target: Int[Tensor, " rbn"]
-    weights: Weights  # of the deepest; a network of depth L has the first L layers
+    layers: list[Layer]  # drawn one after the other: a shallower network has the first layers of a deeper one
 
 
 def setting(r: int, depth: int, width: int, seed: int) -> Setting:
@@ -96,53 +90,44 @@ def setting(r: int, depth: int, width: int, seed: int) -> Setting:
         torch.randn(r, BATCH, LENGTH, width, generator=g),
         torch.randn(r, 1, width, VOCABULARY, generator=g) / math.sqrt(width),
         torch.randint(0, VOCABULARY, (r * BATCH * LENGTH,), generator=g),
-        draw(r, depth, width, g),
+        [draw(r, width, g) for _ in range(depth)],
     )
 
 
-def answers(order: Order, out: Float[Tensor, "r b n d"], head: Tensor, final_norm: bool = True) -> Tensor:
-    """The logits; Pre-Norm has one more norm before the head."""
-    return (layer_norm(out) if order == "pre" and final_norm else out) @ head
+def asked(order: Order, out: Float[Tensor, "r b n d"], head: Tensor, target: Tensor) -> Tensor:
+    """The cross-entropy of random targets, the sum over the draws; Pre-Norm has one more norm before the head."""
+    logits = (layer_norm(out) if order == "pre" else out) @ head
+    return F.cross_entropy(logits.flatten(0, 2), target, reduction="sum") / (BATCH * LENGTH)
 
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """Networks of one order before the first step: the mean over the draws, for each depth."""
+    """Networks of one order before the first step: the mean over the draws."""
 
-    by_layer: tuple[Tensor, ...]  # for each depth `[depth]`: ‖∂loss/∂W_2‖ of every layer
-    loss: Float[Tensor, " s"]  # nats
-    spread: Float[Tensor, " s"]  # standard deviation of the logits
-
-    @property
-    def last(self) -> Float[Tensor, " s"]:
-        """The gradient of the last layer."""
-        return torch.stack([norms[-1] for norms in self.by_layer])
+    gradient: Float[Tensor, " l"]  # ‖∂loss/∂W_2‖ of every layer
+    size: Float[Tensor, " s"]  # ‖x‖² / d of the stream, before the first block too
 
 
 @remember
-def start(
-    order: Order, width: int = 64, seed: int = 0, final_norm: bool = True, depths: tuple[int, ...] = DEPTHS
-) -> Start:
-    r"""$\lVert \partial \mathcal{L} / \partial W_2^{(l)} \rVert_F$ of every layer, for every depth
+def start(depth: int, width: int = 64, seed: int = 0) -> dict[Order, Start]:
+    r"""$\lVert \partial \mathcal{L} / \partial W_2^{(l)} \rVert_F$ of every layer, of both orders
 
-    The loss is the cross-entropy of random targets. A network of depth L has the first L layers of the deepest one,
-    so that moving the slider adds layers and changes nothing else. Both orders get the same numbers.
+    The loss is the cross-entropy of random targets. Both orders get the same numbers, and more layers leave the first ones as
+    they were.
 
     Xiong et al. 2020, §3.3, arXiv 2002.04745
     """
-    r = draws(width)
-    x, head, target, deepest = setting(r, DEPTHS[-1], width, seed)
-    by_layer, losses, spreads = [], [], []
-    for depth in depths:
-        weights = Weights(*(w[:, :depth] for w in deepest))
-        weights.w_2.requires_grad_()
-        logits = answers(order, stream(order, x, weights)[-1], head, final_norm)
-        loss = F.cross_entropy(logits.flatten(0, 2), target, reduction="sum") / (BATCH * LENGTH)
-        (gradient,) = torch.autograd.grad(loss, weights.w_2)
-        by_layer.append(gradient.flatten(2).norm(dim=-1).mean(0))
-        losses.append(loss.detach() / r)
-        spreads.append(logits.detach().flatten(1).std(-1).mean())
-    return Start(tuple(by_layer), torch.stack(losses), torch.stack(spreads))
+    x, head, target, layers = setting(draws(width), depth, width, seed)
+    seconds = [layer.w_2.requires_grad_() for layer in layers]
+    found: dict[Order, Start] = {}
+    for order in ORDERS:
+        states = stream(order, x, layers)
+        gradients = torch.autograd.grad(asked(order, states[-1], head, target), seconds)
+        found[order] = Start(
+            torch.stack([g.flatten(1).norm(dim=1).mean() for g in gradients]),
+            torch.stack([state.detach().square().mean() for state in states]),
+        )
+    return found
 
 
 @remember
@@ -159,15 +144,13 @@ def last_gradients(
 
     Xiong et al. 2020, theorem 1, arXiv 2002.04745
     """
-    x, head, target, weights = setting(r, depths[-1], width, seed)
+    x, head, target, layers = setting(r, depths[-1], width, seed)
     found = []
-    for depth, (v, w_1, w_2) in enumerate(zip(*(w.unbind(1) for w in weights), strict=True), 1):
-        last = w_2.clone().requires_grad_(depth in depths)
-        x = block(order, x.detach(), v, w_1, last)
+    for depth, layer in enumerate(layers, 1):
+        last = layer.w_2.requires_grad_(depth in depths)
+        x = block(order, x.detach(), layer)
         if depth in depths:
-            logits = answers(order, x, head).flatten(0, 2)
-            loss = F.cross_entropy(logits, target, reduction="sum") / (BATCH * LENGTH)
-            (gradient,) = torch.autograd.grad(loss, last)
+            (gradient,) = torch.autograd.grad(asked(order, x, head, target), last)
             found.append(gradient.flatten(1).norm(dim=1))
     return torch.stack(found)
 
@@ -192,9 +175,9 @@ def amplification(
     here = there = torch.randn(r, 1, LENGTH, width, generator=g).double()
     found = []
     for depth in range(1, depths[-1] + 1):
-        weights, noise = (draw(r, 1, width, g, torch.float64) for _ in range(2))
-        moved = Weights(*(w + epsilon * n for w, n in zip(weights, noise, strict=True)))
-        here, there = stream(order, here, weights)[-1], stream(order, there, moved)[-1]
+        layer, noise = (draw(r, width, g, torch.float64) for _ in range(2))
+        moved = Layer(*(w + epsilon * n for w, n in zip(layer, noise, strict=True)))
+        here, there = block(order, here, layer), block(order, there, moved)
         if depth in depths:  # the deepest network passes through the outputs of all shallower ones
             difference = layer_norm(there) - layer_norm(here)
             found.append(difference.square().mean((1, 2, 3)) / epsilon**2)
@@ -227,8 +210,8 @@ class Growth:
 @remember
 def growth(order: Order, width: int = 64, seed: int = 0) -> Growth:
     """How large the stream is, and how much each block still changes it."""
-    x, _, _, weights = setting(draws(width), DEPTHS[-1], width, seed)
-    states = torch.stack(stream(order, x, weights))
+    x, _, _, layers = setting(draws(width), DEPTHS[-1], width, seed)
+    states = torch.stack(stream(order, x, layers))
     length = states.norm(dim=-1)
     change = (states[1:] - states[:-1]).norm(dim=-1) / length[:-1]
     return Growth(states.square().mean((1, 2, 3, 4)), change.mean((1, 2, 3)))

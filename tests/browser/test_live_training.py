@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import PATIENCE, program, rests, seconds, serve, works
 
 WAIT = 1000 * PATIENCE  # milliseconds
-SLOWEST = "/pre_post_norm?look=grid&train_order=Pre-Norm"  # twelve layers
+SLOWEST = "/pre_post_norm?look=cells&train_order=Pre-Norm"  # twelve layers
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_nothing_goes_on_when_the_trainer_has_left(
 
 
 def test_stop_stops_and_the_same_seed_gives_the_same_curve(server: str, visit: Callable[..., Page]) -> None:
-    page = visit(f"{server}/pre_post_norm?look=grid&train_depth=8&train_order=Pre-Norm&train_seed=2")
+    page = visit(f"{server}/pre_post_norm?look=cells&train_depth=8&train_order=Pre-Norm&train_seed=2")
     train(page)
     page.get_by_role("button", name="Stop").click()
     start = page.get_by_role("button", name="Train this cell")

@@ -1,9 +1,6 @@
-"""Question 7: what the place of the norm changes before the first step, and which networks learn."""
+"""Question 7: the block whose norm moves; the stream, the nudge, the first steps, and which networks learn."""
 
-import difflib
-import inspect
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,26 +8,22 @@ from torch import Tensor
 
 from core.experiments import pre_post_norm as norms
 from core.experiments.pre_post_norm import Order
-from core.ops.norms import post_norm, pre_norm
-from core.say import number, percent
+from core.say import number
 from core.training import pre_post_norm as training
 from ui import figures
 from ui.drawings import corners
-from ui.figures import Figure, Frame, Series
-from ui.palette import INK, MASKED, OCHRE, ROSE, WITH, WITHOUT
+from ui.figures import Box, Figure, Frame, Label, Path, Series
+from ui.palette import INK, MASKED, WITH, WITHOUT
 
-NAMES: dict[training.Order, str] = {
-    "post": "Post-Norm",
-    "pre": "Pre-Norm",
-    "pre, no final norm": "Pre-Norm, no final norm",
-}
-COLOURS: dict[training.Order, str] = {"post": WITHOUT, "pre": WITH, "pre, no final norm": ROSE}
+NAMES: dict[Order, str] = {"post": "Post-Norm", "pre": "Pre-Norm"}
+COLOURS: dict[Order, str] = {"post": WITHOUT, "pre": WITH}
+DEPTHS = {24: "24", 12: "12", 6: "6", 2: "2"}  # layers of an encoder that is not trained
 WIDTHS = {64: "64", 32: "32", 128: "128"}
-STACKS = (2, 6, 12, 18)  # layers of each stack, of encoders and decoders
-LAYERS = {12: "12", 8: "8", 4: "4", 2: "2"}  # of a trained network
+LAYERS = {12: "12", 8: "8", 4: "4", 2: "2"}  # of a trained one
 RATES = {0.003: "0.003", 0.001: "0.001", 0.01: "0.01"}
 WARMUPS = {0: "none", 100: "100 steps"}
 SEEDS = (0, 3, 14, 9999)
+HERO = 290  # pixels: question, prediction and hero fit one screen
 
 DEPTH_AXIS: dict[str, Any] = {
     "x": torch.tensor(norms.DEPTHS, dtype=torch.float64),
@@ -47,272 +40,320 @@ STEP_AXIS: dict[str, Any] = {
 }
 
 
-def signed(value: float) -> str:
-    """A power of the depth: two digits, and its sign.
+def layer_axis(depth: int, name: str = "layer, from the bottom") -> dict[str, Any]:
+    return {"x": torch.arange(1, depth + 1), "x_title": name, "x_range": (0, depth + 1)}
 
-    >>> signed(0.0512), signed(-0.493), signed(0.0)
-    ('+0.051', '−0.49', '0')
+
+def panel(
+    title: str,
+    y_title: str,
+    curves: Mapping[Order, Tensor],
+    axis: dict[str, Any],
+    *,
+    log_y: bool = True,
+    within: Sequence[Tensor] = (),
+    bold: Order | None = None,
+    also: Sequence[Series] = (),
+    **more: Any,
+) -> Figure:
+    """A line for each order, or a thinner one for each of its runs, `[runs, points]`, in one colour and under one name.
+
+    The vertical axis holds all of `within`, or else the curves. `bold` is the order that the reader has chosen.
     """
-    return ("+" if value > 0 else "") + number(value, 2)
-
-
-def span(values: Tensor) -> tuple[float, float]:
-    """A range for a logarithmic axis that holds all values."""
-    return float(values.min()) / 1.3, float(values.max()) * 1.3
-
-
-def here(depth: int) -> dict[str, tuple[float, str]]:
-    """The rule at the depth of the slider."""
-    return {f"L = {depth}": (float(depth), INK)}
-
-
-def moved_line() -> str:
-    """The two functions as a diff of their bodies."""
-    bodies = [inspect.getsource(f).splitlines() for f in (post_norm, pre_norm)]
-    lines = [next(line for line in body if line.strip().startswith("return")) for body in bodies]
-    return "\n".join(
-        line for line in difflib.ndiff([f"    {lines[0].strip()}"], [f"    {lines[1].strip()}"]) if line[0] != "?"
+    series = []
+    for order, values in curves.items():
+        runs = values if values.dim() > 1 else values[None]
+        width = 1.6 if values.dim() > 1 or (bold is not None and order != bold) else 3
+        dots = values.dim() == 1 and len(values) <= 12
+        for run, line in enumerate(runs):
+            series.append(Series(NAMES[order], line, COLOURS[order], width=width, markers=dots, legend=not run))
+    every = torch.cat([v.flatten() for v in within or tuple(curves.values())]).double()
+    low, high = float(every.min()), float(every.max())
+    return figures.lines(
+        [*series, *also],
+        title=title,
+        y_title=y_title,
+        log_y=log_y,
+        **{"y_range": (low / 1.3, high * 1.3) if log_y else (0, 1.05 * high), "height": 320, **axis, **more},
     )
 
 
-# ------------------------------------------------------------------------------------------------ before the first step
+# ------------------------------------------------------------------------------------------------ the block
+
+PATH, BRANCH = 42, 72  # where they stand, of 100 across
+SUBLAYERS = {"attention": 4, "feed-forward": 52}  # and where a branch leaves the path
+FREE, JOIN, ON_PATH = 9, 34, 41.5  # above that: the norm of a branch, the branch's end, the norm of the path
+LAST, OUT_OF_SIGHT = 107, 140  # the norm at the end, where there is one, and where there is none
+HALF = 4  # of a norm's height
 
 
-@corners(width=tuple(WIDTHS), seed=SEEDS)
-def start_frames(width: int, seed: int) -> list[Frame]:
-    """One frame for each depth: the gradient of every layer, of the last layer, and how much the output moves."""
-    begin = {order: norms.start(order, width, seed) for order in norms.ORDERS}
-    moved = {
-        order: norms.typical(norms.amplification(order, width, seed, r=norms.draws(width), depths=norms.DEPTHS))
-        for order in norms.ORDERS
-    }
-    limits = span(torch.cat([norms_ for s in begin.values() for norms_ in s.by_layer]))
+def block_figure(order: Order, depth: int, size: float) -> Figure:
+    """The last block: filled the norms, dashed where the other order has them; `size` is ‖x‖² ÷ d of what leaves it."""
+    pre, colour = order == "pre", COLOURS[order]
+    other: Order = "post" if pre else "pre"
+    last = LAST if pre else OUT_OF_SIGHT
+    parts: list[Box | Path | Label] = [
+        Path(((12, 2), (10, 2), (10, 98), (12, 98)), MASKED, 1.5),
+        Label(9, 50, f"{depth} ×", side="middle left"),
+        Label(PATH + 3, -3, "x", side="middle right"),
+    ]
+    # Lines end where a norm stands. Where none stands, one piece ends where the next begins.
+    bottom = -3.0
+    for middle, there in (
+        (SUBLAYERS["attention"] + ON_PATH, not pre),
+        (SUBLAYERS["feed-forward"] + ON_PATH, not pre),
+        (LAST, pre),
+    ):
+        half = HALF if there else 0
+        parts.append(Path(((PATH, bottom), (PATH, middle - half)), INK, 3, note=STREAM))
+        bottom = middle + half
+    parts.append(Path(((PATH, bottom), (PATH, 119)), INK, 3, arrow=True, note=STREAM))
+    for name, y in SUBLAYERS.items():
+        half = HALF if pre else 0
+        parts += [
+            Path(((PATH, y), (BRANCH, y), (BRANCH, y + FREE - half)), INK, 1.8),
+            Path(((BRANCH, y + FREE + half), (BRANCH, y + 18)), INK, 1.8),
+            Path(((BRANCH, y + 30), (BRANCH, y + JOIN), (PATH + 3, y + JOIN)), INK, 1.8, arrow=True),
+            Box(BRANCH - 14, y + 18, 28, 12, name, INK, 0.08, note=f"the branch F: {name}"),
+            Label(PATH, y + JOIN, "⊕", size=20),
+        ]
+    for y in SUBLAYERS.values():
+        places = {"post": (PATH, y + ON_PATH), "pre": (BRANCH, y + FREE)}
+        (x, then), left = places[other], pre
+        parts += [
+            norm_box(x, then, "", MASKED, 0, "dash", f"{NAMES[other]}: the norm stands here"),
+            Label(x + (-11 if left else 11), then, NAMES[other], COLOURS[other],
+                  side="middle left" if left else "middle right", size=12),
+            norm_box(*places[order], "norm", colour, 0.3, "solid", f"{NAMES[order]}: the norm stands here"),
+        ]  # fmt: skip
+    parts += [
+        norm_box(PATH, last, "norm", colour, 0.3, "solid", "Pre-Norm: one more norm, after the last block"),
+        Label(PATH + 11, last, "once, at the end", colour, side="middle right", size=12),
+        Label(PATH + 11, 99, f"‖x‖² = {number(size, 2)} d", side="middle right", size=12),
+    ]
+    return figures.diagram(
+        parts,
+        title=f"{NAMES[order]}: the norm stands on the {'branch' if pre else 'path'}",
+        x_range=(0, 100),
+        y_range=(-7, 121),
+        height=HERO,
+        moves=True,
+    )
+
+
+STREAM = "the stream x, from the bottom to the top"
+
+
+def norm_box(x: float, y: float, label: str, colour: str, fill: float, dash: str, note: str) -> Box:
+    """Around its middle."""
+    return Box(x - 9, y - HALF, 18, 2 * HALF, label, colour, fill, dash, note)
+
+
+@corners(depth=tuple(DEPTHS), width=tuple(WIDTHS), seed=SEEDS)
+def block_frames(depth: int, width: int, seed: int) -> list[Frame]:
+    """One frame for each order: the block, and the gradient of every layer before the first step."""
+    begin = norms.start(depth, width, seed)
+    gradients = {order: begin[order].gradient for order in norms.ORDERS}
     return [
         Frame(
-            (profile_figure(i, begin, limits), last_figure(i, begin, limits), moved_figure(i, moved)),
-            start_reading(i, begin, moved),
+            (
+                block_figure(order, depth, float(begin[order].size[-1])),
+                panel(
+                    f"Gradient of every layer before training, {depth} layers",
+                    "norm of the gradient of W₂",
+                    gradients,
+                    layer_axis(depth),
+                    log_y=False,
+                    bold=order,
+                    height=HERO,
+                ),
+            ),
+            block_reading(order, begin),
         )
-        for i in range(len(norms.DEPTHS))
+        for order in norms.ORDERS
     ]
 
 
-def powers(begin: dict[Order, norms.Start]) -> dict[Order, str]:
-    """The power of the depth that the last layer's gradient follows, as it is said."""
-    return {order: signed(float(norms.slope(norms.DEPTHS, s.last))) for order, s in begin.items()}
-
-
-def profile_figure(i: int, begin: dict[Order, norms.Start], limits: tuple[float, float]) -> Figure:
-    depth = norms.DEPTHS[i]
-    return figures.lines(
-        [Series(NAMES[o], s.by_layer[i], COLOURS[o], markers=True) for o, s in begin.items()],
-        x=torch.arange(1, depth + 1),
-        title=f"Gradient of every layer, {depth} layers",
-        x_title="layer, from the bottom",
-        y_title="‖∂loss/∂W₂‖",
-        x_range=(0, depth + 1),
-        y_range=limits,
-        log_y=True,
-    )
-
-
-def last_figure(i: int, begin: dict[Order, norms.Start], limits: tuple[float, float]) -> Figure:
-    depths, said = DEPTH_AXIS["x"], powers(begin)
-    theory = [begin[o].last[0] * (depths / depths[0]) ** s for o, s in zip(norms.ORDERS, (0.0, -0.5), strict=True)]
-    return figures.lines(
-        [
-            *(Series(f"{NAMES[o]}, slope {said[o]}", s.last, COLOURS[o], markers=True) for o, s in begin.items()),
-            Series("slopes 0 and −½ through L = 2", theory[0], MASKED, "dot", width=1.5),
-            Series("", theory[1], MASKED, "dot", width=1.5, legend=False),
-        ],
-        title="Gradient of the last layer, against the depth",
-        y_title="‖∂loss/∂W₂‖",
-        log_y=True,
-        y_range=limits,
-        marks=here(norms.DEPTHS[i]),
-        **DEPTH_AXIS,
-    )
-
-
-def moved_figure(i: int, moved: dict[Order, Tensor]) -> Figure:
-    return figures.lines(
-        [Series(NAMES[o], values, COLOURS[o], markers=True) for o, values in moved.items()],
-        title="Squared change of the output under 2 % noise on all weights",
-        y_title="squared change ÷ 0.02²",
-        log_y=True,
-        y_range=span(torch.cat(list(moved.values()))),
-        marks=here(norms.DEPTHS[i]),
-        **DEPTH_AXIS,
-    )
-
-
-def start_reading(i: int, begin: dict[Order, norms.Start], moved: dict[Order, Tensor]) -> str:
-    post, pre = (begin[order].by_layer[i] for order in norms.ORDERS)
-    power = powers(begin)
-    times = number(float(moved["post"][i] / moved["pre"][i]), 2)
-    return (
-        f"With {norms.DEPTHS[i]} layers, the last layer's gradient is {number(float(post[-1]), 2)} in Post-Norm and "
-        f"{number(float(pre[-1]), 2)} in Pre-Norm, the first layer's {number(float(post[0] / post[-1]), 2)} and "
-        f"{number(float(pre[0] / pre[-1]), 2)} times that; under the same small noise on all weights, the squared change of "
-        f"Post-Norm's output is {times} times Pre-Norm's. From 2 to 48 layers the last layer's gradient follows the depth to "
-        f"the power {power['post']} and {power['pre']}."
-    )
+def block_reading(order: Order, begin: dict[Order, norms.Start]) -> str:
+    start, depth = begin[order], len(begin[order].gradient)
+    size, last = number(float(start.size[-1]), 2), number(float(start.gradient[-1]), 2)
+    times = number(float(start.gradient[0] / start.gradient[-1]), 2)
+    shares = f"Of {depth} layers the first gets {times} times the gradient of the last, {last}"
+    if order == "post":
+        return f"On the path, the norm sets the stream back to ‖x‖² = {size} d after every addition. {shares}."
+    post = number(float(begin["post"].gradient[-1]), 2)
+    return f"On the branch, the norm leaves the stream to grow, to ‖x‖² = {size} d. {shares}; Post-Norm's last gets {post}."
 
 
 # ------------------------------------------------------------------------------------------------ the stream
 
 
+def follows(first: Tensor, power: float, name: str, depths: Tensor = DEPTH_AXIS["x"]) -> Series:
+    """The dotted line of a power of the depth through the first point."""
+    return Series(name, first * (depths / depths[0]) ** power, MASKED, "dot", width=1.5)
+
+
+def power(values: Tensor) -> str:
+    """The power of the depth that they follow, as it is said: two digits and its sign.
+
+    >>> power(3 * DEPTH_AXIS["x"] ** -0.4932), power(DEPTH_AXIS["x"] ** 1.04)
+    ('−0.49', '+1.0')
+    """
+    slope = float(norms.slope(norms.DEPTHS, values))
+    return ("+" if slope > 0 else "") + number(slope, 2)
+
+
 @corners(width=tuple(WIDTHS), seed=SEEDS)
 def stream_frames(width: int, seed: int) -> list[Frame]:
-    """How large the stream is after each block, and how much the block has changed it."""
-    grown = {order: norms.growth(order, width, seed) for order in norms.ORDERS}
-    common: dict[str, Any] = {
-        "x": torch.arange(1, norms.DEPTHS[-1] + 1),
-        "x_title": "block",
-        "x_range": (0, norms.DEPTHS[-1] + 1),
+    """How large the stream is after each block; and the gradient of the last layer, against the depth."""
+    grown = {order: norms.growth(order, width, seed).size for order in norms.ORDERS}
+    last = {
+        order: norms.last_gradients(order, width, seed, norms.draws(width), norms.DEPTHS).mean(-1)
+        for order in norms.ORDERS
     }
+    deepest = norms.DEPTHS[-1]
     return [
         Frame(
             (
-                figures.lines(
-                    [Series(NAMES[o], g.size[1:], COLOURS[o]) for o, g in grown.items()],
-                    title="Size of the stream after each block",
-                    y_title="‖x‖² ÷ d",
-                    y_range=(0, 1.1 * max(float(g.size.max()) for g in grown.values())),
-                    **common,
+                panel(
+                    "Size of the stream after each block",
+                    "‖x‖² ÷ d",
+                    {o: size[1:] for o, size in grown.items()},
+                    layer_axis(deepest, "block, from the bottom"),
+                    log_y=False,
                 ),
-                figures.lines(
-                    [Series(NAMES[o], 100 * g.change, COLOURS[o]) for o, g in grown.items()],
-                    title="How much each block still changes it",
-                    y_title="‖change‖ ÷ ‖stream‖, %",
-                    y_range=(0, 110 * max(float(g.change.max()) for g in grown.values())),
-                    **common,
+                panel(
+                    "Gradient of the last layer, against the depth",
+                    "norm of the gradient of W₂",
+                    last,
+                    DEPTH_AXIS,
+                    also=[follows(last["pre"][0], -0.5, "falling like 1/√L")],
                 ),
             ),
-            stream_reading(grown["post"], grown["pre"]),
+            stream_reading(deepest, grown, last),
         )
     ]
 
 
-def stream_reading(post: norms.Growth, pre: norms.Growth) -> str:
-    per_block = float(pre.size[-1] - pre.size[0]) / len(pre.change)
+def stream_reading(deepest: int, grown: dict[Order, Tensor], last: dict[Order, Tensor]) -> str:
+    sizes = [number(float(grown[order][-1]), 2) for order in ("pre", "post")]
     return (
-        f"After {len(pre.change)} blocks Post-Norm's stream has ‖x‖² ÷ d = {number(float(post.size[-1]), 2)}, Pre-Norm's "
-        f"{number(float(pre.size[-1]), 2)}: it has grown by about {number(per_block, 2)} per block. So Pre-Norm's first block "
-        f"changes the stream by {percent(float(pre.change[0]))} of its length and its last by "
-        f"{percent(float(pre.change[-1]))}; Post-Norm's last one by {percent(float(post.change[-1]))}."
+        f"After {deepest} blocks Pre-Norm's stream has ‖x‖² = {sizes[0]} d, Post-Norm's {sizes[1]} d. From "
+        f"{norms.DEPTHS[0]} to {deepest} layers the last layer's gradient follows the depth to the power {power(last['pre'])} "
+        f"in Pre-Norm and {power(last['post'])} in Post-Norm."
     )
 
 
-# ------------------------------------------------------------------------------------------------ the norm at the end
-
-
-@corners(width=tuple(WIDTHS), seed=SEEDS)
-def final_norm_frames(width: int, seed: int) -> list[Frame]:
-    """One frame for each depth: what the head gets with and without the norm at the end."""
-    kinds: dict[training.Order, norms.Start] = {
-        "pre": norms.start("pre", width, seed),
-        "pre, no final norm": norms.start("pre", width, seed, False),
-        "post": norms.start("post", width, seed),
-    }
-    return [
-        Frame((spread_figure(depth, kinds), first_loss_figure(depth, kinds)), final_norm_reading(i, kinds))
-        for i, depth in enumerate(norms.DEPTHS)
-    ]
-
-
-def spread_figure(depth: int, kinds: dict[training.Order, norms.Start]) -> Figure:
-    return figures.lines(
-        [Series(NAMES[k], s.spread, COLOURS[k], markers=True) for k, s in kinds.items()],
-        title="Spread of the logits before the first step",
-        y_title="standard deviation",
-        y_range=(0, 1.1 * max(float(s.spread.max()) for s in kinds.values())),
-        marks=here(depth),
-        **DEPTH_AXIS,
-    )
-
-
-def first_loss_figure(depth: int, kinds: dict[training.Order, norms.Start]) -> Figure:
-    return figures.lines(
-        [Series(NAMES[k], s.loss, COLOURS[k], markers=True) for k, s in kinds.items()],
-        title="Loss before the first step",
-        y_title="nats",
-        y_range=(0, 1.1 * max(float(s.loss.max()) for s in kinds.values())),
-        marks=here(depth),
-        levels={f"equal guesses: ln {norms.VOCABULARY}": (math.log(norms.VOCABULARY), INK)},
-        level_at="bottom right",
-        **DEPTH_AXIS,
-    )
-
-
-def final_norm_reading(i: int, kinds: dict[training.Order, norms.Start]) -> str:
-    with_norm, without = kinds["pre"], kinds["pre, no final norm"]
-    spread, loss = (
-        [number(float(getattr(s, what)[i]), 2) for s in (without, with_norm)] for what in ("spread", "loss")
-    )
-    return (
-        f"With {norms.DEPTHS[i]} layers, Pre-Norm's logits have a standard deviation of {spread[0]} without the final norm and "
-        f"{spread[1]} with it; the loss begins at {loss[0]} and {loss[1]} nats, where guessing all {norms.VOCABULARY} answers "
-        f"equally costs {number(math.log(norms.VOCABULARY), 2)}. {without_final_norm()}"
-    )
-
-
-def without_final_norm() -> str:
-    """What the shipped grid says of it, counted."""
-    cells = [c for c in training.CELLS if c[0] == "pre, no final norm"]
-    learned, runs = sum(training.learned(*c) for c in cells), len(cells) * len(training.SEEDS)
-    many = f"all {runs}" if learned == runs else f"{learned} of {runs}"
-    return f"Trained on the task below, {many} runs without the final norm learned."
-
-
-# ------------------------------------------------------------------------------------------------ encoder and decoder
-
-KINDS: dict[norms.Kind, tuple[str, str, str]] = {
-    "encoder": ("encoder", INK, "solid"),
-    "decoder": ("decoder on its encoder", OCHRE, "solid"),
-    "random memory": ("decoder on random vectors", OCHRE, "dot"),
-}
+# ------------------------------------------------------------------------------------------------ a nudge to all weights
 
 
 @corners(seed=SEEDS)
-def profile_frames(seed: int) -> list[Frame]:
-    """One frame for each depth: the gradient of every layer of encoders and decoders."""
-    frames = []
-    for depth in STACKS:
-        found = {o: {k: norms.profile(o, k, depth, seed) for k in KINDS} for o in norms.ORDERS}
-        frames.append(
-            Frame(
-                tuple(stack_figure(order, depth, profiles) for order, profiles in found.items()),
-                profile_reading(depth, found["post"], found["pre"]),
-            )
+def nudge_frames(seed: int) -> list[Frame]:
+    """How far the output moves when all weights are changed a little, against the depth; over the many networks of the proof."""
+    moved = {order: norms.typical(norms.amplification(order, seed=seed)) for order in norms.ORDERS}
+    depths = torch.tensor(norms.POOLED_DEPTHS, dtype=torch.float64)
+    likely = follows(moved["post"][0], 1.0, "growing like L", depths)
+    return [
+        Frame(
+            (
+                panel(
+                    f"All weights change by 2 %: how far the output moves, {norms.POOLED_DRAWS} networks",
+                    "squared movement ÷ 0.02²",
+                    moved,
+                    DEPTH_AXIS | {"x": depths, "x_range": (1.9, 25), "x_ticks": (2, 4, 8, 16, 24)},
+                    log_y=False,
+                    within=[*moved.values(), likely.y],
+                    also=[likely],
+                    height=340,
+                ),
+            ),
+            nudge_reading(moved),
         )
-    return frames
+    ]
 
 
-def stack_figure(order: Order, depth: int, profiles: dict[norms.Kind, norms.Profile]) -> Figure:
-    return figures.lines(
-        [
-            Series(name, profiles[kind].gradient, colour, dash, markers=True)
-            for kind, (name, colour, dash) in KINDS.items()
-        ],
-        x=torch.arange(1, depth + 1),
-        title=f"{NAMES[order]}: gradient of every layer, {depth} layers",
-        x_title="layer, from the bottom",
-        y_title="‖∂loss/∂W₂‖",
-        log_y=True,
-        x_range=(0, depth + 1),
-        y_range=(0.01, 3),
-        height=380,
-    )
-
-
-def profile_reading(depth: int, post: dict[norms.Kind, norms.Profile], pre: dict[norms.Kind, norms.Profile]) -> str:
-    tilts = [[number(p.tilt, 2) for p in profiles.values()] for profiles in (post, pre)]
-    alike = [number(p["decoder"].alike) for p in (post, pre)]
+def nudge_reading(moved: dict[Order, Tensor]) -> str:
+    first, last = norms.POOLED_DEPTHS[0], norms.POOLED_DEPTHS[-1]
+    times = [number(float(moved[order][-1] / moved[order][0]), 2) for order in norms.ORDERS]
+    ratio = number(float(moved["post"][-1] / moved["pre"][-1]), 2)
     return (
-        f"{depth} layers, top layer's gradient ÷ bottom layer's. Post-Norm: encoder {tilts[0][0]}, decoder {tilts[0][1]}, and "
-        f"{tilts[0][2]} if it looks at random vectors instead; Pre-Norm: {tilts[1][0]}, {tilts[1][1]} and {tilts[1][2]}. Two "
-        f"vectors of what a decoder looks at have a mean cosine of {alike[0]} in Post-Norm and {alike[1]} in Pre-Norm."
+        f"From {first} to {last} layers the squared movement grows {times[0]}-fold in Post-Norm and {times[1]}-fold in "
+        f"Pre-Norm. At {last} layers Post-Norm's is {ratio} times Pre-Norm's."
     )
+
+
+# ------------------------------------------------------------------------------------------------ step by step
+
+Runs = dict[Order, tuple[training.Progress, ...]]
+
+
+def of_all(runs: Sequence[training.Progress], name: str) -> Tensor:
+    return torch.stack([getattr(run, name) for run in runs])
+
+
+@corners(depth=tuple(LAYERS), rate=tuple(RATES), warmup=tuple(WARMUPS))
+def step_frames(depth: int, rate: float, warmup: int) -> list[Frame]:
+    """One frame for each snapshot: the gradient of every layer at that step, and the loss of all seeds of both orders."""
+    runs: Runs = {order: training.trained(order, depth, rate, warmup) for order in norms.ORDERS}
+    losses = {order: of_all(seeds, "loss") for order, seeds in runs.items()}
+    layers = {order: of_all(seeds, "by_layer") for order, seeds in runs.items()}
+    top = max(3.5, *(1.05 * float(loss.max()) for loss in losses.values()))
+    return [
+        Frame(
+            (
+                panel(
+                    f"Gradient of every layer at step {step}, every seed",
+                    "gradient norm",
+                    {order: values[:, i] for order, values in layers.items()},
+                    layer_axis(depth),
+                    within=tuple(layers.values()),
+                ),
+                panel(
+                    "Loss, every seed",
+                    "nats",
+                    losses,
+                    STEP_AXIS | {"x": runs["pre"][0].at},
+                    log_y=False,
+                    y_range=(0, top),
+                    marks={f"step {step}": (float(step), INK)},
+                    levels={f"ln {training.VOCABULARY}": (training.NOTHING, INK)},
+                    level_at="bottom left",
+                ),
+            ),
+            step_reading(step, {o: v[:, i] for o, v in layers.items()}, {o: v[:, i] for o, v in losses.items()}),
+        )
+        for i, step in enumerate(training.SNAPSHOTS)
+    ]
+
+
+def step_reading(step: int, layers: dict[Order, Tensor], losses: dict[Order, Tensor]) -> str:
+    tilts, said = [], []
+    for order, gradient in layers.items():
+        each = gradient[:, -1] / gradient[:, 0]
+        tilts.append(
+            f"{between(tilt(float(each.min())), tilt(float(each.max())))} times the first one's in {NAMES[order]}"
+        )
+        low, high = (number(float(v), 2) for v in (losses[order].min(), losses[order].max()))
+        said.append(f"{between(low, high)} in {NAMES[order]}")
+    return f"At step {step} the last layer's gradient is {' and '.join(tilts)}. The loss is {' and '.join(said)}."
+
+
+def between(low: str, high: str) -> str:
+    """The range over the runs, as it is said.
+
+    >>> between("2.7", "2.8"), between("2.8", "2.8")
+    ('2.7 to 2.8', 'about 2.8')
+    """
+    return f"about {low}" if low == high else f"{low} to {high}"
+
+
+def tilt(ratio: float) -> str:
+    """Two digits; of a ratio beyond all measure, that it is.
+
+    >>> tilt(0.914), tilt(11.123), tilt(2345.6), tilt(3.2e7)
+    ('0.91', '11', '2,300', 'more than a million')
+    """
+    return number(ratio, 2) if ratio < 1e6 else "more than a million"
 
 
 # ------------------------------------------------------------------------------------------------ which cells learn
@@ -348,116 +389,10 @@ def grid_frames() -> list[Frame]:
     return [Frame(tuple(panels), f"Runs that learned, of {seeds} seeds in each cell. {'; '.join(said)}.")]
 
 
-# ------------------------------------------------------------------------------------------------ one cell, step by step
-
-Runs = dict[Order, tuple[training.Progress, ...]]
-
-
-def mean_of(runs: Sequence[training.Progress], name: str) -> Tensor:
-    return torch.stack([getattr(run, name) for run in runs]).mean(0)
-
-
-@corners(depth=tuple(LAYERS), rate=tuple(RATES), warmup=tuple(WARMUPS))
-def scrub_frames(depth: int, rate: float, warmup: int) -> list[Frame]:
-    """One frame for each snapshot: all seeds of both orders, and the gradient of every layer at that step."""
-    runs: Runs = {order: training.trained(order, depth, rate, warmup) for order in norms.ORDERS}
-    layers = {order: mean_of(r, "by_layer") for order, r in runs.items()}
-    everyone = [run for seeds in runs.values() for run in seeds]
-    ranges = {name: span(torch.cat([getattr(run, name) for run in everyone])) for name in ("gradient", "update")}
-    top = max(3.5, *(1.05 * float(run.loss.max()) for run in everyone))
-    frames = []
-    for i, step in enumerate(training.SNAPSHOTS):
-        common: dict[str, Any] = {
-            "x": everyone[0].at,
-            "marks": {f"step {step}": (float(step), INK)},
-            "height": 320,
-            **STEP_AXIS,
-        }
-        frames.append(
-            Frame(
-                (
-                    figures.lines(
-                        curves(runs, "loss"),
-                        title="Loss, every seed",
-                        y_title="nats",
-                        y_range=(0, top),
-                        levels={f"ln {training.VOCABULARY}": (training.NOTHING, INK)},
-                        level_at="bottom left",
-                        **common,
-                    ),
-                    layers_figure(i, layers),
-                    figures.lines(
-                        curves(runs, "gradient"),
-                        title="Gradient of all weights",
-                        y_title="gradient norm",
-                        log_y=True,
-                        y_range=ranges["gradient"],
-                        **common,
-                    ),
-                    figures.lines(
-                        curves(runs, "update"),
-                        title="Size of the step",
-                        y_title="‖step‖ ÷ ‖weights‖",
-                        log_y=True,
-                        y_range=ranges["update"],
-                        **common,
-                    ),
-                ),
-                scrub_reading(i, runs, layers),
-            )
-        )
-    return frames
-
-
-def curves(runs: Runs, name: str) -> list[Series]:
-    """One line for each seed; those of one order share a colour and a name."""
-    return [
-        Series(NAMES[order], getattr(run, name), COLOURS[order], width=1.6, legend=seed == 0)
-        for order, seeds in runs.items()
-        for seed, run in enumerate(seeds)
-    ]
-
-
-def layers_figure(i: int, layers: dict[Order, Tensor]) -> Figure:
-    depth = layers["post"].shape[-1]
-    return figures.lines(
-        [Series(NAMES[order], values[i], COLOURS[order], markers=True) for order, values in layers.items()],
-        x=torch.arange(1, depth + 1),
-        title=f"Gradient of every layer at step {training.SNAPSHOTS[i]}, mean over seeds",
-        x_title="layer, from the bottom",
-        y_title="gradient norm",
-        log_y=True,
-        x_range=(0, depth + 1),
-        y_range=span(torch.cat(list(layers.values()))),
-        height=320,
-    )
-
-
-def scrub_reading(i: int, runs: Runs, layers: dict[Order, Tensor]) -> str:
-    parts = []
-    for order, seeds in runs.items():
-        low, high = (number(how(float(run.loss[i]) for run in seeds)) for how in (min, max))
-        loss = f"{low} to {high}" if low != high else f"about {low} in all runs"
-        first, last = (float(layers[order][i, at]) for at in (0, -1))
-        times = f"{tilt(last / first)} times the first one's" if first else f"{number(last, 2)}, the first one's 0"
-        step = percent(float(mean_of(seeds, "update")[i]))
-        parts.append(f"{NAMES[order]}: loss {loss}, last layer's gradient {times}, a step of {step} of the weights")
-    return f"At step {training.SNAPSHOTS[i]}. {'. '.join(parts)}."
-
-
-def tilt(ratio: float) -> str:
-    """Two digits; of a ratio beyond all measure, that it is.
-
-    >>> tilt(0.914), tilt(11.123), tilt(2345.6), tilt(3.2e7)
-    ('0.91', '11', '2,300', 'more than a million')
-    """
-    return number(ratio, 2) if ratio < 1e6 else "more than a million"
-
-
 # ------------------------------------------------------------------------------------------------ a run of now
 
 
-def run_label(order: training.Order, depth: int, rate: float, warmup: int, seed: int) -> str:
+def run_label(order: Order, depth: int, rate: float, warmup: int, seed: int) -> str:
     """Which run it is, in words."""
     return f"{NAMES[order]}, {depth} layers, learning rate {rate:g}, {warmed(warmup)}, seed {seed}"
 
@@ -468,36 +403,18 @@ SURE = 4  # the first steps: on any kind of processor they are the shipped ones,
 def live_frame(shipped: training.Progress, label: str, progress: training.Progress) -> Frame:
     """A run that is being trained, over the shipped run of the same seed."""
     trained_now = progress is not shipped
-
-    def both(name: str) -> list[Series]:
-        before = Series("shipped", getattr(shipped, name), MASKED, width=5, x=shipped.at)
-        return [before, *([Series("now", getattr(progress, name), WITH, width=2)] if trained_now else [])]
-
-    common: dict[str, Any] = {"x": progress.at, "height": 280, **STEP_AXIS}
+    series = [Series("shipped", shipped.loss, MASKED, width=5, x=shipped.at)]
+    if trained_now:
+        series.append(Series("now", progress.loss, WITH, width=2))
     return Frame(
         (
             figures.lines(
-                both("loss"),
+                series,
                 title="Loss",
                 y_title="nats",
                 y_range=(0, max(3.5, 1.1 * float(shipped.loss.max()), 1.1 * float(progress.loss.max()))),
-                **common,
-            ),
-            figures.lines(
-                both("gradient"),
-                title="Gradient of all weights",
-                y_title="gradient norm",
-                log_y=True,
-                y_range=span(torch.cat([shipped.gradient, progress.gradient])),
-                **common,
-            ),
-            figures.lines(
-                both("update"),
-                title="Size of the step",
-                y_title="‖step‖ ÷ ‖weights‖",
-                log_y=True,
-                y_range=span(torch.cat([shipped.update, progress.update])),
-                **common,
+                height=280,
+                **STEP_AXIS | {"x": progress.at},
             ),
         ),
         f"{label}: after step {int(progress.at[-1])} the loss is {number(float(progress.loss[-1]))} nats. "
