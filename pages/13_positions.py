@@ -30,7 +30,7 @@ with lesson(concept) as page:
         words = controls.words(f"Your words (2 to {MOST})", "words", positions.SENTENCE)
         order = controls.words("In another order", "order", positions.ORDER)
         sentences, refusal = positions.comparable(words, order)
-        layers = controls.whole("Encoder layers", "encoder_layers", 1, 4, 4)
+        layers = controls.whole("Encoder layers", "encoder_layers", 1, 4, 2)
         seed = controls.seed("positions_seed")
     with stage:
         if refusal:
@@ -58,7 +58,7 @@ with lesson(concept) as page:
         )
         if refusal:
             st.text(refusal)
-        order_seed = controls.whole("Shuffle number", "order_seed", 0, 99, 0)
+        order_seed = controls.whole("Shuffle number", "order_seed", 0, 99, 3)
         figure("prefix", prefix_frames, story, order_seed, seed)
         figure("counting", counting_frames, story)
 
