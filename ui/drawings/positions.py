@@ -321,11 +321,11 @@ def offset_frames(width: int, seed: int) -> list[Frame]:
 def waves_figure(drawn: positions.Waves, width: int, p: int) -> Figure:
     """A few pairs, the fastest on top, each as its sine: position p has the values where the rule cuts them."""
     n = len(drawn.pairs)
-    shift = -2.6 * np.arange(n)
+    shift, sines = -2.6 * np.arange(n), numbers(drawn.sines)
     at = int((drawn.places - p).abs().argmin())
     labels = [f"pair {int(i)}" for i in drawn.pairs]
     figure = figures.lines(
-        [Series(f"{labels[i]}, sine", drawn.sines[i] + shift[i], WITHOUT, width=1.6) for i in range(n)],
+        [Series(f"{labels[i]}, sine", sines[i] + shift[i], WITHOUT, width=1.6) for i in range(n)],
         x=drawn.places,
         title=f"{'All' if n == width // 2 else f'{n} of the'} {width // 2} pairs of features, the sine of each",
         x_title="position",
@@ -338,7 +338,7 @@ def waves_figure(drawn: positions.Waves, width: int, p: int) -> Figure:
     figure.trace(
         "scatter",
         x=numbers([p] * n),
-        y=numbers(drawn.sines[:, at] + shift),
+        y=numbers(sines[:, at] + shift),
         name=f"the encoding of position {p}",
         mode="markers",
         marker={"color": WITH, "size": 9},
