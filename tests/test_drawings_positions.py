@@ -97,7 +97,7 @@ def test_twelve_words_have_room() -> None:
         drawn.orders_figure(positions.two_orders(w, o))["layout"]["height"]
         for w, o in ((drawn.TWELVE, drawn.MIXED), (positions.SENTENCE, positions.ORDER))
     )
-    assert usual == drawn.HERO and tall - 60 >= drawn.ROW * 26
+    assert usual == drawn.HERO and tall - 66 >= drawn.ROW * 26
 
 
 def test_rounding_is_not_called_zero_nor_a_difference() -> None:

@@ -75,6 +75,7 @@ def rest(value: float) -> str:
 
 # ------------------------------------------------------------------------------------------------ two orders
 
+MATRIX = 0.66  # of the figure's width; arcs and Δ have the rest, also on a phone
 GAP = 0.6  # between two blocks of rows, in rows
 TITLE = "Each word's output in both orders, and the two means; Δ is the largest difference along the arcs"
 
@@ -110,17 +111,27 @@ def orders_figure(both: Orders) -> Figure:
         colours=SIGNED,
         limits=(-limit, limit),
         row_title="",
-        column_title=f"{D} features of the output",
-        height=max(HERO, round(ROW * edges[-1]) + 60),
+        column_title="",
+        height=max(HERO, round(ROW * edges[-1]) + 66),
     )
     heat = figure["data"][0]
     heat |= {"y": numbers(edges), "x": numbers(np.arange(D + 1) - 0.5)}
     heat["hovertemplate"] = "feature %{x}: %{z:.3g}<extra></extra>"
     del heat["customdata"]
+    heat["colorbar"] |= {
+        "orientation": "h",
+        "x": 0,
+        "xanchor": "left",
+        "y": -0.01,
+        "yanchor": "top",
+        "len": MATRIX,
+        "thickness": 8,
+        "title": {"text": f"{D} features of the output", "side": "bottom"},
+    }
     figure.lay_out(
-        margin={"l": 72, "r": 14, "t": 10, "b": 46},
-        xaxis={"domain": [0, 0.72], "showticklabels": False, "ticks": "", "showline": False},
-        xaxis2={"domain": [0.725, 1], "range": [0, 2], "visible": False, "anchor": "y", "fixedrange": True},
+        margin={"l": 72, "r": 14, "t": 10, "b": 56},
+        xaxis={"domain": [0, MATRIX], "showticklabels": False, "ticks": "", "showline": False},
+        xaxis2={"domain": [MATRIX + 0.01, 1], "range": [0, 2.4], "visible": False, "anchor": "y", "fixedrange": True},
         yaxis={
             "autorange": False,
             "range": [float(edges[-1]), 0.0],
@@ -140,7 +151,7 @@ def orders_figure(both: Orders) -> Figure:
             y=numbers(y),
             xaxis="x2",
             mode="lines",
-            line={"color": told(apart), "width": 2.5},
+            line={"color": told(apart), "width": 2.5 if n <= 6 else 1.5},
             hoverinfo="text",
             text=escape(f"{name}: Δ = {number(apart, 2)}"),
         )
@@ -460,3 +471,11 @@ def pairing_reading(code: str, off: float) -> str:
         f"With the columns of W_Q and W_K reordered alike, partners meet again: the scores are those that are meant, "
         f"{'exactly' if off == 0 else f'up to rounding ({number(off, 2)})'}."
     )
+
+
+# ------------------------------------------------------------------------------------------------ the front door
+
+
+def card() -> Frame:
+    """The hero as it is at its defaults: its small picture stands on the front door (`make cards`)."""
+    return order_frames((SENTENCE, ORDER), 2, 0)[list(SCHEMES).index("none")]
