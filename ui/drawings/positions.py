@@ -1,6 +1,7 @@
 """Question 13: the same words in two orders; what a mask tells; sinusoids and RoPE at an offset; which features RoPE turns."""
 
 import unicodedata
+from copy import copy
 from itertools import accumulate
 
 import numpy as np
@@ -301,12 +302,13 @@ def counting_frames(story: str) -> list[Frame]:
 def offset_frames(width: int, seed: int) -> list[Frame]:
     """One frame for each position p: where it cuts the waves, and the scores of the positions around it."""
     seen, drawn = positions.pattern(width, seed), positions.waves(width)
+    shared = waves_figure(drawn, width)
     scores = (seen.raw, seen.projected, seen.turned)
     low, high = min(float(s.min()) for s in scores), max(float(s.max()) for s in scores)
     return [
         Frame(
             (
-                waves_figure(drawn, width, p),
+                cut(shared, drawn, p),
                 figures.lines(
                     [
                         Series(f"after W_Q and W_K, p = {STARTS[0]}", seen.projected[0], OCHRE, "dot", width=2.0),
@@ -329,11 +331,10 @@ def offset_frames(width: int, seed: int) -> list[Frame]:
     ]
 
 
-def waves_figure(drawn: positions.Waves, width: int, p: int) -> Figure:
-    """A few pairs, the fastest on top, each as its sine: position p has the values where the rule cuts them."""
+def waves_figure(drawn: positions.Waves, width: int) -> Figure:
+    """A few pairs, the fastest on top, each as its sine, one below the other."""
     n = len(drawn.pairs)
-    shift, sines = -2.6 * np.arange(n), numbers(drawn.sines)
-    at = int((drawn.places - p).abs().argmin())
+    shift, sines = shifts(n), numbers(drawn.sines)
     labels = [f"pair {int(i)}" for i in drawn.pairs]
     figure = figures.lines(
         [Series(f"{labels[i]}, sine", sines[i] + shift[i], WITHOUT, width=1.6) for i in range(n)],
@@ -344,15 +345,6 @@ def waves_figure(drawn: positions.Waves, width: int, p: int) -> Figure:
         x_range=(0, float(drawn.places[-1])),
         y_range=(float(shift[-1]) - 1.4, 1.4),
         height=360,
-    )
-    figure.shape(type="line", x0=p, x1=p, y0=0, y1=1, yref="paper", line={"color": WITH, "width": 2, "dash": "dot"})
-    figure.trace(
-        "scatter",
-        x=numbers([p] * n),
-        y=numbers(sines[:, at] + shift),
-        name=f"the encoding of position {p}",
-        mode="markers",
-        marker={"color": WITH, "size": 9},
     )
     figure.lay_out(
         showlegend=False,
@@ -370,10 +362,32 @@ def waves_figure(drawn: positions.Waves, width: int, p: int) -> Figure:
         [
             [int(pair), float(length), float(place), float(value)]
             for pair, length, sines in zip(drawn.pairs, drawn.lengths, drawn.sines, strict=True)
-            for place, value in zip(drawn.places[::4], sines[::4], strict=True)
+            for place, value in zip(drawn.places[::12], sines[::12], strict=True)
         ],
     )
     return figure
+
+
+def shifts(n: int) -> np.ndarray:
+    """How far below the first wave each of n waves is drawn."""
+    return -2.6 * np.arange(n)
+
+
+def cut(figure: Figure, drawn: positions.Waves, p: int) -> Figure:
+    """The same waves, and where position p cuts them. What all positions share is not copied."""
+    at, n = int((drawn.places - p).abs().argmin()), len(drawn.pairs)
+    other = copy(figure)
+    other.update(data=[*figure["data"]], layout={**figure["layout"]})
+    other.shape(type="line", x0=p, x1=p, y0=0, y1=1, yref="paper", line={"color": WITH, "width": 2, "dash": "dot"})
+    other.trace(
+        "scatter",
+        x=numbers([p] * n),
+        y=numbers(drawn.sines[:, at]) + numbers(shifts(n)),
+        name=f"the encoding of position {p}",
+        mode="markers",
+        marker={"color": WITH, "size": 9},
+    )
+    return other
 
 
 def offset_reading(p: int, moved: tuple[float, float, float]) -> str:
