@@ -234,6 +234,15 @@ def test_only_a_turn_after_the_projections_keeps_the_offset(seed: int, width: in
     assert (asked - asked.flip(-1)).abs().max() > 1e-3, "W_Q and W_K differ: later is not earlier"
 
 
+def test_the_last_word_is_compared_with_itself_also_where_the_shuffle_reads_backwards() -> None:
+    for order_seed in range(20):
+        seen = lesson.shuffled_prefix("a b c a", order_seed, 0)
+        if seen.shuffled == ("a", "c", "b", "a"):
+            assert seen.place.tolist() == [0, 2, 1, 3]
+            return
+    raise AssertionError("none of the shuffles is the sentence backwards")
+
+
 @pytest.mark.parametrize("width", [2, 6, 8, 64, 512])
 def test_the_waves_are_columns_of_the_encoding(width: int) -> None:
     seen, table = lesson.waves(width), ops.sinusoidal(121, width)
@@ -243,6 +252,8 @@ def test_the_waves_are_columns_of_the_encoding(width: int) -> None:
     torch.testing.assert_close(seen.sines[:, ::4], table[:, 2 * seen.pairs].T, atol=1e-11, rtol=0)
     assert seen.lengths[0] == pytest.approx(2 * math.pi)
     assert seen.lengths[-1] == pytest.approx(lesson.longest_wavelength(width))
+    if width == 64:
+        assert seen.pairs.tolist() == [0, 6, 12, 19, 25, 31]
     if len(seen.pairs) > 2:  # evenly spread
         steps = seen.pairs.diff()
         assert steps.max() - steps.min() <= 1
