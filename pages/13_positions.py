@@ -82,7 +82,7 @@ with lesson(concept) as page:
             CODES,
             pairing_frames,
             seed,
-            default="neighbours",
+            default="mixed",
             labels=CODE_NAMES,
             panel_width=320,
         )

@@ -478,7 +478,7 @@ def pairing_reading(code: str, off: float) -> str:
         return "Weights made for neighbours, and code that turns neighbours: these are the scores that are meant."
     if code == "mixed":
         return (
-            f"Code that turns halves takes the same weights without an error, and its scores are off by up to {number(off, 2)}: "
+            f"Code that turns halves takes weights made for neighbours without an error, and the scores are off by up to {number(off, 2)}: "
             "each column is turned with a stranger."
         )
     return (
