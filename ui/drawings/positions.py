@@ -478,8 +478,8 @@ def pairing_reading(code: str, off: float) -> str:
         return "Weights made for neighbours, and code that turns neighbours: these are the scores that are meant."
     if code == "mixed":
         return (
-            f"Code that turns halves takes weights made for neighbours without an error, and the scores are off by up to {number(off, 2)}: "
-            "each column is turned with a stranger."
+            "Code that turns halves takes weights made for neighbours without an error, and the scores are off by up to "
+            f"{number(off, 2)}: each column is turned with a stranger."
         )
     return (
         f"With the columns of W_Q and W_K reordered alike, partners meet again: the scores are those that are meant, "
