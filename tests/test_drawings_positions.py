@@ -1,5 +1,6 @@
 """Question 13: what the figures draw and what is said under them, state by state."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from core.experiments import positions
 from ui.drawings import positions as drawn
 from ui.figures import Frame
+from ui.palette import MASKED, WITH, WITHOUT
 
 SCHEMES = list(drawn.SCHEMES)
 BITES = "bites man dog"
@@ -23,63 +25,100 @@ def sentences(reading: str) -> int:
     return reading.replace("W_Q.", "").count(". ") + 1
 
 
+def notes(figure: Any) -> list[dict]:
+    return figure["layout"].get("annotations", [])
+
+
 # ------------------------------------------------------------------------------------------------ two orders
 
 
-def test_each_scheme_draws_its_own_numbers() -> None:
-    for scheme, frame in frames(positions.SENTENCE, BITES, 2, 3).items():
-        both = positions.two_orders(positions.SENTENCE, BITES, scheme, 2, 3)
-        first, second, difference, means = frame.figures
-        np.testing.assert_allclose(first["data"][0]["z"], both.first, rtol=1e-5)
-        np.testing.assert_allclose(second["data"][0]["z"], both.second, rtol=1e-5)
-        np.testing.assert_allclose(difference["data"][0]["customdata"], both.second[both.place] - both.first, rtol=1e-5)
-        np.testing.assert_allclose(means["data"][0]["y"], both.first.mean(0), rtol=1e-5)
-        np.testing.assert_allclose(means["data"][1]["y"], both.second.mean(0), rtol=1e-5)
-        low, high = means["layout"]["yaxis"]["range"]
-        assert low == -high and high >= max(
-            float(both.first.mean(0).abs().max()), float(both.second.mean(0).abs().max())
+@pytest.mark.parametrize(
+    ("words", "order"), [("dog bites man", BITES), (drawn.TWELVE, drawn.MIXED), ("a b a", "b a a")]
+)
+def test_each_scheme_draws_its_own_numbers(words: str, order: str) -> None:
+    n = len(words.split())
+    for scheme, frame in frames(words, order, 2, 3).items():
+        both = positions.two_orders(words, order, scheme, 2, 3)
+        (figure,) = frame.figures
+        heat, *arcs = figure["data"]
+        z = heat["z"]
+        np.testing.assert_allclose(z[:n], both.first, rtol=1e-5)
+        np.testing.assert_allclose(z[n + 1 : 2 * n + 1], both.second, rtol=1e-5)
+        np.testing.assert_allclose(z[2 * n + 2], both.first.mean(0), atol=1e-6)
+        np.testing.assert_allclose(z[2 * n + 3], both.second.mean(0), atol=1e-6)
+        assert np.isnan(z[[n, 2 * n + 1]]).all(), "a gap between two blocks"
+        assert heat["zmax"] == -heat["zmin"] == pytest.approx(np.nanmax(np.abs(z))), (
+            "one range for all rows of a scheme"
         )
-        assert first["layout"]["yaxis"]["ticktext"] == ["dog 0", "bites 1", "man 2"]
-        assert second["layout"]["yaxis"]["ticktext"] == ["bites 0", "man 1", "dog 2"]
-        assert difference["layout"]["yaxis"]["ticktext"] == ["dog", "bites", "man"]
-        assert [t["name"] for t in means["data"]] == ["first order", "second order"]
+        assert figure["layout"]["yaxis"]["ticktext"] == [*words.split(), *order.split(), "mean", "mean"]
+        # An edge before and after each row and column, and a name in the middle of each row.
+        edges = heat["y"]
+        assert len(edges) == len(z) + 1 and len(heat["x"]) == 17
+        rows = [i for i in range(len(z)) if not np.isnan(z[i]).all()]
+        np.testing.assert_allclose(figure["layout"]["yaxis"]["tickvals"], [(edges[i] + edges[i + 1]) / 2 for i in rows])
+        assert figure["layout"]["yaxis"]["range"] == [pytest.approx(edges[-1]), 0], "the first row on top"
+        # One arc for each word, from where it stands to where it stands in the other order; one for the means.
+        middle = (edges[1:] + edges[:-1]) / 2
+        ends = [(i, n + 1 + int(both.place[i])) for i in range(n)] + [(2 * n + 2, 2 * n + 3)]
+        apart = [*both.by_word.tolist(), both.pooled]
+        assert len(arcs) == n + 1
+        for arc, (above, below), by in zip(arcs, ends, apart, strict=True):
+            assert (arc["y"][0], arc["y"][-1]) == (pytest.approx(middle[above]), pytest.approx(middle[below]))
+            assert arc["x"][0] == pytest.approx(0, abs=1e-6) == arc["x"][-1] and 0.1 < arc["x"].max() <= 1
+            assert arc["line"]["color"] == (WITH if by > positions.ROUNDING else WITHOUT)
+            assert arc["text"].endswith(f"Δ = {drawn.number(by, 2)}") and arc["xaxis"] == "x2"
+        assert [a["text"].split(":")[0] for a in arcs] == [*(f"“{word}”" for word in words.split()), "the means"]
+        assert [note["text"] for note in notes(figure)] == [
+            f"Δ = {drawn.number(both.largest, 2)}",
+            f"Δ = {drawn.number(both.pooled, 2)}",
+        ]
+        for note, by in zip(notes(figure), (both.largest, both.pooled), strict=True):
+            assert note["font"]["color"] == (WITH if by > positions.ROUNDING else WITHOUT)
+            assert note["x"] < 1.3 and note["xref"] == "x2"
 
 
-@pytest.mark.parametrize("words", ["dog bites man", drawn.TWELVE])
-@pytest.mark.parametrize("seed", [0, 9999])
-def test_no_difference_is_blank_because_another_scheme_is_larger(words: str, seed: int) -> None:
-    """Twelve words, RoPE: the map was blank beside “tells the two orders apart”."""
-    order = " ".join([*words.split()[1:], words.split()[0]])
-    for scheme, frame in frames(words, order, 1, seed).items():
-        colours, *crosses = frame.figures[2]["data"]
-        if scheme == "none":
-            assert np.isnan(colours["z"]).all() and colours["zmax"] == 1
-            assert len(crosses[0]["x"]) == colours["z"].size, "every cell says that it is exactly 0"
-        else:
-            assert np.nanmax(np.abs(colours["z"])) == pytest.approx(colours["zmax"]) == pytest.approx(-colours["zmin"])
-            # (One layer of ALiBi may leave a word alone whose distances stay the same: row six of twelve, shifted by one.)
-            assert len(crosses[0]["x"]) == (0 if scheme != "alibi" or len(words.split()) == 3 else 16)
-            assert "tells the two orders apart" in frame.reading
+def test_longer_arcs_reach_out_farther() -> None:
+    reach = [float(drawn.arc(0, bottom, 6.6)[0].max()) for bottom in (1, 2, 4, 6)]
+    assert reach == sorted(reach) and len(set(reach)) == 4 and reach[-1] < 1
 
 
-def test_rounding_is_not_blown_up_to_colours_nor_called_zero() -> None:
+def test_the_table_holds_what_is_drawn() -> None:
+    both = positions.two_orders("<b> &", "& <b>", "rope", 1)
+    table = drawn.orders_figure(both)["layout"]["meta"]["table"]
+    assert [row[:2] for row in table["rows"]] == [
+        ["1st", "<b>"], ["1st", "&"], ["2nd", "&"], ["2nd", "<b>"], ["1st", "mean"], ["2nd", "mean"],
+    ]  # fmt: skip
+    expected = torch.cat([both.first, both.second, both.first.mean(0)[None], both.second.mean(0)[None]])
+    np.testing.assert_allclose([row[2:] for row in table["rows"]], expected, atol=1e-6)
+
+
+def test_twelve_words_have_room() -> None:
+    tall, usual = (
+        drawn.orders_figure(positions.two_orders(w, o))["layout"]["height"]
+        for w, o in ((drawn.TWELVE, drawn.MIXED), (positions.SENTENCE, positions.ORDER))
+    )
+    assert usual == drawn.HERO and tall - 66 >= drawn.ROW * 26
+
+
+def test_rounding_is_not_called_zero_nor_a_difference() -> None:
     """On another processor un-shuffling may leave the last bit."""
     both = positions.two_orders(positions.SENTENCE, positions.ORDER)
     nudged = positions.Orders(both.words, both.order, both.place, both.first, both.second * (1 + 2**-52))
-    colours = drawn.difference(nudged)["data"][0]
-    assert colours["zmax"] == 1
-    said = drawn.order_reading("none", nudged, 1e-15, ["rope"])
-    assert "which is rounding" in said and "exactly 0" not in said
-    assert "which is rounding" in drawn.order_reading("alibi", nudged, 1e-15, ["rope"])
+    figure = drawn.orders_figure(nudged)
+    assert {arc["line"]["color"] for arc in figure["data"][1:]} == {WITHOUT}
+    assert "10⁻¹⁶" in notes(figure)[0]["text"]
+    for scheme in ("none", "alibi"):
+        said = drawn.order_reading(scheme, nudged)
+        assert "which is rounding" in said and "exactly 0" not in said
 
 
 def test_the_default_order_says_why_alibi_is_blind() -> None:
     seen = frames(positions.SENTENCE, positions.ORDER)
-    assert "first read backwards" in seen["alibi"].reading and "exactly 0" in seen["alibi"].reading
-    assert "ALiBi does not" in seen["none"].reading
-    assert all("exactly 0" not in seen[scheme].reading for scheme in ("sinusoidal", "learned", "rope"))
-    other = frames(positions.SENTENCE, BITES)
-    assert "Each of the four ways" in other["none"].reading and "apart" in other["alibi"].reading
+    assert "only distances" in seen["alibi"].reading and "exactly 0" in seen["alibi"].reading
+    assert "exactly 0" in seen["none"].reading and "only swap places" in seen["none"].reading
+    for scheme in ("sinusoidal", "learned", "rope"):
+        assert "the orders differ" in seen[scheme].reading and "exactly 0" not in seen[scheme].reading
+    assert "the orders differ" in frames(positions.SENTENCE, BITES)["alibi"].reading
 
 
 @pytest.mark.parametrize(
@@ -92,31 +131,23 @@ def test_the_default_order_says_why_alibi_is_blind() -> None:
 )
 def test_the_same_order_has_a_sentence_of_its_own(words: str, order: str, said: str) -> None:
     for frame in frames(words, order).values():
-        assert said in frame.reading and "apart" not in frame.reading
-        assert len(frame.figures[2]["data"][1]["x"]) == 16 * len(words.split()), "every difference is exactly 0"
-
-
-def test_ordinary_products_are_reported_as_they_are() -> None:
-    both = positions.two_orders(positions.SENTENCE, positions.ORDER)
-    assert "leave nothing either" in drawn.order_reading("none", both, 0.0, ["rope"])
-    assert "leave 6.7·10⁻¹⁶, which is rounding" in drawn.order_reading("none", both, 6.661e-16, ["rope"])
-    found = positions.two_orders(positions.SENTENCE, positions.ORDER, summation="plain").largest
-    assert drawn.rest(found) in frames(positions.SENTENCE, positions.ORDER)["none"].reading
+        assert said in frame.reading and "differ:" not in frame.reading
+        assert {note["text"] for note in notes(frame.figures[0])} == {"Δ = 0"}
 
 
 def test_the_numbers_said_are_those_drawn() -> None:
     for scheme, frame in frames(positions.SENTENCE, BITES, 4, 1).items():
         both = positions.two_orders(positions.SENTENCE, BITES, scheme, 4, 1)
         if scheme != "none":
-            assert f"differ by up to {drawn.rest(both.largest)}, and" in frame.reading
-            assert f"by up to {drawn.rest(both.pooled)}." in frame.reading
-            assert drawn.IN_WORDS[scheme] in frame.reading
+            assert f"by up to Δ = {drawn.number(both.largest, 2)}, the mean by" in frame.reading
+            assert f"the mean by {drawn.number(both.pooled, 2)}." in frame.reading
+            assert drawn.IN_WORDS[scheme] in frame.reading and "not how much" in frame.reading
 
 
 def test_a_reading_is_two_sentences_at_most() -> None:
     seen = list(frames(positions.SENTENCE, positions.ORDER).values())
     seen += [*drawn.prefix_frames(positions.STORY, 0, 0), *drawn.counting_frames(positions.STORY)]
-    seen += drawn.pattern_frames(64, 0)
+    seen += [*drawn.offset_frames(64, 0), *drawn.pairing_frames(0)]
     assert all(sentences(frame.reading) <= 2 for frame in seen)
 
 
@@ -137,75 +168,40 @@ def test_words_stand_whole_where_they_fit() -> None:
 
 
 def test_a_readers_word_is_no_html() -> None:
-    shown = frames("<b> &", "& <b>")["none"].figures
-    assert shown[0]["layout"]["yaxis"]["ticktext"] == ["&lt;b&gt; 0", "&amp; 1"]
-    assert shown[2]["layout"]["yaxis"]["ticktext"] == ["&lt;b&gt;", "&amp;"]
-
-
-# ------------------------------------------------------------------------------------------------ the pattern
-
-
-def test_the_pattern_draws_what_was_measured() -> None:
-    for base, frame in zip(drawn.BASES, drawn.pattern_frames(16, 5), strict=True):
-        seen = positions.pattern(16, float(base), 5)
-        table, raw, projected, turned = frame.figures
-        np.testing.assert_allclose(table["data"][0]["z"], seen.table, atol=1e-6)
-        for chart, values in ((raw, seen.raw), (projected, seen.projected), (turned, seen.turned)):
-            assert [t["name"] for t in chart["data"]] == ["p = 64", "p = 128", "p = 256"]
-            for trace, y in zip(chart["data"], values, strict=True):
-                np.testing.assert_allclose(trace["y"], y, atol=1e-6)
-                np.testing.assert_array_equal(trace["x"], seen.offsets)
-                low, high = chart["layout"]["yaxis"]["range"]
-                assert low <= trace["y"].min() and trace["y"].max() <= high
-        assert projected["layout"]["yaxis"]["range"] == turned["layout"]["yaxis"]["range"], "they can be compared"
-        assert f"base {base:,} the" in frame.reading and "d = 16" in frame.reading
-        assert drawn.number(seen.longest) in frame.reading
-        assert f"differ by up to {drawn.number(seen.spread[1], 2)}." in frame.reading
-        assert frame.reading.count("up to rounding") == 2
-
-
-def test_the_pattern_says_what_would_not_be_rounding() -> None:
-    seen = positions.pattern(16)
-    moved = seen.turned.clone()
-    moved[0, 0] += 0.5
-    wrong = positions.Pattern(seen.table, seen.offsets, seen.raw, seen.projected, moved, seen.longest)
-    assert "RoPE's scores up to (0.50)" in drawn.pattern_reading(16, 10_000, wrong)
-    same = torch.zeros(3, 97)
-    exact = positions.Pattern(seen.table, seen.offsets, same, seen.projected, same, seen.longest)
-    assert drawn.pattern_reading(16, 10_000, exact).count("exactly") == 2
+    (figure,) = frames("<b> &", "& <b>")["none"].figures
+    assert figure["layout"]["yaxis"]["ticktext"] == ["&lt;b&gt;", "&amp;", "&amp;", "&lt;b&gt;", "mean", "mean"]
+    assert figure["data"][1]["text"] == "“&lt;b&gt;”: Δ = 0"
 
 
 # ------------------------------------------------------------------------------------------------ a causal mask alone
 
 
-def notes(frame: Frame) -> list[Any]:
-    return [(n["x"], n["text"]) for n in frame.figures[1]["layout"].get("annotations", [])]
-
-
-@pytest.mark.parametrize(("order_seed", "seed"), [(0, 0), (99, 9999)])
+@pytest.mark.parametrize(("order_seed", "seed"), [(0, 0), (3, 0), (99, 9999)])
 def test_the_prefix_draws_what_was_measured(order_seed: int, seed: int) -> None:
     seen = positions.shuffled_prefix(positions.STORY, order_seed, seed)
-    shown = drawn.prefix_frames(positions.STORY, order_seed, seed)
-    for i, frame in enumerate(shown):
-        output, by_depth = frame.figures
-        np.testing.assert_allclose(output["data"][0]["y"], seen.before[i], atol=1e-6)
-        np.testing.assert_allclose(output["data"][1]["y"], seen.after[i], atol=1e-6)
-        bars = np.add(*(trace["y"] for trace in by_depth["data"]))
-        np.testing.assert_allclose(bars, seen.change, atol=1e-6)
-        assert np.nonzero(by_depth["data"][0]["y"])[0].tolist() == ([i] if i else []), "the depth that is looked at"
-        assert by_depth["layout"]["yaxis"]["range"] == [0, pytest.approx(1.1 * bars.max())]
-        assert notes(frame)[0][0] == 0 and len(notes(frame)) == 1, "the empty place of one layer says that it is meant"
-        assert f"by {drawn.rest(float(seen.change[i]))}, since" in frame.reading
-        assert ("sees the same keys" if i == 0 else "different prefixes") in frame.reading
-        assert f"with {i + 1} layer{'s' if i else ''} the" in frame.reading
-        assert f"“{' '.join(seen.words)}” becomes “{' '.join(seen.shuffled)}”" in frame.reading
+    (frame,) = drawn.prefix_frames(positions.STORY, order_seed, seed)
+    (figure,) = frame.figures
+    heat, crosses = figure["data"]
+    np.testing.assert_allclose(heat["customdata"], seen.change, atol=1e-6)
+    still = [(r, c) for r in range(4) for c in range(8) if seen.change[r, c] <= positions.ROUNDING]
+    assert list(zip(crosses["y"], crosses["x"], strict=True)) == still and (0, 7) in still
+    assert not [c for r, c in still if r and c == 7], "with two layers the last word's output moves"
+    assert figure["layout"]["xaxis"]["ticktext"] == list(seen.words) and figure["layout"]["meta"]["rows"] == list(
+        "1234"
+    )
+    assert figure["layout"]["yaxis"]["ticktext"] == list("1234")
+    assert heat["zmin"] == 0 and heat["zmax"] == pytest.approx(float(seen.change.max()))
+    assert "one layer's output there moves by exactly 0, since" in frame.reading
+    assert f"by up to {drawn.number(float(seen.change[1:, -1].max()), 2)}:" in frame.reading
+    assert f"Before “away” stands “{' '.join(seen.shuffled[:-1])}” instead" in frame.reading
 
 
 def test_rounding_under_a_mask_is_said_as_rounding() -> None:
     seen = positions.shuffled_prefix()
-    said = drawn.prefix_reading(seen, "1 layer", 1e-16, 2e-16)
-    assert "by 1.0·10⁻¹⁶, which is rounding, since the last word sees the same keys" in said
-    assert said.endswith("change it by 2.0·10⁻¹⁶, which is rounding.")
+    after = seen.after.clone()
+    after[0, -1] += 1e-16 * after[0, -1].sign() + 2e-16
+    said = drawn.prefix_reading(positions.Prefix(seen.words, seen.shuffled, seen.place, seen.before, after))
+    assert "which is rounding, since it adds up" in said and "exactly" not in said
 
 
 def test_the_counting_head_looks_for_a_token_that_is_recognisable() -> None:
@@ -213,17 +209,137 @@ def test_the_counting_head_looks_for_a_token_that_is_recognisable() -> None:
     causal, full = frame.figures[0]["data"]
     np.testing.assert_allclose(causal["y"], [1, 1 / 2, 1 / 3, 1 / 4])
     np.testing.assert_allclose(full["y"], [1 / 4] * 4)
+    assert (causal["name"], full["name"]) == ("causal mask", "no mask")
     assert causal["x"].tolist() == [0, 1, 2, 3]
-    assert "0.25 at t = 3" in frame.reading and "everywhere" in frame.reading
+    assert "down to 0.25 at t = 3" in frame.reading and "0.25 everywhere" in frame.reading
+
+
+# ------------------------------------------------------------------------------------------------ sinusoids and RoPE
+
+
+@pytest.mark.parametrize("width", [8, 16, 64])
+def test_the_offsets_draw_what_was_measured(width: int) -> None:
+    seen, waves = positions.pattern(width, 5), positions.waves(width)
+    ranges = set()
+    for i, (p, frame) in enumerate(zip(positions.STARTS, drawn.offset_frames(width, 5), strict=True)):
+        left, right = frame.figures
+        *sines, dots = left["data"]
+        shift = np.array(left["layout"]["yaxis"]["tickvals"])
+        assert len(sines) == len(shift) == min(6, width // 2) and (np.diff(shift) < -2).all(), "no two waves touch"
+        for k, trace in enumerate(sines):
+            np.testing.assert_allclose(trace["y"] - shift[k], waves.sines[k], atol=1e-5)
+            np.testing.assert_allclose(trace["x"], waves.places)
+        assert dots["x"].tolist() == [p] * len(shift)
+        at = p * 10_000 ** (-waves.pairs.double() * 2 / width)
+        np.testing.assert_allclose(dots["y"] - shift, at.sin(), atol=1e-5)
+        (rule,) = left["layout"]["shapes"]
+        assert rule["x0"] == rule["x1"] == p
+        names = left["layout"]["yaxis"]["ticktext"]
+        assert names[0] == "pair 0<br>6.3 long" and names[-1].startswith(f"pair {width // 2 - 1}<br>")
+        assert left["layout"]["title"]["text"].startswith(
+            "All 4 pairs" if width == 8 else f"6 of the {width // 2} pairs"
+        )
+        for trace, y in zip(
+            right["data"], (seen.projected[0], seen.projected[i], seen.raw[i], seen.turned[i]), strict=True
+        ):
+            np.testing.assert_allclose(trace["y"], y, atol=1e-6)
+            np.testing.assert_array_equal(trace["x"], seen.offsets)
+            low, high = right["layout"]["yaxis"]["range"]
+            assert low < trace["y"].min() and trace["y"].max() < high
+        ranges.add(tuple(right["layout"]["yaxis"]["range"]))
+        assert [t["name"] for t in right["data"]] == [
+            "after W_Q and W_K, p = 24", "after W_Q and W_K", "the sinusoids themselves", "RoPE",
+        ]  # fmt: skip
+        assert f"p = {p}" in frame.reading and f"p = {p}" in right["layout"]["title"]["text"]
+        if i:
+            assert frame.reading.endswith(f"by up to {drawn.number(seen.moved(i)[1], 2)}.")
+            assert frame.reading.count("up to rounding") + frame.reading.count("(exactly)") == 2
+    assert len(ranges) == 1, "what stands still must be seen to stand still"
+
+
+def test_the_table_of_the_waves() -> None:
+    figure = drawn.waves_figure(positions.waves(8), 8)
+    rows = figure["layout"]["meta"]["table"]["rows"]
+    assert len(rows) == 4 * 41, "every third position"
+    for pair, length, place, sine in rows[::57]:
+        assert length == pytest.approx(2 * math.pi * 10_000 ** (pair / 4))
+        assert sine == pytest.approx(math.sin(2 * math.pi * place / length), abs=1e-9) and place == int(place)
+
+
+def test_the_offsets_say_what_would_not_be_rounding() -> None:
+    said = drawn.offset_reading(60, (1.5e-16, 0.41, 0.53))
+    assert "RoPE's scores (up to 0.53)" in said and "stay (up to rounding, 1.5·10⁻¹⁶)" in said
+    assert drawn.offset_reading(60, (0.0, 0.4, 0.0)).count("(exactly)") == 2
+    assert "compared with" in drawn.offset_reading(24, (0.0, 0.0, 0.0))
+
+
+# ------------------------------------------------------------------------------------------------ neighbours or halves
+
+
+@pytest.mark.parametrize("seed", [0, 9999])
+def test_the_pairs_draw_what_was_measured(seed: int) -> None:
+    seen = positions.pairings(8, seed)
+    for code, frame in zip(drawn.CODES, drawn.pairing_frames(seed), strict=True):
+        right, this = frame.figures[1]["data"]
+        scores = getattr(seen, code)[-1]
+        for back in range(16):
+            assert right["y"][back] == pytest.approx(float(seen.neighbours[-1, 15 - back]), abs=1e-6)
+            assert this["y"][back] == pytest.approx(float(scores[15 - back]), abs=1e-6)
+            low, high = frame.figures[1]["layout"]["yaxis"]["range"]
+            assert low < this["y"][back] < high
+        assert right["x"].tolist() == this["x"].tolist() == list(range(16))
+        off = float((scores - seen.neighbours[-1]).abs().max())
+        if code == "mixed":
+            assert f"off by up to {drawn.number(off, 2)}:" in frame.reading and off > 0.01
+        elif code == "converted":
+            assert "exactly." in frame.reading or f"up to rounding ({drawn.number(off, 2)})" in frame.reading
+
+
+def test_the_columns_that_are_turned_together() -> None:
+    """Each arc stands over two columns: partners where the code fits the weights, strangers where it does not."""
+    for code in drawn.CODES:
+        figure = drawn.columns_figure(code)
+        texts = [t for t in figure["data"] if t.get("mode") == "text"]
+        at = {t["text"][0]: float(t["x"][0]) for t in texts if len(t["text"][0]) == 2}
+        assert sorted(at) == ["a₁", "a₂", "b₁", "b₂", "c₁", "c₂", "d₁", "d₂"]
+        assert sorted(at.values()) == [i + 0.5 for i in range(8)]
+        by_place = {x: name for name, x in at.items()}
+        arcs = [t for t in figure["data"] if t.get("mode") == "lines" and not t.get("fill")]
+        assert len(arcs) == 4
+        joined = [(by_place[round(float(a["x"][0]), 3)], by_place[round(float(a["x"][-1]), 3)]) for a in arcs]
+        assert len({name for pair in joined for name in pair}) == 8, "each column is turned once"
+        partners = all(left[0] == right[0] for left, right in joined)
+        assert partners == (code != "mixed")
+        assert {a["line"]["color"] for a in arcs} == ({WITH} if partners else {MASKED})
+        spans = {round(float(a["x"][-1] - a["x"][0])) for a in arcs}
+        assert spans == ({1} if code == "neighbours" else {4}), "neighbours, or half a head apart"
+        boxes = [t for t in figure["data"] if t.get("fill") == "toself"]
+        colours = {}
+        for box, text in zip(boxes, [t for t in texts if len(t["text"][0]) == 2], strict=True):
+            colours.setdefault(text["text"][0][0], set()).add(box["line"]["color"])
+            assert min(box["x"]) < text["x"][0] < max(box["x"])
+        assert len({c for found in colours.values() for c in found}) == 4 and all(len(c) == 1 for c in colours.values())
+        assert ("stranger" in " ".join(t["text"][0] for t in texts)) == (code == "mixed")
+
+
+def test_a_column_is_the_same_part_in_every_frame() -> None:
+    """So that it slides to its new place and does not jump."""
+    names = [
+        [t["text"][0] for t in drawn.columns_figure(code)["data"] if t.get("mode") == "text"][:8]
+        for code in drawn.CODES
+    ]
+    assert names[0] == names[1] == names[2]
+    assert drawn.columns_figure("mixed")["layout"]["transition"]["duration"] > 0
 
 
 # ------------------------------------------------------------------------------------------------ all of them
 
 
 def test_plotly_knows_every_figure() -> None:
-    every = [*frames(positions.SENTENCE, positions.ORDER).values(), *drawn.pattern_frames(8, 0)]
+    every = [*frames(positions.SENTENCE, positions.ORDER).values(), *drawn.offset_frames(8, 0)[:2]]
     every += [*drawn.prefix_frames(positions.STORY, 0, 0), *drawn.counting_frames(positions.STORY)]
+    every += drawn.pairing_frames(0)
     for frame in every:
         for chart in frame.figures:
             go.Figure(chart)
-            assert chart["layout"]["title"]["text"] and chart["layout"]["xaxis"]["title"]["text"]
+            assert chart["layout"]["title"]["text"]

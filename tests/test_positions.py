@@ -57,7 +57,8 @@ def test_the_encoder_is_what_it_says(scheme: str, row: list[str], layers: int, s
     expected = reference(row, scheme, layers, seed, mask)
     for summation in ("sorted", "plain"):
         got = lesson.encode(row, scheme, layers, seed, mask, summation)
-        torch.testing.assert_close(got, expected, atol=1e-11, rtol=1e-11)
+        assert got.shape == (layers, len(row), 16)
+        torch.testing.assert_close(got[-1], expected, atol=1e-11, rtol=1e-11)
 
 
 @quick
@@ -76,7 +77,7 @@ def test_a_sum_does_not_depend_on_where_it_stands(n: int, width: int, seed: int)
 @quick
 @given(row=words, layers=st.integers(1, 4), seed=st.integers(0, 99), mask=st.booleans())
 def test_a_deep_encoder_starts_as_a_shallow_one(row: list[str], layers: int, seed: int, mask: bool) -> None:
-    deep = lesson.stack(row, "rope", 4, seed, mask)[layers - 1]
+    deep = lesson.encode(row, "rope", 4, seed, mask)[:layers]
     assert torch.equal(deep, lesson.encode(row, "rope", layers, seed, mask))
 
 
@@ -139,14 +140,35 @@ def test_other_words_are_refused_in_words(first: str, second: str, said: str) ->
 def test_one_causal_layer_is_blind_to_the_order_of_the_prefix_and_two_are_not() -> None:
     for seed in range(5):
         shuffle = lesson.shuffled_prefix(order_seed=seed, seed=seed)
-        assert shuffle.change[0] <= NOTHING
+        assert shuffle.change.shape == (4, 8)
+        assert shuffle.change[0, -1] <= NOTHING
         assert (lesson.shuffled_prefix(order_seed=seed, seed=seed, causal=False).change <= NOTHING).all()
-        assert (shuffle.change[1:] > 1e-3).all()  # facts: .083, .173, .345 for their encoder
+        assert (shuffle.change[1:, -1] > 1e-3).all()  # facts: .083, .173, .345 for their encoder
         assert shuffle.words[-1] == shuffle.shuffled[-1] and shuffle.words != shuffle.shuffled
         assert sorted(shuffle.words) == sorted(shuffle.shuffled)
+        told = lesson.shuffled_prefix(order_seed=seed, seed=seed, scheme="sinusoidal")
+        assert told.shuffled == shuffle.shuffled and told.change[0, -1] > 1e-3
     for useless in ("dog bites", "no no no no"):
         with pytest.raises(ValueError, match="two different words"):
             lesson.shuffled_prefix(useless)
+
+
+@quick
+@given(row=words.filter(lambda row: len(set(row[:-1])) > 1), order_seed=st.integers(0, 9))
+def test_every_words_change_is_its_own(row: list[str], order_seed: int) -> None:
+    """Word by word, with repeated words in the order in which they occur, and the last one with itself."""
+    seen = lesson.shuffled_prefix(" ".join(row), order_seed, 2)
+    assert seen.words == tuple(row) and seen.place[-1] == len(row) - 1
+    assert [seen.shuffled[i] for i in seen.place] == row
+    assert sorted(seen.place.tolist()) == list(range(len(row)))
+    for layer in range(4):
+        for word in range(len(row)):
+            moved = (seen.after[layer, seen.place[word]] - seen.before[layer, word]).abs().max()
+            assert seen.change[layer, word] == moved
+    # What a word sees in one layer is a set: its output moves only if that set is another.
+    for word in range(len(row)):
+        before, after = sorted(row[: word + 1]), sorted(seen.shuffled[: int(seen.place[word]) + 1])
+        assert (seen.change[0, word] > lesson.ROUNDING) == (before != after)
 
 
 def test_the_counting_head_knows_words_and_not_places() -> None:
@@ -164,16 +186,16 @@ def test_dot_products_of_sinusoids(offset: int, product: float) -> None:
 
 
 @quick
-@given(d=st.integers(1, 12), base=st.sampled_from([10.0, 300.0, 10_000.0]), seed=st.integers(0, 99))
-def test_every_curve_of_the_pattern_is_what_it_says(d: int, base: float, seed: int) -> None:
+@given(d=st.integers(1, 12), seed=st.integers(0, 99))
+def test_every_curve_of_the_pattern_is_what_it_says(d: int, seed: int) -> None:
     """Each number again, one by one and in another way: with complex clock hands."""
     width = 2 * d
-    seen = lesson.pattern(width, base, seed)
+    seen = lesson.pattern(width, seed)
     g = torch.Generator().manual_seed(seed)
     w_q, w_k = (torch.randn(width, width, generator=g, dtype=torch.float64) / width**0.5 for _ in range(2))
     word = torch.randn(width, generator=g, dtype=torch.float64)
     word = word * (d**0.5 / word.norm())
-    speed = base ** (-torch.arange(d, dtype=torch.float64) / d)
+    speed = 10_000 ** (-torch.arange(d, dtype=torch.float64) / d)
 
     def encoding(p: int) -> Tensor:
         return torch.stack([(p * speed).sin(), (p * speed).cos()], -1).flatten()
@@ -181,10 +203,11 @@ def test_every_curve_of_the_pattern_is_what_it_says(d: int, base: float, seed: i
     def turned(row: Tensor, p: int) -> Tensor:
         return torch.view_as_complex(row.unflatten(-1, (d, 2))) * torch.polar(torch.ones_like(speed), p * speed)
 
-    assert seen.offsets.tolist() == list(range(-48, 49))
-    torch.testing.assert_close(seen.table, torch.stack([encoding(p) for p in range(49)]), atol=1e-11, rtol=0)
-    for i, p in enumerate(lesson.STARTS):
-        for o in (0, 1, 40, 48, 49, 96):
+    assert seen.offsets.tolist() == list(range(-24, 25))
+    assert lesson.STARTS[0] == 24 and lesson.STARTS[-1] == 96 and 60 in lesson.STARTS
+    for i in range(0, len(lesson.STARTS), 6):
+        p = lesson.STARTS[i]
+        for o in (0, 1, 20, 24, 25, 48):
             there = p + int(seen.offsets[o])
             rope = (turned(word @ w_q, p) * turned(word @ w_k, there).conj()).real.sum()
             for got, expected in (
@@ -196,22 +219,51 @@ def test_every_curve_of_the_pattern_is_what_it_says(d: int, base: float, seed: i
     spread = [float((y.amax(0) - y.amin(0)).max()) for y in (seen.raw, seen.projected, seen.turned)]
     assert list(seen.spread) == spread
     assert spread[0] < lesson.ROUNDING and spread[2] < lesson.ROUNDING
+    for i in (0, 7, 24):
+        assert list(seen.moved(i)) == [
+            float((y[i] - y[0]).abs().max()) for y in (seen.raw, seen.projected, seen.turned)
+        ]
 
 
 @quick
 @given(seed=st.integers(0, 99), width=st.sampled_from([8, 16, 64]))
 def test_only_a_turn_after_the_projections_keeps_the_offset(seed: int, width: int) -> None:
-    assert lesson.pattern(width, seed=seed, turn="before").spread[2] > 1e-3
-    assert lesson.pattern(width, seed=seed).spread[1] > 1e-3
-    asked = lesson.pattern(width, seed=seed).turned
+    assert lesson.pattern(width, seed, "before").spread[2] > 1e-3
+    assert lesson.pattern(width, seed).spread[1] > 1e-3
+    asked = lesson.pattern(width, seed).turned
     assert (asked - asked.flip(-1)).abs().max() > 1e-3, "W_Q and W_K differ: later is not earlier"
 
 
-@pytest.mark.parametrize(("width", "base"), [(2, 10.0), (64, 100.0), (512, 10_000.0)])
-def test_the_longest_wavelength_is_that_of_the_last_pair(width: int, base: float) -> None:
-    sine, cosine = ops.sinusoidal(2, width, base)[1, -2:].tolist()
-    assert lesson.pattern(width, base).longest == pytest.approx(2 * math.pi / math.atan2(sine, cosine))
-    assert int(lesson.pattern(512).longest) == 60_611
+def test_the_last_word_is_compared_with_itself_also_where_the_shuffle_reads_backwards() -> None:
+    for order_seed in range(20):
+        seen = lesson.shuffled_prefix("a b c a", order_seed, 0)
+        if seen.shuffled == ("a", "c", "b", "a"):
+            assert seen.place.tolist() == [0, 2, 1, 3]
+            return
+    raise AssertionError("none of the shuffles is the sentence backwards")
+
+
+@pytest.mark.parametrize("width", [2, 6, 8, 64, 512])
+def test_the_waves_are_columns_of_the_encoding(width: int) -> None:
+    seen, table = lesson.waves(width), ops.sinusoidal(121, width)
+    assert seen.pairs.tolist()[0] == 0 and seen.pairs.tolist()[-1] == width // 2 - 1
+    assert len(set(seen.pairs.tolist())) == min(6, width // 2)
+    assert seen.places[0] == 0 and seen.places[-1] == 120, "as far as the last position that is used"
+    torch.testing.assert_close(seen.sines[:, ::4], table[:, 2 * seen.pairs].T, atol=1e-11, rtol=0)
+    assert seen.lengths[0] == pytest.approx(2 * math.pi)
+    assert seen.lengths[-1] == pytest.approx(lesson.longest_wavelength(width))
+    if width == 64:
+        assert seen.pairs.tolist() == [0, 6, 12, 19, 25, 31]
+    if len(seen.pairs) > 2:  # evenly spread
+        steps = seen.pairs.diff()
+        assert steps.max() - steps.min() <= 1
+
+
+@pytest.mark.parametrize("width", [2, 64, 512])
+def test_the_longest_wavelength_is_that_of_the_last_pair(width: int) -> None:
+    sine, cosine = ops.sinusoidal(2, width)[1, -2:].tolist()
+    assert lesson.longest_wavelength(width) == pytest.approx(2 * math.pi / math.atan2(sine, cosine))
+    assert int(lesson.longest_wavelength(512)) == 60_611
 
 
 def test_the_two_ways_to_divide() -> None:
@@ -224,7 +276,7 @@ def test_the_two_ways_to_divide() -> None:
 def test_rope_and_alibi_touch_the_scores_only(scheme: str) -> None:
     """Where all words are the same, all values are, and no attention can tell where it stands."""
     for seed in range(3):
-        bare, got = (lesson.encode(["no"] * 7, s, 4, seed) for s in ("none", scheme))
+        bare, got = (lesson.encode(["no"] * 7, s, 4, seed)[-1] for s in ("none", scheme))
         torch.testing.assert_close(got, bare, atol=1e-12, rtol=0)
         torch.testing.assert_close(got, got[:1].expand(7, -1), atol=1e-12, rtol=0)
 
@@ -333,9 +385,23 @@ def test_what_is_shown_until_the_story_can_be_shuffled() -> None:
     assert story == lesson.STORY and "two different words" in refusal and lesson.STORY in refusal
 
 
-def test_a_replaced_word_changes_what_a_shuffle_does_not() -> None:
+def test_another_verb_changes_what_turning_around_does_not() -> None:
     for seed in range(4):
-        assert 0 <= lesson.shuffled_or_replaced(seed) <= lesson.ROUNDING
+        assert 0 <= lesson.turned_or_replaced(seed) <= lesson.ROUNDING
+        told = lesson.turned_or_replaced(seed, "sinusoidal")
+        assert told > 0.1, "the prediction says of positions: about 0.3, or more"
+        assert told > 100 * lesson.ROUNDING
+        bites, chases = (lesson.encode(["dog", verb, "man"], "sinusoidal", 4, seed)[-1] for verb in ("bites", "chases"))
+        around = lesson.encode(["man", "bites", "dog"], "sinusoidal", 4, seed)[-1].flip(0)
+        by_verb = max(float((chases - bites)[i].abs().max()) for i in (0, 2))  # of the words that stay
+        assert told == pytest.approx(float((around - bites).abs().max()) / by_verb)
+
+
+def test_every_words_difference() -> None:
+    both = lesson.two_orders("dog bites man", "bites man dog", "rope", 2)
+    assert both.by_word.shape == (3,) and both.largest == float(both.by_word.max())
+    for i, j in enumerate((2, 0, 1)):
+        assert both.by_word[i] == (both.second[j] - both.first[i]).abs().max()
 
 
 FAMILY, I_WANT = "\U0001f469\u200d\U0001f469\u200d\U0001f467", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"

@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from core.course import Concept, Evidence, Option, Source
+from core.course import Concept, Evidence, Option, Source, Verdict
 from core.experiments.positions import (
     ORDER,
     REACH,
@@ -22,9 +22,10 @@ from core.experiments.positions import (
     longest_wavelength,
     pairings,
     pattern,
-    shuffled_or_replaced,
+    shuffled_prefix,
     spread_at_an_offset,
     torch_encoder,
+    turned_or_replaced,
     two_orders,
     usual_two_lines,
 )
@@ -32,53 +33,15 @@ from core.ops import masks, positions
 from core.ops.words import embed, tokens
 from core.sources import HAVIV_2022, KAZEMNEJAD_2023, PRESS_2021, SU_2021, VASWANI_2017
 
-concept = Concept(__name__)
+concept = Concept(
+    __name__,
+    equation=r"f(PX) = P\,f(X) \quad\text{but}\quad f(PX + \disputed{E}) \neq P\,f(X + \disputed{E})",
+    words=("f(X)", "P", "E", "equivariant", "invariant"),
+)
 
 SEEDS = range(4)  # random networks over which a claim takes the worst case
 EPS = torch.finfo(torch.float64).eps
 ROTATION = "bites man dog"  # neither the first order nor its reversal
-
-# ---------------------------------------------------------------------------------------------- prediction
-
-
-@concept.predicts(
-    "One layer of *causal* attention, no position encoding. You shuffle all words before the last one. How much does "
-    "the output at the last word change, compared with replacing one of those words by another word?",
-    Option(
-        "no change at all",
-        0.0,
-        ROUNDING,
-        "The last word sees all the others, and one layer only adds up what it sees: a sum does not know an order.",
-    ),
-    Option(
-        "less than a tenth as much",
-        ROUNDING,
-        0.1,
-        "A weak trace of the order would have to be seen by somebody. In one layer nobody sees it: the last word reads "
-        "the words themselves, and they do not know what stood before them.",
-    ),
-    Option(
-        "a tenth to nine tenths as much",
-        0.1,
-        0.9,
-        "From two layers on the output does change, often by about that much: the words in between have seen different "
-        "prefixes, and the last word reads what they saw.",
-    ),
-    Option(
-        "about as much, or more",
-        0.9,
-        math.inf,
-        "That would take a layer that knows where each word stands. The causal mask gives the last word the same set of "
-        "keys in every order.",
-    ),
-    shows="Measured just now on four random layers: the shuffle changes the output at most {0} times as much as the "
-    "replacement.",
-)
-def one_causal_layer() -> float:
-    return max(shuffled_or_replaced(seed) for seed in SEEDS)
-
-
-# ---------------------------------------------------------------------------------------------- the answer
 
 
 def unshuffled(scheme: Scheme, layers: int = 4) -> float:
@@ -87,9 +50,14 @@ def unshuffled(scheme: Scheme, layers: int = 4) -> float:
     return max(two_orders(SENTENCE, orders[seed % 2], scheme, layers, seed).largest for seed in SEEDS)
 
 
+@concept.in_one_sentence(
+    "Attention adds up what it sees, weighted by content alone, and a sum has no order: untold, an encoder gives every word "
+    "of “man bites dog” the output that it had in “dog bites man”.",
+    fails_if={"scheme": "sinusoidal"},
+)
 @concept.says(
-    "A Transformer encoder without positions treats its input as a bag of words: shuffle the words, and the outputs "
-    "are shuffled with them, otherwise unchanged.",
+    "Without positions an encoder reads a bag of words: shuffle them, and their outputs are shuffled alike, otherwise "
+    "unchanged.",
     fails_if={"scheme": "sinusoidal"},
 )
 def outputs_follow_their_words(scheme: Literal["none", "sinusoidal"] = "none") -> Evidence:
@@ -99,10 +67,43 @@ def outputs_follow_their_words(scheme: Literal["none", "sinusoidal"] = "none") -
     ) & Evidence.near("the same for torch's nn.TransformerEncoder, 2 layers", library, 0, within=ROUNDING)
 
 
+# ---------------------------------------------------------------------------------------------- prediction
+
+
+@concept.predicts(
+    "Without positions, turn “dog bites man” around: how far do outputs move, if another verb moves them by 1?",
+    Option(
+        "0",
+        0.0,
+        ROUNDING,
+        "Each word sees the same words as before. Attention sums over them, and no score, weight or sum knows a place.",
+    ),
+    Option(
+        "0.01",
+        ROUNDING,
+        0.1,
+        "A faint trace of the order would have to enter somewhere, and deeper layers have nothing to make it from: what the "
+        "first layer hands on is the same already.",
+    ),
+    Option("0.3", 0.1, 0.5, "That takes positions: added sinusoids move these outputs by about that much, or more."),
+    Option(
+        "1",
+        0.5,
+        math.inf,
+        "So it should be, since turned around the sentence means something else. But that has to be told first.",
+    ),
+    shows="Measured just now, in the worst of four random encoders of four layers: the outputs move by {0}, if “chases” "
+    "instead of “bites” moves them by 1.",
+)
+def turning_around() -> float:
+    return max(turned_or_replaced(seed) for seed in SEEDS)
+
+
+# ---------------------------------------------------------------------------------------------- the answer
+
+
 @concept.says(
-    "Any summary that ignores order, such as the mean over the words, is then the same for “dog bites man” and “man "
-    "bites dog”.",
-    fails_if={"summary": "first word"},
+    "Their mean or maximum is the same for “dog bites man” and “man bites dog”.", fails_if={"summary": "first word"}
 )
 def the_mean_is_the_same(summary: Literal["symmetric", "first word"] = "symmetric") -> Evidence:
     both = two_orders(SENTENCE, ORDER, "none", 4)
@@ -117,23 +118,23 @@ def the_mean_is_the_same(summary: Literal["symmetric", "first word"] = "symmetri
 
 
 @concept.says(
-    "So positions are put in: added to the word vectors (sinusoidal or learned), or brought into the attention scores "
-    "and nowhere else (RoPE, ALiBi); with each of them “bites dog man” differs from “dog bites man”.",
+    "So positions are put in: added to the word vectors (sinusoids, a learned table) or brought into the attention scores "
+    "(RoPE, ALiBi).",
     fails_if=({"also": "none"}, {"added": "rope"}, {"scored": "learned"}),
 )
 def positions_tell_orders_apart(also: Scheme = "rope", added: Scheme = "learned", scored: Scheme = "rope") -> Evidence:
     smallest = min(
-        two_orders(SENTENCE, "bites dog man", scheme, 1, seed).pooled
-        for scheme in {*SCHEMES[1:], also}
-        for seed in SEEDS
+        two_orders(SENTENCE, ROTATION, scheme, 1, seed).pooled for scheme in {*SCHEMES[1:], also} for seed in SEEDS
     )
     # Where all words are equal, so are all values, and no change of the attention scores can change their mean.
     equal = ["no", "no", "no"]
-    placed = (encode(equal, scheme, 4) for scheme in ("sinusoidal", added))
-    bare = encode(equal, "none", 4)
+    placed = (encode(equal, scheme, 4)[-1] for scheme in ("sinusoidal", added))
+    bare = encode(equal, "none", 4)[-1]
     return (
         Evidence.above(
-            "smallest difference of the means over the words, 4 schemes, 4 random encoders", smallest, ROUNDING
+            "“bites man dog”: smallest difference of the means over the words, 4 schemes, 4 random encoders",
+            smallest,
+            ROUNDING,
         )
         & Evidence.above(
             "“no no no”, added positions: difference of the first and the last output, the smaller of the two schemes",
@@ -142,7 +143,7 @@ def positions_tell_orders_apart(also: Scheme = "rope", added: Scheme = "learned"
         )
         & Evidence.near(
             "“no no no”, RoPE and ALiBi: largest difference to the outputs without positions",
-            max(float((encode(equal, scheme, 4) - bare).abs().max()) for scheme in (scored, "alibi")),
+            max(float((encode(equal, scheme, 4)[-1] - bare).abs().max()) for scheme in (scored, "alibi")),
             0,
             within=ROUNDING,
         )
@@ -150,30 +151,7 @@ def positions_tell_orders_apart(also: Scheme = "rope", added: Scheme = "learned"
 
 
 @concept.says(
-    "The sinusoids are absolute, but the dot product of two of them depends only on how far apart the positions are.",
-    fails_if=({"table": "learned"}, {"places": "bfloat16"}),
-)
-def the_dot_product_knows_the_offset(
-    table: Literal["sinusoidal", "learned"] = "sinusoidal", places: Literal["float64", "bfloat16"] = "float64"
-) -> Evidence:
-    d, last = 512, 999
-    pe = positions.sinusoidal(last + 1, d)
-    if table == "learned":
-        pe = torch.randn(pe.shape, generator=torch.Generator().manual_seed(1), dtype=pe.dtype)
-    if places == "bfloat16":  # positions counted in bfloat16: above 256 neighbours become one
-        pe = pe[torch.arange(last + 1).bfloat16().long().clamp_max(last)]
-    # An angle of p radians carries a relative error of a few ε, its d/2 cosines add up.
-    return Evidence.near(
-        "spread of ⟨PE_p, PE_p+k⟩ over p, the worst of k = 1, 10, 100, d = 512",
-        spread_at_an_offset(pe),
-        0,
-        within=4 * d * last * EPS,
-    ) & Evidence.exactly("different encodings of the positions 0 … 999", len(pe.unique(dim=0)), last + 1)
-
-
-@concept.says(
-    "A causal mask alone already breaks the symmetry: token t, counted from 0, sees t + 1 keys, so a head that attends "
-    "uniformly and looks for a start token, which stands only at t = 0, reads 1/(t + 1).",
+    "A causal mask alone leaks a little: a head that looks for the start token can count.",
     fails_if=({"causal": False}, {"words": STORY}),
 )
 def a_causal_head_counts(causal: bool = True, words: str = f"{START} {STORY}") -> Evidence:
@@ -182,7 +160,7 @@ def a_causal_head_counts(causal: bool = True, words: str = f"{START} {STORY}") -
     off = (counting_head(row, causal) - promised).abs().max()
     seen = (masks.causal(len(row)) if causal else masks.full(len(row))).sum(-1)
     return Evidence.near(
-        f"largest difference to 1/(t + 1), t = 0 … {len(row) - 1}", float(off), 0, within=EPS
+        f"a uniform head: largest difference to 1/(t + 1), t = 0 … {len(row) - 1}", float(off), 0, within=EPS
     ) & Evidence.exactly(
         "largest difference between the number of keys seen and t + 1",
         int((seen - torch.arange(1, len(row) + 1)).abs().max()),
@@ -190,11 +168,85 @@ def a_causal_head_counts(causal: bool = True, words: str = f"{START} {STORY}") -
     )
 
 
-concept.cites(
-    "Decoder-only language models trained without any position encoding do learn where their tokens stand; counting "
-    "how many tokens each one sees is the conjectured way.",
-    source=HAVIV_2022,
+# ---------------------------------------------------------------------------------------------- looks, an argument
+
+
+@concept.looks_closer(
+    "causal",
+    "A causal mask alone leaks the order: to the last word in two layers or more, not in one.",
+    fails_if=({"scheme": "sinusoidal"}, {"causal": False}),
 )
+def a_mask_leaks_the_order(scheme: Scheme = "none", causal: bool = True) -> Evidence:
+    last = torch.stack([shuffled_prefix(STORY, seed, seed, causal, scheme).change[:, -1] for seed in SEEDS])
+    unmasked = max(float(shuffled_prefix(STORY, seed, seed, False, scheme).change.max()) for seed in SEEDS)
+    masked, bare = (
+        [two_orders(SENTENCE, ORDER, scheme, 1, seed, causal=mask).pooled for seed in SEEDS] for mask in (causal, False)
+    )
+    return (
+        Evidence.near(
+            "shuffled before it, one layer's last output moves by", float(last[:, 0].max()), 0, within=ROUNDING
+        )
+        & Evidence.above("that of 2 to 4 layers at least by, 4 random models", float(last[:, 1:].min()), ROUNDING)
+        & Evidence.near("without a mask any output, 1 to 4 layers, by", unmasked, 0, within=ROUNDING)
+        & Evidence.above(
+            "“dog bites man” and “man bites dog”, one layer, masked: least difference of the means",
+            min(masked),
+            ROUNDING,
+        )
+        & Evidence.near("the same without a mask, at most", max(bare), 0, within=ROUNDING)
+    )
+
+
+@concept.looks_closer(
+    "offsets",
+    "Dot products of sinusoids know the offset alone; W_Q and W_K lose that, and RoPE keeps it.",
+    fails_if=({"table": "learned"}, {"places": "bfloat16"}, {"projected": False}, {"turn": "before"}),
+)
+@concept.corrects(
+    "With sinusoids attention gets relative positions for free, since their dot product depends only on the offset.",
+    better="Attention does not take that dot product: it sees the encodings through W_Q and W_K, and for general matrices "
+    "the score of two positions at the same offset depends on where they stand. RoPE turns queries and keys *after* "
+    "W_Q and W_K: there the score of two given words depends on their offset only.",
+    fails_if=({"table": "learned"}, {"places": "bfloat16"}, {"projected": False}, {"turn": "before"}),
+    source=SU_2021.at("§3.2"),
+)
+def projections_lose_the_offset(
+    table: Literal["sinusoidal", "learned"] = "sinusoidal",
+    places: Literal["float64", "bfloat16"] = "float64",
+    projected: bool = True,
+    turn: Literal["after", "before"] = "after",
+) -> Evidence:
+    d, last = 512, 999
+    pe = positions.sinusoidal(last + 1, d)
+    if table == "learned":
+        pe = torch.randn(pe.shape, generator=torch.Generator().manual_seed(1), dtype=pe.dtype)
+    if places == "bfloat16":  # positions counted in bfloat16: above 256 neighbours become one
+        pe = pe[torch.arange(last + 1).bfloat16().long().clamp_max(last)]
+    seen = [pattern(64, seed, turn).spread for seed in SEEDS]
+    # An angle of p radians is rounded by up to p·ε, in the query and in the key; d/2 cosines add up, and RoPE's |q||k| is
+    # at most ‖W_Q‖‖W_K‖·d/2, where matrices of N(0, 1/d) have norms close to 2.
+    return (
+        Evidence.near(
+            "spread of ⟨PE_p, PE_p+k⟩ over p = 0 … 999, the worst of k = 1, 10, 100, d = 512",
+            spread_at_an_offset(pe),
+            0,
+            within=4 * d * last * EPS,
+        )
+        & Evidence.exactly("different encodings of the positions 0 … 999", len(pe.unique(dim=0)), last + 1)
+        & Evidence.above(
+            "spread over p at one offset, d = 64, the smallest of 4 draws"
+            + (", after W_Q and W_K" if projected else ""),
+            min(one[1 if projected else 0] for one in seen),
+            ROUNDING,
+        )
+        & Evidence.near(
+            f"the same of RoPE's scores, turned {turn} W_Q and W_K, the largest of 4 draws",
+            max(one[2] for one in seen),
+            0,
+            within=2 * 4 * (STARTS[-1] + REACH) * EPS,
+        )
+    )
+
 
 # ---------------------------------------------------------------------------------------------- corrections
 
@@ -263,31 +315,6 @@ def scores_have_a_direction(tied: bool = False, scheme: Scheme = "none") -> Evid
         "|score of dog asking man − score of man asking dog|, the smallest of 4 draws", min(differences), ROUNDING
     ) & Evidence.near(
         "“dog man” and “man dog”: largest difference after swapping the outputs", swapped, 0, within=ROUNDING
-    )
-
-
-@concept.corrects(
-    "With sinusoids attention gets relative positions for free, since their dot product depends only on the offset.",
-    better="Attention does not take that dot product: it sees the encodings through W_Q and W_K, and for general matrices "
-    "the score of two positions at the same offset depends on where they stand. RoPE turns queries and keys *after* "
-    "W_Q and W_K: there the score of two given words depends on their offset only.",
-    fails_if=({"projected": False}, {"turn": "before"}),
-    source=SU_2021.at("§3.2"),
-)
-def projections_lose_the_offset(projected: bool = True, turn: Literal["after", "before"] = "after") -> Evidence:
-    seen = [pattern(64, seed=seed, turn=turn).spread for seed in SEEDS]
-    # An angle of p radians is rounded by up to p·ε, in the query and in the key, and |q||k| ≤ ‖W_Q‖‖W_K‖·d/2, where
-    # matrices of N(0, 1/d) have norms close to 2.
-    last = STARTS[-1] + REACH
-    return Evidence.above(
-        "spread over p at one offset, d = 64, the smallest of 4 draws" + (", after W_Q and W_K" if projected else ""),
-        min(one[1 if projected else 0] for one in seen),
-        ROUNDING,
-    ) & Evidence.near(
-        f"the same of RoPE's scores, turned {turn} W_Q and W_K, the largest of 4 draws",
-        max(one[2] for one in seen),
-        0,
-        within=2 * 4 * last * EPS,
     )
 
 
@@ -366,6 +393,11 @@ def sines_and_cosines_come_in_pairs(widths: Literal["odd", "even"] = "odd") -> E
     )
 
 
+@concept.looks_closer(
+    "pairs",
+    "RoPE turns neighbours or halves: either is right, and mixing them is wrong without an error.",
+    fails_if=({"reordered": "queries only"}, {"d_k": 2}),
+)
 @concept.corrects(
     "RoPE turns neighbouring features; code that pairs the two halves of a head, such as Hugging Face's Llama, computes "
     "something else.",
@@ -427,14 +459,30 @@ def alibi_takes_any_number_of_heads(
     )
 
 
+# ---------------------------------------------------------------------------------------------- the usual answer
+
+concept.judges(
+    concept.topic.usual[0],
+    Verdict.OTHERWISE,
+    "It is *equivariant*: in another order the outputs move with their words. Only a summary without order, such as their "
+    "mean, is invariant.",
+    by=it_is_equivariant,
+)
+concept.judges(
+    concept.topic.usual[1],
+    Verdict.HOLDS_IF,
+    "To an encoder, which sees everything: the same outputs, in another order. A causal mask tells the two apart.",
+    by=a_mask_leaks_the_order,
+)
+
 # ---------------------------------------------------------------------------------------------- push-back
 
 concept.pushes_back(
     "Then how do decoders work without position encodings?",
-    "The mask gives token t exactly t + 1 keys, so a first layer that recognises the start token can count, and later "
-    "layers can use the counts. The order *within* the prefix does not reach the last token's output in a one-layer "
-    "model; from two layers on it can.",
-    KAZEMNEJAD_2023.at("theorems 1 and 2"),
+    "The mask gives token t, counted from 0, exactly t + 1 keys, so a first layer that recognises the start token can count, "
+    "and later layers can use the counts. Trained without any encoding, decoders do learn where their tokens stand; "
+    "counting is the conjectured way.",
+    (HAVIV_2022, KAZEMNEJAD_2023.at("theorems 1 and 2")),
 )
 concept.pushes_back(
     "Absolute or relative: what is the difference?",

@@ -67,7 +67,7 @@ def attend(
     return add_up(terms.sort(-1).values)
 
 
-def stack(
+def encode(
     words: list[str],
     scheme: Scheme = "none",
     layers: int = 1,
@@ -75,7 +75,7 @@ def stack(
     causal: bool = False,
     summation: Summation = "sorted",
 ) -> Float[Tensor, "l n 16"]:
-    r"""The outputs of random, untrained Transformers of 1 … `layers` layers, each one the start of the next.
+    r"""The outputs of random, untrained Transformers of 1 … `layers` layers, each one the start of the next: `[-1]` is of all.
 
     A layer is $x + \mathrm{Attn}(\mathrm{LN}(x))$, then $x + \mathrm{FFN}(\mathrm{LN}(x))$; a last LN makes the output.
     Width 16, 2 heads, a feed-forward layer of 64 ReLUs, all weights $N(0, 1/d_{in})$ from the seed, float64.
@@ -116,18 +116,6 @@ def stack(
         x = x + multiply(multiply(h, w_up, summation).relu(), w_down, summation)
         outputs.append(F.layer_norm(x, (D,)))
     return torch.stack(outputs)
-
-
-def encode(
-    words: list[str],
-    scheme: Scheme = "none",
-    layers: int = 1,
-    seed: int = 0,
-    causal: bool = False,
-    summation: Summation = "sorted",
-) -> Float[Tensor, "n 16"]:
-    """The output of a random, untrained Transformer of `layers` layers."""
-    return stack(words, scheme, layers, seed, causal, summation)[-1]
 
 
 def pool(x: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
@@ -192,9 +180,14 @@ class Orders:
         return self.unshuffled - self.first
 
     @property
+    def by_word(self) -> Float[Tensor, " n"]:
+        """How far the two outputs of each word are apart, at most over the features."""
+        return self.difference.abs().amax(-1)
+
+    @property
     def largest(self) -> float:
         """The largest difference that is left after un-shuffling."""
-        return float(self.difference.abs().max())
+        return float(self.by_word.max())
 
     @property
     def in_place(self) -> float:
@@ -211,6 +204,13 @@ class Orders:
         return self.order == self.words[::-1]
 
 
+def turned_or_replaced(seed: int, scheme: Scheme = "none") -> float:
+    """4 layers: how far a word's output moves when the sentence is turned around, ÷ when its verb is another one."""
+    turned = two_orders(SENTENCE, ORDER, scheme, DEPTHS[-1], seed).largest
+    verb, other = (encode(words.split(), scheme, DEPTHS[-1], seed)[-1, ::2] for words in (SENTENCE, "dog chases man"))
+    return turned / float((other - verb).abs().max())
+
+
 @remember
 def two_orders(
     words: str = SENTENCE,
@@ -224,7 +224,7 @@ def two_orders(
     """Both orders through the same encoder. Raises ValueError, in words, for a sentence that cannot be used."""
     first, second = tokens(words), tokens(order)
     place = matching(first, second)
-    x, y = (encode(row, scheme, layers, seed, causal, summation) for row in (first, second))
+    x, y = (encode(row, scheme, layers, seed, causal, summation)[-1] for row in (first, second))
     return Orders(tuple(first), tuple(second), place, x, y)
 
 
@@ -234,13 +234,13 @@ def comparable(words: str, order: str) -> tuple[tuple[str, str], str]:
     >>> comparable("dog  bites man", "bites man dog")
     (('dog bites man', 'bites man dog'), '')
     >>> comparable("dog", "dog")[1]
-    'Write at least two words. Until then, the figures show “dog bites man” and “man bites dog”.'
+    'Write at least two words. Until then, the picture shows “dog bites man” and “man bites dog”.'
     """
     try:
         first, second = tokens(words), tokens(order)
         matching(first, second)
     except ValueError as reason:
-        return (SENTENCE, ORDER), f"{reason} Until then, the figures show “{SENTENCE}” and “{ORDER}”."
+        return (SENTENCE, ORDER), f"{reason} Until then, the picture shows “{SENTENCE}” and “{ORDER}”."
     return (" ".join(first), " ".join(second)), ""
 
 
@@ -273,20 +273,39 @@ def torch_encoder(
 
 # ------------------------------------------------------------------------------------------------ sinusoids and RoPE
 
-STARTS = (64, 128, 256)  # positions from which the offsets are counted
-REACH = 48  # the largest offset
+REACH = 24  # the largest offset
+STARTS = tuple(range(REACH, 97, 3))  # positions from which the offsets are counted
+WAVES = 6  # so many pairs can be told apart in a figure, whatever the width
+
+
+@dataclass(frozen=True, eq=False)
+class Waves:
+    """The sines of a few pairs of the encoding, the fastest and the slowest among them, between the positions too."""
+
+    pairs: Int[Tensor, " w"]
+    lengths: Float[Tensor, " w"]  # in positions
+    places: Float[Tensor, " p"]
+    sines: Float[Tensor, "w p"]
+
+
+@remember
+def waves(width: int = 64, step: float = 0.25) -> Waves:
+    r"""$\sin(p\,\omega_i)$ of pairs i spread evenly over all `width / 2`, from position 0 to the last that is used."""
+    n = width // 2
+    pairs = torch.linspace(0, n - 1, min(n, WAVES)).round().long()
+    speeds = 10_000.0 ** (-pairs.double() / n)
+    places = torch.arange(0, STARTS[-1] + REACH + step, step, dtype=torch.float64)
+    return Waves(pairs, 2 * math.pi / speeds, places, (places * speeds[:, None]).sin())
 
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """The sinusoidal encodings, their products with later and earlier positions, and RoPE's scores beside them."""
+    """Products of encodings with later and earlier ones, raw and through matrices, and RoPE's scores, start by start."""
 
-    table: Float[Tensor, "p d"]
     offsets: Int[Tensor, " o"]
     raw: Float[Tensor, "s o"]
     projected: Float[Tensor, "s o"]
     turned: Float[Tensor, "s o"]
-    longest: float
 
     @property
     def spread(self) -> tuple[float, float, float]:
@@ -296,12 +315,17 @@ class Pattern:
         )
         return raw, projected, turned
 
+    def moved(self, start: int) -> tuple[float, float, float]:
+        """How far the curves of one start lie from those of the first, at most: `raw`, `projected` and `turned`."""
+        raw, projected, turned = (
+            float((product[start] - product[0]).abs().max()) for product in (self.raw, self.projected, self.turned)
+        )
+        return raw, projected, turned
+
 
 @remember
-def pattern(
-    width: int = 64, base: float = 10_000.0, seed: int = 0, turn: Literal["after", "before"] = "after"
-) -> Pattern:
-    r"""$\langle PE_p, PE_{p+k} \rangle / (d/2)$ for three positions p and offsets k, raw and as $PE_p W_Q \cdot PE_{p+k} W_K$.
+def pattern(width: int = 64, seed: int = 0, turn: Literal["after", "before"] = "after") -> Pattern:
+    r"""$\langle PE_p, PE_{p+k} \rangle / (d/2)$ for each start p and offset k, raw and as $PE_p W_Q \cdot PE_{p+k} W_K$.
 
     `turned` is RoPE's score $R_p(x W_Q) \cdot R_{p+k}(x W_K) / (d/2)$ of one random word x, as long as an encoding, that
     stands at both places. (Turning x *before* $W_Q$ and $W_K$ would be another method.) $W_Q$ and $W_K$ are random,
@@ -310,41 +334,33 @@ def pattern(
     g = torch.Generator().manual_seed(seed)
     w_q, w_k = (torch.randn(width, width, generator=g, dtype=torch.float64) / math.sqrt(width) for _ in range(2))
     word = F.normalize(torch.randn(width, generator=g, dtype=torch.float64), dim=0) * math.sqrt(width / 2)
-    table = positions.sinusoidal(STARTS[-1] + REACH + 1, width, base)
+    table = positions.sinusoidal(STARTS[-1] + REACH + 1, width)
     offsets = torch.arange(-REACH, REACH + 1)
     starts = torch.tensor(STARTS)
-    places = starts[:, None] + offsets  # [s, o]
+    near = starts[:, None] + offsets  # [s, o]
 
-    def products(query: Float[Tensor, "s d"], key: Float[Tensor, "s o d"]) -> Float[Tensor, "s o"]:
-        return (key * query[:, None]).sum(-1) / (width / 2)
+    def products(query: Float[Tensor, "p d"], key: Float[Tensor, "p d"]) -> Float[Tensor, "s o"]:
+        """Of each start with each place near it: [s, p], of which the offsets are taken."""
+        return (query[starts] @ key.mT / (width / 2)).gather(1, near)
 
-    def turned(row: Float[Tensor, " d"], at: Int[Tensor, "..."]) -> Float[Tensor, "... d"]:
-        flat = at.flatten().double()
-        return positions.rotate(row.expand(len(flat), -1), flat, base).unflatten(0, at.shape)
+    def everywhere(row: Float[Tensor, " d"]) -> Float[Tensor, "p d"]:
+        return positions.rotate(row.expand(len(table), -1))
 
-    here, near = table[starts], table[places]
     if turn == "after":
-        rope = products(turned(word @ w_q, starts), turned(word @ w_k, places))
+        rope = products(everywhere(word @ w_q), everywhere(word @ w_k))
     else:
-        rope = products(turned(word, starts) @ w_q, turned(word, places) @ w_k)
-    return Pattern(
-        table[: REACH + 1],
-        offsets,
-        products(here, near),
-        products(here @ w_q, near @ w_k),
-        rope,
-        longest_wavelength(width, base),
-    )
+        rope = products(everywhere(word) @ w_q, everywhere(word) @ w_k)
+    return Pattern(offsets, products(table, table), products(table @ w_q, table @ w_k), rope)
 
 
-def longest_wavelength(d: int, base: float = 10_000.0, divide_by: Literal["d/2", "d/2 - 1"] = "d/2") -> float:
-    r"""$2\pi\,\mathrm{base}^{i/(d/2)}$ of the last pair, $i = d/2 - 1$, in positions; or $2\pi\,\mathrm{base}$ in code that divides by $d/2 - 1$.
+def longest_wavelength(d: int, divide_by: Literal["d/2", "d/2 - 1"] = "d/2") -> float:
+    r"""$2\pi \cdot 10000^{i/(d/2)}$ of the last pair, $i = d/2 - 1$, in positions; or $2\pi \cdot 10000$ in code that divides by $d/2 - 1$.
 
     >>> round(longest_wavelength(512)), round(longest_wavelength(512, divide_by="d/2 - 1"))
     (60611, 62832)
     """
     last = d // 2 - 1  # the pairs are counted from 0
-    return 2 * math.pi * base ** (last / (d // 2 if divide_by == "d/2" else last))
+    return 2 * math.pi * 10_000 ** (last / (d // 2 if divide_by == "d/2" else last))
 
 
 def spread_at_an_offset(pe: Float[Tensor, "n d"]) -> float:
@@ -406,50 +422,47 @@ def pairings(
 
 @dataclass(frozen=True, eq=False)
 class Prefix:
-    """The last output of models of 1 to 4 layers without positions, before and after a shuffle of what precedes."""
+    """The outputs of models of 1 to 4 layers, before and after a shuffle of all words but the last."""
 
     words: tuple[str, ...]
     shuffled: tuple[str, ...]
-    before: Float[Tensor, "l d"]
-    after: Float[Tensor, "l d"]
+    place: Int[Tensor, " n"]  # of each word in the shuffled order
+    before: Float[Tensor, "l n d"]
+    after: Float[Tensor, "l n d"]
 
     @property
-    def change(self) -> Float[Tensor, " l"]:
-        return (self.after - self.before).abs().amax(-1)
+    def change(self) -> Float[Tensor, "l n"]:
+        """How far each word's output moves, at most over the features."""
+        return (self.after[:, self.place] - self.before).abs().amax(-1)
 
 
 @remember
-def shuffled_prefix(sentence: str = STORY, order_seed: int = 0, seed: int = 0, causal: bool = True) -> Prefix:
+def shuffled_prefix(
+    sentence: str = STORY, order_seed: int = 0, seed: int = 0, causal: bool = True, scheme: Scheme = "none"
+) -> Prefix:
     """Shuffle all words but the last. Raises ValueError, in words, if no other order of them exists."""
-    words = tokens(sentence)
-    if len(set(words[:-1])) < 2:
+    *prefix, last = tokens(sentence)
+    if len(set(prefix)) < 2:
         raise ValueError("Write at least two different words before the last one: they are shuffled.")
     g = torch.Generator().manual_seed(order_seed)
-    shuffled = words
-    while shuffled == words:
-        shuffled = [words[i] for i in torch.randperm(len(words) - 1, generator=g)] + words[-1:]
-    before, after = (stack(row, "none", DEPTHS[-1], seed, causal)[:, -1] for row in (words, shuffled))
-    return Prefix(tuple(words), tuple(shuffled), before, after)
-
-
-def shuffled_or_replaced(seed: int) -> float:
-    """One causal layer: the last output's change by a shuffle of all words before it, ÷ by a replaced word ("cat")."""
-    words = tokens(STORY)
-    replaced = ["the", "cat", *words[2:]]
-    before, after = (encode(row, "none", 1, seed, causal=True)[-1] for row in (words, replaced))
-    return float(shuffled_prefix(order_seed=seed, seed=seed).change[0] / (after - before).abs().max())
+    shuffled = prefix
+    while shuffled == prefix:
+        shuffled = [prefix[i] for i in torch.randperm(len(prefix), generator=g)]
+    before, after = (encode([*row, last], scheme, DEPTHS[-1], seed, causal) for row in (prefix, shuffled))
+    place = torch.cat([matching(prefix, shuffled), torch.tensor([len(prefix)])])
+    return Prefix((*prefix, last), (*shuffled, last), place, before, after)
 
 
 def shufflable(story: str) -> tuple[str, str]:
     """The reader's sentence and "", or the one that is shown instead and the reason in words.
 
     >>> shufflable("no no no")[1]
-    'Write at least two different words before the last one: they are shuffled. Until then, the figures show “the dog that bit the man ran away”.'
+    'Write at least two different words before the last one: they are shuffled. Until then, the figure shows “the dog that bit the man ran away”.'
     """
     try:
         return " ".join(shuffled_prefix(story).words), ""
     except ValueError as reason:
-        return STORY, f"{reason} Until then, the figures show “{STORY}”."
+        return STORY, f"{reason} Until then, the figure shows “{STORY}”."
 
 
 def counting_head(words: list[str], causal: bool = True) -> Float[Tensor, " n"]:

@@ -1,35 +1,31 @@
-"""Question 13: the same words in two orders; the sinusoidal pattern beside RoPE; what a causal mask alone tells."""
+"""Question 13: the same words in two orders; what a mask tells; sinusoids and RoPE at an offset; which features RoPE turns."""
 
 import unicodedata
+from copy import copy
 from itertools import accumulate
-from typing import Any
+
+import numpy as np
 
 from core.experiments import positions
 from core.experiments.positions import DEPTHS, ORDER, REACH, ROUNDING, SENTENCE, START, STARTS, STORY, D, Orders, Scheme
+from core.ops.positions import halves_order
 from core.ops.words import JOINERS
-from core.say import count, listed, number
+from core.say import number
 from ui import figures
 from ui.drawings import corners
-from ui.figures import Figure, Frame, Series
-from ui.palette import OCHRE, ROSE, SIGNED, WITH, WITHOUT
+from ui.figures import Box, Figure, Frame, Label, Path, Series, escape, numbers
+from ui.palette import INK, MASKED, OCHRE, ROSE, SIGNED, WITH, WITHOUT
 
 SCHEMES: dict[Scheme, str] = {
     "none": "none",
-    "sinusoidal": "sinusoidal",
+    "sinusoidal": "sinusoids",
     "learned": "learned table",
     "rope": "RoPE",
     "alibi": "ALiBi",
 }
-IN_WORDS: dict[Scheme, str] = {
-    "none": "no positions",
-    "sinusoidal": "sinusoids",
-    "learned": "a learned table",
-    "rope": "RoPE",
-    "alibi": "ALiBi",
-}
-BASES = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 500_000)
-WIDTHS = (8, 64)
-FEATURES = [str(i) for i in range(D)]
+IN_WORDS: dict[Scheme, str] = {**SCHEMES, "none": "no positions", "learned": "a learned table"}
+HERO = 290  # pixels: question, prediction and hero fit one screen
+ROW = 16  # pixels that a row of the hero needs at least: twelve words make the picture higher
 SEEDS = (0, 9999)
 ROOM = 12  # letters of a word that a row of a heatmap has room for; a Chinese one takes the room of two
 
@@ -71,11 +67,6 @@ def short(word: str) -> str:
     return "".join(seen[:fits]).rstrip(JOINERS) + "…"
 
 
-def sparse(n: int, every: int) -> list[str]:
-    """Numbers under a row of narrow cells: only as many as can be read."""
-    return [str(i) if i % every == 0 else "" for i in range(n)]
-
-
 def rest(value: float) -> str:
     """A difference of which nothing, rounding or something is left."""
     if value == 0:
@@ -85,40 +76,107 @@ def rest(value: float) -> str:
 
 # ------------------------------------------------------------------------------------------------ two orders
 
-
-def outputs(z: Any, words: tuple[str, ...], title: str, limit: float) -> Figure:
-    """One row per word at its position, one column per feature."""
-    return figures.heatmap(
-        z,
-        rows=[f"{short(word)} {i}" for i, word in enumerate(words)],
-        columns=sparse(D, 3),
-        title=title,
-        colours=SIGNED,
-        limits=(-limit, limit),
-        row_title="word and its position",
-        column_title="feature",
-    )
+MATRIX = 0.66  # of the figure's width; arcs and Δ have the rest, also on a phone
+GAP = 0.6  # between two blocks of rows, in rows
+TITLE = "Each word's output in both orders, and the two means; Δ is the largest difference along the arcs"
 
 
-def difference(both: Orders) -> Figure:
-    """What is left after un-shuffling, in colours of its own range; what is exactly 0 is crossed out.
+def arc(top: float, bottom: float, most: float) -> tuple[np.ndarray, np.ndarray]:
+    """Half an ellipse on the right of the rows, from one to another; over `most` rows it reaches out farthest, by 1."""
+    angle = np.linspace(-np.pi / 2, np.pi / 2, 25)
+    reach = 0.15 + 0.85 * abs(bottom - top) / most
+    return reach * np.cos(angle), (top + bottom) / 2 + (bottom - top) / 2 * np.sin(angle)
 
-    Each scheme has its own range: what counts is whether something is left, and a common range would leave the smaller
-    of two blank. Rounding is not blown up to colours.
+
+def orders_figure(both: Orders) -> Figure:
+    """Each word's output as a row of colours, in both orders, and both means; arcs join what is compared.
+
+    One range of colours for all rows of a scheme. Grey: nothing differs; in the accent: something does.
     """
-    limit = both.largest if both.largest > ROUNDING else 1.0
-    return figures.heatmap(
-        both.difference,
-        rows=[short(word) for word in both.words],
-        columns=sparse(D, 3),
-        title="Difference, un-shuffled (×: exactly 0)",
+    n = len(both.words)
+    means = [positions.pool(both.first), positions.pool(both.second)]
+    z = np.full((2 * n + 4, D), np.nan, np.float32)
+    z[:n], z[n + 1 : 2 * n + 1] = numbers(both.first), numbers(both.second)
+    z[2 * n + 2 :] = [numbers(mean) for mean in means]
+    names = [*both.words, "", *both.order, "", "mean", "mean"]
+    labels = [short(name) for name in names]
+    shown = [i for i, name in enumerate(names) if name]
+    edges = np.cumsum([0.0, *(1.0 if name else GAP for name in names)])
+    middle = (edges[1:] + edges[:-1]) / 2
+    limit = float(np.nanmax(np.abs(z)))
+    figure = figures.heatmap(
+        z,
+        rows=labels,
+        columns=[str(i) for i in range(D)],
+        title=TITLE,
         colours=SIGNED,
         limits=(-limit, limit),
-        row_title="word",
-        column_title="feature",
-        hatched=both.difference == 0,
-        hatch_name="exactly 0",
+        row_title="",
+        column_title="",
+        height=max(HERO, round(ROW * edges[-1]) + 66),
     )
+    heat = figure["data"][0]
+    heat |= {"y": numbers(edges), "x": numbers(np.arange(D + 1) - 0.5)}
+    heat["hovertemplate"] = "feature %{x}: %{z:.3g}<extra></extra>"
+    del heat["customdata"]
+    heat["colorbar"] |= {
+        "orientation": "h",
+        "x": 0,
+        "xanchor": "left",
+        "y": -0.01,
+        "yanchor": "top",
+        "len": MATRIX,
+        "thickness": 8,
+        "title": {"text": f"{D} features of the output", "side": "bottom"},
+    }
+    figure.lay_out(
+        margin={"l": 72, "r": 14, "t": 10, "b": 56},
+        xaxis={"domain": [0, MATRIX], "showticklabels": False, "ticks": "", "showline": False},
+        xaxis2={"domain": [MATRIX + 0.01, 1], "range": [0, 2.4], "visible": False, "anchor": "y", "fixedrange": True},
+        yaxis={
+            "autorange": False,
+            "range": [float(edges[-1]), 0.0],
+            "tickvals": [float(middle[i]) for i in shown],
+            "ticktext": [escape(labels[i]) for i in shown],
+            "ticks": "",
+            "showline": False,
+        },
+    )
+    joined = [(i, n + 1 + int(place), f"“{both.words[i]}”") for i, place in enumerate(both.place)]
+    joined.append((2 * n + 2, 2 * n + 3, "the means"))
+    for (above, below, name), apart in zip(joined, [*both.by_word.tolist(), both.pooled], strict=True):
+        x, y = arc(float(middle[above]), float(middle[below]), 2 * n + GAP)
+        figure.trace(
+            "scatter",
+            x=numbers(x),
+            y=numbers(y),
+            xaxis="x2",
+            mode="lines",
+            line={"color": told(apart), "width": 2.5 if n <= 6 else 1.5},
+            hoverinfo="text",
+            text=escape(f"{name}: Δ = {number(apart, 2)}"),
+        )
+    for (first, last), apart in (((0, 2 * n), both.largest), ((2 * n + 2, 2 * n + 3), both.pooled)):
+        top, bottom = float(middle[first]), float(middle[last])
+        figure.note(
+            f"Δ = {number(apart, 2)}",
+            x=float(arc(top, bottom, 2 * n + GAP)[0].max()) + 0.1,
+            xref="x2",
+            y=(top + bottom) / 2,
+            xanchor="left",
+            font={"size": 16, "color": told(apart)},
+        )
+    orders = ["1st" if i < n or i == 2 * n + 2 else "2nd" for i in range(len(names))]
+    figure.tabulate(
+        ["order", "output at", *(f"feature {i}" for i in range(D))],
+        [[orders[i], names[i], *z[i].tolist()] for i in shown],
+    )
+    return figure
+
+
+def told(apart: float) -> str:
+    """The colour of a difference: in the accent where there is one."""
+    return WITH if apart > ROUNDING else WITHOUT
 
 
 @corners(
@@ -139,128 +197,36 @@ def difference(both: Orders) -> Figure:
             "<b> \u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \U0001f469\u200d\U0001f469\u200d\U0001f467",
         ),
     ),
-    layers=(1, 2, 4),
+    layers=(2, 1, 4),
     seed=SEEDS,
 )
 def order_frames(sentences: tuple[str, str], layers: int, seed: int) -> list[Frame]:
-    """One frame for each way to put positions in: both orders' outputs, what un-shuffling leaves, and the means."""
+    """One frame for each way to put positions in: both orders' outputs, and what differs."""
     measured = {scheme: positions.two_orders(*sentences, scheme, layers, seed) for scheme in SCHEMES}
-    plain = positions.two_orders(*sentences, "none", layers, seed, "plain").largest
-    apart = [scheme for scheme, both in measured.items() if both.largest > ROUNDING]
-    means = {scheme: (positions.pool(both.first), positions.pool(both.second)) for scheme, both in measured.items()}
-    reach = 1.1 * max(float(mean.abs().max()) for pair in means.values() for mean in pair)
-    return [
-        Frame(
-            (
-                outputs(both.first, both.words, "Outputs, first order", 4.0),
-                outputs(both.second, both.order, "Outputs, second order", 4.0),
-                difference(both),
-                figures.bars(
-                    [Series("first order", means[scheme][0], WITHOUT), Series("second order", means[scheme][1], WITH)],
-                    labels=FEATURES,
-                    title="The mean over the words",
-                    x_title="feature",
-                    y_title="mean output",
-                    y_range=(-reach, reach),
-                    height=340,
-                ),
-            ),
-            order_reading(scheme, both, plain, apart),
-        )
-        for scheme, both in measured.items()
-    ]
+    return [Frame((orders_figure(both),), order_reading(scheme, both)) for scheme, both in measured.items()]
 
 
-def order_reading(scheme: Scheme, both: Orders, plain: float, apart: list[Scheme]) -> str:
-    """`plain` is what ordinary matrix products leave without positions, `apart` the schemes that leave something."""
+def order_reading(scheme: Scheme, both: Orders) -> str:
     if both.order == both.words:
         if len(set(both.words)) == 1:
             return "All words are the same, so there is no other order, and nothing can differ. Write different words."
         also = " (which reads the same backwards)" if both.reversed else ""
         return f"Both boxes hold the same order{also}, so nothing differs. Write the words in another order."
     if scheme == "none":
-        blind = [IN_WORDS[one] for one in SCHEMES if one not in ("none", *apart)]
-        tell = listed([IN_WORDS[one] for one in apart])
-        others = (
-            f"{tell[0].upper()}{tell[1:]} tell the two orders apart; {listed(blind)} does not"
-            if blind
-            else "Each of the four ways to put positions in tells the two orders apart"
-        )
-        largest, pooled = rest(both.largest), rest(both.pooled)
-        left = f"{largest}, and so is" if largest == pooled else f"{largest}, {pooled} is"
-        ordinary = "ordinary matrix products leave " + ("nothing either" if plain == 0 else rest(plain))
+        largest, mean = rest(both.largest), rest(both.pooled)
         return (
-            f"Without positions each output follows its word: the largest difference after un-shuffling is {left} that "
-            f"of the means over the words ({ordinary}). {others}."
+            f"Without positions the rows only swap places: each word has the same output in both orders (Δ is {largest}), and "
+            f"{'so has the mean' if largest == mean else f'the mean is the same (Δ is {mean})'}. Choose a way to tell the "
+            "positions."
         )
-    name = f"With {IN_WORDS[scheme]}"
     if both.largest <= ROUNDING:
         return (
-            f"{name} nothing tells the two orders apart: the largest difference after un-shuffling is "
-            f"{rest(both.largest)}, as without positions, since the second order is the first read backwards and all "
-            "distances |i − j| stay as they are. Try an order that is not a reversal."
+            f"{SCHEMES[scheme]} adds no direction, only distances |i − j|, and backwards these stay as they are: Δ is "
+            f"{rest(both.largest)}, as without positions. Try an order that is not the first read backwards."
         )
     return (
-        f"{name} the encoder tells the two orders apart: after un-shuffling, outputs differ by up to "
-        f"{rest(both.largest)}, and the means over the words by up to {rest(both.pooled)}."
-    )
-
-
-# ------------------------------------------------------------------------------------------------ sinusoids and RoPE
-
-
-@corners(width=(64, 8, 16, 24, 32, 56), seed=SEEDS)
-def pattern_frames(width: int, seed: int) -> list[Frame]:
-    """One frame for each base: the encodings, their dot products, the same through W_Q and W_K, and RoPE's scores."""
-    seen = [positions.pattern(width, float(base), seed) for base in BASES]
-    top = 1.1 * max(float(scores.abs().max()) for one in seen for scores in (one.projected, one.turned))
-    styles = list(zip(STARTS, (WITH, OCHRE, ROSE), ("solid", "dash", "dot"), (5.0, 3.0, 2.5), strict=True))
-
-    def curves(y: Any, offsets: Any, title: str, y_title: str, limit: float) -> Figure:
-        return figures.lines(
-            [Series(f"p = {p}", y[i], colour, dash, width=w) for i, (p, colour, dash, w) in enumerate(styles)],
-            x=offsets,
-            title=title,
-            x_title="offset k",
-            y_title=y_title,
-            y_range=(-limit, limit),
-            height=380,
-        )
-
-    return [
-        Frame(
-            (
-                figures.heatmap(
-                    one.table,
-                    rows=[str(p) for p in range(REACH + 1)],
-                    columns=sparse(width, 4 * max(1, -(-width // 24))),
-                    row_title="position",
-                    column_title="feature (sine, cosine, sine …)",
-                    colours=SIGNED,
-                    limits=(-1, 1),
-                    title=f"The encodings of positions 0 … {REACH}",
-                    height=380,
-                ),
-                curves(one.raw, one.offsets, "PE_p · PE_p+k", "dot product ÷ (d/2)", 1.05),
-                curves(one.projected, one.offsets, "The same after random W_Q and W_K", "score ÷ (d/2)", top),
-                curves(one.turned, one.offsets, "RoPE: turned after W_Q and W_K", "score ÷ (d/2)", top),
-            ),
-            pattern_reading(width, base, one),
-        )
-        for base, one in zip(BASES, seen, strict=True)
-    ]
-
-
-def pattern_reading(width: int, base: int, one: positions.Pattern) -> str:
-    raw, projected, turned = one.spread
-
-    def agree(spread: float) -> str:
-        return "exactly" if spread == 0 else f"up to {'rounding ' if spread <= ROUNDING else ''}({number(spread, 2)})"
-
-    return (
-        f"Counted from p = {listed([str(p) for p in STARTS])}, the dot products at one offset agree {agree(raw)}, and "
-        f"RoPE's scores {agree(turned)}; through W_Q and W_K they differ by up to {number(projected, 2)}. With d = {width} "
-        f"and base {base:,} the slowest pair needs {number(one.longest)} positions for one turn."
+        f"With {IN_WORDS[scheme]} the orders differ: the output at a word by up to Δ = {number(both.largest, 2)}, the mean by "
+        f"{number(both.pooled, 2)}. That it differs counts, not how much: the weights are random."
     )
 
 
@@ -268,64 +234,39 @@ def pattern_reading(width: int, base: int, one: positions.Pattern) -> str:
 
 
 @corners(
-    story=(STORY, "on off end", "no no no yes no", TWELVE, "a a a a a a a a a a b c"), order_seed=(0, 1, 99), seed=SEEDS
+    story=(STORY, "on off end", "no no no yes no", "a b c a", TWELVE, "a a a a a a a a a a b c"),
+    order_seed=(3, 0, 99),
+    seed=SEEDS,
 )
 def prefix_frames(story: str, order_seed: int, seed: int) -> list[Frame]:
-    """One frame for each depth: the last word's output, as written and with all words before it shuffled."""
+    """How far each word's output moves when all words before the last are shuffled, layer by layer."""
     seen = positions.shuffled_prefix(story, order_seed, seed)
-    unmasked = float(positions.shuffled_prefix(story, order_seed, seed, False).change.max())
-    changes = seen.change.tolist()
-    top = 1.1 * max(changes)
-    frames = []
-    for i, layers in enumerate(DEPTHS):
-        deep = count(layers, "layer")
-        by_depth = figures.bars(
-            # Stacked, so that each bar keeps its place.
-            [
-                Series("this depth", [v if j == i else 0.0 for j, v in enumerate(changes)], WITH),
-                Series("other depths", [0.0 if j == i else v for j, v in enumerate(changes)], WITHOUT),
-            ],
-            labels=[str(depth) for depth in DEPTHS],
-            title="Largest change of that output",
-            x_title="layers",
-            y_title="largest change",
-            y_range=(0, top or 1.0),
-            stacked=True,
-        )
-        for j, change in enumerate(changes):
-            if change <= ROUNDING:  # an empty place says that it is meant
-                by_depth.note("exactly 0" if change == 0 else "rounding", x=j, y=0, yanchor="bottom")
-        frames.append(
-            Frame(
-                (
-                    figures.bars(
-                        [
-                            Series("as written", seen.before[i], WITHOUT),
-                            Series("shuffled before it", seen.after[i], WITH),
-                        ],
-                        labels=FEATURES,
-                        title=f"Output at the last word, {deep}",
-                        x_title="feature",
-                        y_title="output",
-                        y_range=(-4, 4),
-                    ),
-                    by_depth,
-                ),
-                prefix_reading(seen, deep, changes[i], unmasked),
-            )
-        )
-    return frames
-
-
-def prefix_reading(seen: positions.Prefix, deep: str, change: float, unmasked: float) -> str:
-    why = (
-        "the last word sees the same keys, and one layer adds them up without regard to order"
-        if change <= ROUNDING
-        else "the words before it have seen different prefixes, and it reads what they saw"
+    change = numbers(seen.change)
+    chart = figures.heatmap(
+        change,
+        rows=[str(depth) for depth in DEPTHS],
+        columns=[short(word) for word in seen.words],
+        row_names=[str(depth) for depth in DEPTHS],
+        column_names=list(seen.words),
+        title="How far each word's output moves (×: not at all)",
+        row_title="layers",
+        column_title="word; all but the last were shuffled",
+        limits=(0.0, float(change.max())),
+        hatched=change <= ROUNDING,
+        hatch_name="not at all",
+        text=".2f",
+        height=260,
     )
+    return [Frame((chart,), prefix_reading(seen))]
+
+
+def prefix_reading(seen: positions.Prefix) -> str:
+    last = seen.change[:, -1].tolist()
+    blind, most = rest(last[0]), number(max(last[1:]), 2)
     return (
-        f"“{' '.join(seen.words)}” becomes “{' '.join(seen.shuffled)}”: with {deep} the last output changes by "
-        f"{rest(change)}, since {why}. Without the mask, 1 to {DEPTHS[-1]} layers change it by {rest(unmasked)}."
+        f"Before “{seen.words[-1]}” stands “{' '.join(seen.shuffled[:-1])}” instead: one layer's output there moves by {blind}, "
+        f"since it adds up the same keys. With more layers it moves by up to {most}: the words before it had seen other words "
+        "before them."
     )
 
 
@@ -345,14 +286,205 @@ def counting_frames(story: str) -> list[Frame]:
                     x_title=f"position t ({START} stands at 0)",
                     y_title="what the head reads",
                     y_range=(0, 1.05),
-                    height=300,
+                    height=260,
                 ),
             ),
-            f"Under the causal mask the head reads 1 at t = 0, {number(float(causal[1]))} at t = 1 and "
-            f"{number(float(causal[-1]))} at t = {last}: 1/(t + 1), so the position can be read off, as long as the start "
-            f"token is found nowhere else. Without a mask it reads {number(float(full[0]))} everywhere.",
+            f"Under the causal mask the head reads 1/(t + 1), down to {number(float(causal[-1]), 2)} at t = {last}: it counts. "
+            f"Without a mask it reads {number(float(full[0]), 2)} everywhere.",
         )
     ]
+
+
+# ------------------------------------------------------------------------------------------------ sinusoids and RoPE
+
+
+@corners(width=(64, 8, 16, 24, 512), seed=SEEDS)
+def offset_frames(width: int, seed: int) -> list[Frame]:
+    """One frame for each position p: where it cuts the waves, and the scores of the positions around it."""
+    seen, drawn = positions.pattern(width, seed), positions.waves(width)
+    shared = waves_figure(drawn, width)
+    scores = (seen.raw, seen.projected, seen.turned)
+    low, high = min(float(s.min()) for s in scores), max(float(s.max()) for s in scores)
+    return [
+        Frame(
+            (
+                cut(shared, drawn, p),
+                figures.lines(
+                    [
+                        Series(f"after W_Q and W_K, p = {STARTS[0]}", seen.projected[0], OCHRE, "dot", width=2.0),
+                        Series("after W_Q and W_K", seen.projected[i], OCHRE),
+                        Series("the sinusoids themselves", seen.raw[i], WITHOUT),
+                        Series("RoPE", seen.turned[i], WITH),
+                    ],
+                    x=seen.offsets,
+                    title=f"Scores of the positions around p = {p}",
+                    x_title="offset k",
+                    y_title="score of p and p + k, ÷ (d/2)",
+                    x_range=(-REACH, REACH),
+                    y_range=(low - 0.1 * (high - low), high + 0.1 * (high - low)),
+                    height=360,
+                ),
+            ),
+            offset_reading(p, seen.moved(i)),
+        )
+        for i, p in enumerate(STARTS)
+    ]
+
+
+def waves_figure(drawn: positions.Waves, width: int) -> Figure:
+    """A few pairs, the fastest on top, each as its sine, one below the other."""
+    n = len(drawn.pairs)
+    shift, sines = shifts(n), numbers(drawn.sines)
+    labels = [f"pair {int(i)}" for i in drawn.pairs]
+    figure = figures.lines(
+        [Series(f"{labels[i]}, sine", sines[i] + shift[i], WITHOUT, width=1.6) for i in range(n)],
+        x=drawn.places,
+        title=f"{'All' if n == width // 2 else f'{n} of the'} {width // 2} pairs of features, the sine of each",
+        x_title="position",
+        y_title="",
+        x_range=(0, float(drawn.places[-1])),
+        y_range=(float(shift[-1]) - 1.4, 1.4),
+        height=360,
+    )
+    figure.lay_out(
+        showlegend=False,
+        margin={"l": 96},
+        yaxis={
+            "tickvals": shift.tolist(),
+            "ticktext": [
+                f"{name}<br>{number(float(w), 2)} long" for name, w in zip(labels, drawn.lengths, strict=True)
+            ],
+            "showgrid": False,
+        },
+    )
+    figure.tabulate(
+        ["pair", "wavelength in positions", "position", "sine"],
+        [
+            [int(pair), float(length), float(place), float(value)]
+            for pair, length, sines in zip(drawn.pairs, drawn.lengths, drawn.sines, strict=True)
+            for place, value in zip(drawn.places[::12], sines[::12], strict=True)
+        ],
+    )
+    return figure
+
+
+def shifts(n: int) -> np.ndarray:
+    """How far below the first wave each of n waves is drawn."""
+    return -2.6 * np.arange(n)
+
+
+def cut(figure: Figure, drawn: positions.Waves, p: int) -> Figure:
+    """The same waves, and where position p cuts them. What all positions share is not copied."""
+    at, n = int((drawn.places - p).abs().argmin()), len(drawn.pairs)
+    other = copy(figure)
+    other.update(data=[*figure["data"]], layout={**figure["layout"]})
+    other.shape(type="line", x0=p, x1=p, y0=0, y1=1, yref="paper", line={"color": WITH, "width": 2, "dash": "dot"})
+    other.trace(
+        "scatter",
+        x=numbers([p] * n),
+        y=numbers(drawn.sines[:, at]) + numbers(shifts(n)),
+        name=f"the encoding of position {p}",
+        mode="markers",
+        marker={"color": WITH, "size": 9},
+    )
+    return other
+
+
+def offset_reading(p: int, moved: tuple[float, float, float]) -> str:
+    if p == STARTS[0]:
+        return (
+            f"The scores around p = {p} are what all others are compared with. Move p: two of the curves stay where they are, "
+            "and the one after W_Q and W_K leaves its dotted place."
+        )
+    raw, projected, turned = moved
+
+    def stays(by: float) -> str:
+        return "exactly" if by == 0 else f"up to {'rounding, ' if by <= ROUNDING else ''}{number(by, 2)}"
+
+    return (
+        f"From p = {STARTS[0]} to p = {p} the products of the sinusoids themselves stay ({stays(raw)}), and so do RoPE's scores "
+        f"({stays(turned)}). After W_Q and W_K they have moved, by up to {number(projected, 2)}."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ neighbours or halves
+
+CODES = ("neighbours", "mixed", "converted")
+CODE_NAMES = ("made for neighbours", "neighbours' weights, halves' code", "the same, columns reordered")
+PAIR_WIDTH = 8  # of the head that is drawn
+PAIR_COLOURS = (ROSE, OCHRE, INK, WITHOUT)
+
+
+@corners(seed=SEEDS)
+def pairing_frames(seed: int) -> list[Frame]:
+    """One frame for each code: which columns it turns together, and the scores that come out."""
+    seen = positions.pairings(PAIR_WIDTH, seed)
+    right = seen.neighbours[-1].flip(0)
+    top = 1.15 * max(float(getattr(seen, code)[-1].abs().max()) for code in CODES)
+    return [
+        Frame(
+            (
+                columns_figure(code),
+                figures.lines(
+                    [
+                        Series("made for neighbours", right, WITHOUT, width=6.0),
+                        Series("this code", getattr(seen, code)[-1].flip(0), WITH, markers=True),
+                    ],
+                    x=range(len(right)),
+                    title="Scores of the last of 16 words, with each word before it",
+                    x_title="words back",
+                    y_title="score",
+                    y_range=(-top, top),
+                    height=280,
+                ),
+            ),
+            pairing_reading(code, float((getattr(seen, code) - seen.neighbours)[-1].abs().max())),
+        )
+        for code in CODES
+    ]
+
+
+def columns_figure(code: str) -> Figure:
+    """The columns of W_Q and W_K, with the pair that each was made for, and arcs over those that are turned together."""
+    half = PAIR_WIDTH // 2
+    order = halves_order(PAIR_WIDTH).tolist() if code == "converted" else list(range(PAIR_WIDTH))
+    turned = [(2 * i, 2 * i + 1) if code == "neighbours" else (i, i + half) for i in range(half)]
+    parts: list[Box | Path | Label] = []
+    for column in range(PAIR_WIDTH):  # a part is a column, wherever it stands: it slides from frame to frame
+        colour = PAIR_COLOURS[column // 2]
+        name = "abcd"[column // 2] + "₁₂"[column % 2]
+        parts.append(Box(order.index(column) + 0.08, 0.0, 0.84, 0.8, name, colour, 0.3))
+    for left, right in turned:
+        fits = order[left] // 2 == order[right] // 2
+        angle = np.linspace(np.pi, 0, 17)
+        wide = (right - left) / 2
+        points = [(left + 0.5 + wide + wide * float(np.cos(a)), 0.9 + 0.42 * wide * float(np.sin(a))) for a in angle]
+        parts.append(Path(tuple(points), WITH if fits else MASKED, 3.0, "solid" if fits else "dot"))
+    words = "each with its own partner" if code != "mixed" else "each with a stranger"
+    parts.append(Label(PAIR_WIDTH / 2, 2.25, f"turned together: {words}"))
+    parts.append(Label(PAIR_WIDTH / 2, -0.35, "columns of W_Q and W_K; a₁ and a₂ were made to be partners"))
+    return figures.diagram(
+        parts,
+        title="Which columns of a head of width 8 RoPE turns together",
+        x_range=(-0.2, PAIR_WIDTH + 0.2),
+        y_range=(-0.7, 2.6),
+        height=280,
+        moves=True,
+    )
+
+
+def pairing_reading(code: str, off: float) -> str:
+    if code == "neighbours":
+        return "Weights made for neighbours, and code that turns neighbours: these are the scores that are meant."
+    if code == "mixed":
+        return (
+            "Code that turns halves takes weights made for neighbours without an error, and the scores are off by up to "
+            f"{number(off, 2)}: each column is turned with a stranger."
+        )
+    return (
+        f"With the columns of W_Q and W_K reordered alike, partners meet again: the scores are those that are meant, "
+        f"{'exactly' if off == 0 else f'up to rounding ({number(off, 2)})'}."
+    )
 
 
 # ------------------------------------------------------------------------------------------------ the front door
@@ -360,4 +492,4 @@ def counting_frames(story: str) -> list[Frame]:
 
 def card() -> Frame:
     """The hero as it is at its defaults: its small picture stands on the front door (`make cards`)."""
-    return order_frames((positions.SENTENCE, positions.ORDER), 1, 0)[list(SCHEMES).index("none")]
+    return order_frames((SENTENCE, ORDER), 2, 0)[list(SCHEMES).index("none")]
