@@ -44,7 +44,7 @@ with lesson(concept) as page:
         gate = choice("Feed-forward", "gate", drawings.GATES)
     with stage:
         name = models("layer_of", drawings.layer_frames, kv_heads, gate, label="A layer of")
-    architecture, _ = drawings.varied(name, kv_heads, gate)
+    architecture, _ = in_hero = drawings.varied(name, kv_heads, gate)
 
     if page.look("whole"):
         st.markdown(
@@ -77,8 +77,9 @@ with lesson(concept) as page:
             if refused:
                 st.error(f"{drawings.worded(refused)} Until you change it, {model} is shown as published.")
             called = f"your {model}" if called else model
-            figure("own", drawings.own_frames, architecture, called)
             figure("whole", drawings.whole_frames, architecture, called)
+            if architecture != in_hero[0]:  # whose layer stands above
+                figure("own", drawings.own_frames, architecture, called)
             total, by_path = parameters.built_model(architecture)
             with st.expander(f"By formula {architecture.parameters:,}, in the built module {total:,}: term by term"):
                 st.markdown(drawings.table(architecture, by_path))
@@ -99,8 +100,8 @@ with lesson(concept) as page:
 
     if page.look("cache"):
         st.markdown(
-            "What attention sees must still be there: a model that writes keeps the keys and values of every token. That is "
-            "what grouped heads save, far more than parameters. Layers that see only a window, as in Mistral 7B and gpt-oss, "
+            "What attention sees must still be there: a model that writes keeps the keys and values of every token. "
+            "Grouped heads make that smaller, as many times as query heads share one. Layers that see only a window, as in Mistral 7B and gpt-oss, "
             "need no cache beyond it."
         )
         models("cache_of", drawings.cache_frames, default=parameters.LLAMA_3)

@@ -25,7 +25,7 @@ from core.sources import GEVA_2021, VASWANI_2017
 concept = Concept(
     __name__,
     equation=r"\query{d^2} + \key{d^2} + \value{d^2} + d^2 \;+\; 2 \cdot 4d \cdot d \;+\; 13\,d \;=\; \disputed{12\,d^2} + 13\,d",
-    words=("parameter", "d²", "FFN", "gate", "grouped heads"),
+    words=("d²", "FFN", "gate", "grouped heads"),
 )
 
 KAPLAN = Source("Kaplan et al. 2020", "Scaling Laws for Neural Language Models", "arXiv 2001.08361")
@@ -75,7 +75,7 @@ def a_layer_like_gpt_2s(gated: bool = False, n_kv_heads: int | None = None, bias
 
 
 @concept.predicts(
-    "GPT-2 small has d = 768, 12 layers and 124 million parameters. How many has one layer?",
+    "GPT-2 small: 12 layers, d = 768, 124 million parameters. One layer?",
     Option(
         "2.4 million",
         2.3,
@@ -174,7 +174,7 @@ def the_rule_misses_the_embeddings(small: str = GPT_2, large: str = "OPT 175B") 
 
 @concept.looks_closer(
     "memory",
-    "To train it with Adam in float32, every parameter costs 16 bytes, before any activation.",
+    "Training with Adam in float32 keeps 16 bytes per parameter, before any activation.",
     fails_if={"optimiser": "sgd"},
 )
 @concept.says("Training with Adam in float32 keeps 16 bytes per parameter.", fails_if={"optimiser": "sgd"})
@@ -207,7 +207,7 @@ def small_enough_to_run() -> Architecture:
 
 @concept.looks_closer(
     "work",
-    "In GPT-2's layers attention's own work equals that of the weights for a token that sees 6 d.",
+    "In GPT-2's layers, attention's own work equals the weights' when a token sees 6 d tokens.",
     fails_if=({"average": True}, {"head": "tied"}),
 )
 def attention_catches_up(average: bool = False, head: Head = "none") -> Evidence:

@@ -191,7 +191,7 @@ ARCHITECTURES = (
     EXTREME,
 )
 NAMES = ("GPT-2 small", "your GPT-2 small")
-SCALE = (5.4, 4.1)  # in units of d: the hero's room, the same from model to model, unless one needs more
+WIDE = 5.4  # in units of d: the hero's room, unless a layer needs more
 
 
 def named(term: Term) -> str:
@@ -215,8 +215,8 @@ def tiles(a: Architecture) -> list[Rectangle]:
     return [*shapes, Rectangle("the rule: 12 d²", 4, 3, INK, "", (0, height - 3), outline=True)]
 
 
-def picture(a: Architecture, room: tuple[float, float] | None = None) -> Figure:
-    """Every weight matrix of a layer, its area the number of its parameters; in a room of at least so many d × d."""
+def picture(a: Architecture, hero: bool = False) -> Figure:
+    """Every weight matrix of a layer, its area the number of its parameters."""
     shapes = tiles(a)
     across = max(s.at[0] + s.wide for s in shapes if s.at)
     high = max(s.at[1] + s.high for s in shapes if s.at)
@@ -226,13 +226,15 @@ def picture(a: Architecture, room: tuple[float, float] | None = None) -> Figure:
         named=True,
         x_title="in units of d",
         y_title="in units of d",
-        height=HERO if room else round(min(max(300, 90 + 360 * high / across), 520)),
+        height=HERO if hero else round(min(max(300, 90 + 360 * high / across), 520)),
     )
-    if room:
-        wide, tall = max(room[0], across + 0.1), max(room[1], high + 0.1)
+    if hero:
         drawn.lay_out(
-            xaxis={"range": [-0.1, wide]}, yaxis={"range": [high - tall, high + 0.05], "showticklabels": False}
+            xaxis={"range": [-0.03, max(WIDE, across + 0.03)], "constraintoward": "left"},
+            yaxis={"range": [-0.05, high + 0.05], "showticklabels": False, "title": {"text": ""}},
+            margin={"l": 14, "r": 14, "t": 34, "b": 46},
         )
+    drawn.lay_out(xaxis={"showgrid": False}, yaxis={"showgrid": False})
     rows: list[Row] = [
         [named(t), t.part, t.rows, t.columns, t.each, t.per_block] for t in (m.term for m in parameters.placed(a))
     ]
@@ -319,7 +321,7 @@ def layer_reading(a: Architecture, name: str) -> str:
     thin = f" and {number(float(s.linear))}{NO_BREAK}d in {s.thin}" if s.linear else " and nothing else"
     return (
         f"{layer_of(a, name)} has {count(s.total, 'parameter')}: {about}{squared(s.matrices)} in matrices{thin}, at "
-        f"d = {a.d_model:,}. The rule, 12{NO_BREAK}d², is {judged(off)}."
+        f"d = {a.d_model:,}. The rule 12{NO_BREAK}d² {'counts ' + judged(off) if off else 'is exact'}."
     )
 
 
@@ -338,7 +340,7 @@ def layer_frames(kv_heads: str, gate: str) -> list[Frame]:
     """One frame for each model: its layer to scale, the dotted frame of 12 d², and the count."""
     shown = (varied(name, kv_heads, gate) for name in parameters.SHOWN)
     return [
-        Frame((picture(a, SCALE), tally(a, parameters.built_block(a).parameters)), layer_reading(a, name))
+        Frame((picture(a, hero=True), tally(a, parameters.built_block(a).parameters)), layer_reading(a, name))
         for a, name in shown
     ]
 
@@ -396,7 +398,7 @@ def table(a: Architecture, built: Mapping[str, int]) -> str:
 # ------------------------------------------------------------------------------------------------ memory, work, cache
 
 PRECISIONS: dict[Precision, str] = {"float32": "float32", "mixed": "mixed", "bfloat16": "bfloat16", "int8": "int8"}
-KEPT = {"weights": WITH, "gradients": OCHRE, "Adam's moments": ROSE, "float32 copy": INK}
+KEPT = {"weights": WITH, "gradients": OCHRE, "Adam's moments": ROSE, "float32 copy": WITHOUT}
 
 
 @corners()
@@ -462,7 +464,7 @@ def work_frames() -> list[Frame]:
             log_x=True,
             log_y=True,
             x_range=(100, 1.3e6),
-            y_range=(1e6, 1e14),
+            y_range=(1e6, 1e13),
             marks=marks,
             height=360,
         )
@@ -520,7 +522,7 @@ def cache_frames() -> list[Frame]:
             log_x=True,
             log_y=True,
             x_range=(100, 1.3e6),
-            y_range=(1e-4, 1e4),
+            y_range=(1e-3, 1e4),
             marks={f"reads at most {a.positions:,}": (float(a.positions), WITHOUT)} if a.positions else {},
             height=360,
         )
