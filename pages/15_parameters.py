@@ -48,9 +48,9 @@ with lesson(concept) as page:
 
     if page.look("whole"):
         st.markdown(
-            "Layers are stacked, and around them stand embeddings and an output head. Choose any published model, or change "
-            "its numbers: two counts that know nothing of each other stand beside each other, a formula and what PyTorch "
-            "really builds, on a device that stores no numbers."
+            "Layers are stacked, and around them stand embeddings and an output head. Choose a published model, or change its "
+            "numbers: a formula counts it, and so does a module that PyTorch builds on a device that stores no numbers (one "
+            "layer of each stack, taken as often as it stands)."
         )
         side, stage = st.columns([1, 3.4], gap="large")
         with side:
@@ -61,12 +61,7 @@ with lesson(concept) as page:
             typed |= drawings.SWITCHES["gated"][choice("Its feed-forward", "gated", drawings.SWITCHES["gated"])]
             with st.expander("More"):
                 boxes(drawings.MORE, published, typed)
-                for label, key in (
-                    ("Biases", "biases"),
-                    ("Norm", "norm"),
-                    ("Output head", "head"),
-                    ("Layers", "sharing"),
-                ):
+                for key, label in drawings.KINDS.items():
                     typed |= drawings.SWITCHES[key][choice(label, key, drawings.SWITCHES[key])]
                 st.caption(
                     "Not counted: models of pictures and sound, whose first layer is a convolution; a shared expert beside "
@@ -87,7 +82,7 @@ with lesson(concept) as page:
     if page.look("memory"):
         st.markdown(
             "So what does the count cost? First memory: training keeps a gradient for every weight and, with Adam, two "
-            "running means. Running the model needs the weights alone."
+            "running means. Running the model needs the weights, and what the last look shows."
         )
         models("memory_of", drawings.memory_frames)
 
@@ -100,9 +95,8 @@ with lesson(concept) as page:
 
     if page.look("cache"):
         st.markdown(
-            "What attention sees must still be there: a model that writes keeps the keys and values of every token. "
-            "Grouped heads make that smaller, as many times as query heads share one. Layers that see only a window, as in Mistral 7B and gpt-oss, "
-            "need no cache beyond it."
+            "What attention sees must still be there: a model that writes keeps every token's keys and values. Grouped heads "
+            "make them fewer. Layers that see only a window, as in Mistral 7B and gpt-oss, need no cache beyond it."
         )
         models("cache_of", drawings.cache_frames, default=parameters.LLAMA_3)
 

@@ -127,7 +127,7 @@ def biases_and_norms(biases: bool = True) -> Evidence:
     )
 
 
-@concept.says("With its embeddings, GPT-2 small has 124,439,808 parameters.", fails_if={"head": "untied"})
+@concept.says("Embeddings included, GPT-2 small has 124,439,808.", fails_if={"head": "untied"})
 def the_whole_of_gpt_2(head: Head = "tied") -> Evidence:
     return Evidence.exactly(
         "parameters of GPT-2 small as built, the tied matrix once",
@@ -137,7 +137,7 @@ def the_whole_of_gpt_2(head: Head = "tied") -> Evidence:
 
 
 @concept.says(
-    "Grouped heads shrink attention, a gate adds a third feed-forward matrix: Llama 3 8B's layer has 13d².",
+    "Grouped heads shrink attention, a gate adds a matrix: Llama 3 8B's layer has 13d².",
     fails_if=({"n_kv_heads": 32}, {"gated": False}),
 )
 def a_modern_block(n_kv_heads: int = 8, gated: bool = True) -> Evidence:
@@ -186,7 +186,7 @@ def memory_of_training(optimiser: Literal["adam", "sgd"] = "adam") -> Evidence:
     )
 
 
-@concept.says("A token costs two operations per weight that multiplies it.", fails_if={"lookups": True})
+@concept.says("A forward pass costs two operations per token and multiplying weight.", fails_if={"lookups": True})
 def two_operations_per_weight(lookups: bool = False) -> Evidence:
     a = small_enough_to_run()
     weights, _ = work(a)
@@ -223,7 +223,7 @@ def attention_catches_up(average: bool = False, head: Head = "none") -> Evidence
 
 @concept.looks_closer(
     "cache",
-    "What is read costs memory too: Llama 3 8B keeps 128 KiB of keys and values per token.",
+    "What is read costs memory too: in 16 bits, Llama 3 8B keeps 128 KiB of keys and values a token.",
     fails_if={"shared": False},
 )
 @concept.corrects(
@@ -394,7 +394,7 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "How much memory does the KV cache take?",
-    "In each of L layers a token leaves g keys and g values of the width d_h of a head: 2 · L · g · d_h numbers. For Llama 3 8B in 16 bits that is 131 kB (128 KiB) per "
+    "In each of L layers a token leaves g keys and g values of the width dₕ of a head: 2 · L · g · dₕ numbers. For Llama 3 8B in 16 bits that is 131 kB (128 KiB) per "
     "token, so a text of 8,192 tokens takes 1.07 GB (1 GiB). With one key/value head per query head it would be four "
     "times as much.",
     AINSLIE,

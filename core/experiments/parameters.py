@@ -101,7 +101,6 @@ class Placed:
     corners: Float[Tensor, "each 2"]
 
 
-@remember
 def placed(a: Architecture) -> tuple[Placed, ...]:
     """Every weight matrix of a block (of the decoder's, if there is one), drawn to scale.
 

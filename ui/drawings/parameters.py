@@ -70,6 +70,7 @@ SWITCHES: dict[str, dict[str, dict[str, Any]]] = {
         "one block, shared": {"shared_layers": True},
     },
 }
+KINDS = {"biases": "Biases", "norm": "Norm", "head": "Output head", "sharing": "Layers"}
 # The boxes by field; what is blank stays as published or follows the others.
 BOXES = {
     "d_model": "d_model",
@@ -80,8 +81,8 @@ BOXES = {
 }
 MORE = {
     "vocab": "Vocabulary V",
-    "embedding_width": "Width of the embedding d_e",
-    "head_dim": "Width of a head d_h",
+    "embedding_width": "Width of the embedding dₑ",
+    "head_dim": "Width of a head dₕ",
     "positions": "Learned positions P",
     "experts": "Experts E",
     "experts_used": "Experts per token",
@@ -93,8 +94,8 @@ LETTERS = {
     "n_heads": "h",
     "n_kv_heads": "g",
     "vocab": "V",
-    "embedding_width": "d_e",
-    "head_dim": "d_h",
+    "embedding_width": "dₑ",
+    "head_dim": "dₕ",
     "positions": "P",
     "experts": "E",
     "experts_used": "“Experts per token”",
@@ -235,9 +236,8 @@ def picture(a: Architecture, hero: bool = False) -> Figure:
             margin={"l": 14, "r": 14, "t": 34, "b": 46},
         )
     drawn.lay_out(xaxis={"showgrid": False}, yaxis={"showgrid": False})
-    rows: list[Row] = [
-        [named(t), t.part, t.rows, t.columns, t.each, t.per_block] for t in (m.term for m in parameters.placed(a))
-    ]
+    matrices = [t for t in a.terms if t.place != "model" and t.matrix]
+    rows: list[Row] = [[named(t), t.part, t.rows, t.columns, t.each, t.per_block] for t in matrices]
     drawn.tabulate(["matrix", *COLUMNS], rows)
     return drawn
 
@@ -310,17 +310,16 @@ def tally(a: Architecture, built: int) -> Figure:
     return drawn
 
 
-def layer_of(a: Architecture, name: str) -> str:
-    return f"One {'decoder ' if a.decoder_layers else ''}layer of {name}"
-
-
 def layer_reading(a: Architecture, name: str) -> str:
     s = added_up(a)
     off = counting.rule_of_thumb(a.d_model) / s.total - 1
     about = "" if s.exact else "about "
     thin = f" and {number(float(s.linear))}{NO_BREAK}d in {s.thin}" if s.linear else " and nothing else"
+    which = f"One layer of {name}"
+    if a.decoder_layers:
+        which = f"One decoder layer of {name}, with cross-attention in its second row,"
     return (
-        f"{layer_of(a, name)} has {count(s.total, 'parameter')}: {about}{squared(s.matrices)} in matrices{thin}, at "
+        f"{which} has {count(s.total, 'parameter')}: {about}{squared(s.matrices)} in matrices{thin}, at "
         f"d = {a.d_model:,}. The rule 12{NO_BREAK}d² {'counts ' + judged(off) if off else 'is exact'}."
     )
 
@@ -338,20 +337,19 @@ def varied(name: str, kv_heads: str, gate: str) -> tuple[Architecture, str]:
 @corners(kv_heads=tuple(KV_HEADS), gate=tuple(GATES))
 def layer_frames(kv_heads: str, gate: str) -> list[Frame]:
     """One frame for each model: its layer to scale, the dotted frame of 12 d², and the count."""
-    shown = (varied(name, kv_heads, gate) for name in parameters.SHOWN)
-    return [
-        Frame((picture(a, hero=True), tally(a, parameters.built_block(a).parameters)), layer_reading(a, name))
-        for a, name in shown
-    ]
+    frames = []
+    for published in parameters.SHOWN:
+        a, name = varied(published, kv_heads, gate)
+        built = parameters.built_block(a).parameters
+        frames.append(Frame((picture(a, hero=True), tally(a, built)), layer_reading(a, name)))
+    return frames
 
 
 @corners(a=ARCHITECTURES, name=NAMES)
 def own_frames(a: Architecture, name: str) -> list[Frame]:
     """The layer of any model, drawn and counted likewise."""
-    said = layer_reading(a, name)
-    if a.decoder_layers:
-        said += " Its second row is cross-attention, which the encoder's layers do not have."
-    return [Frame((picture(a), tally(a, parameters.built_block(a).parameters)), said)]
+    built = parameters.built_block(a).parameters
+    return [Frame((picture(a), tally(a, built)), layer_reading(a, name))]
 
 
 @corners(a=ARCHITECTURES, name=NAMES)
@@ -371,15 +369,13 @@ def whole_frames(a: Architecture, name: str) -> list[Frame]:
     outside = sum(t.total for t in a.terms if t.place == "model")
     off = judged(counting.rule_error(a, "model"))
     shared = f", whose {count(a.blocks, 'layer')} share the parameters of {a.kept}" if a.kept < a.blocks else ""
+    used = ""
+    if a.experts > a.experts_used:
+        used = f"; a token meets {a.experts_used:,} of {a.experts:,} experts and uses {counting.active(a):,}, embeddings counted whole"
     said = (
         f"In {name}, {outside:,} of {a.parameters:,} parameters, {share(outside / a.parameters)}, stand outside the "
-        f"layers. 12{NO_BREAK}d² × {count(a.blocks, 'layer')} is {off} for the model{shared}."
+        f"layers. 12{NO_BREAK}d² × {count(a.blocks, 'layer')} is {off} for the model{shared}{used}."
     )
-    if a.experts > a.experts_used:
-        said += (
-            f" A token, which meets {a.experts_used:,} of {a.experts:,} experts, uses {counting.active(a):,} of them, if the "
-            "embedding counts as a whole."
-        )
     return [Frame((bars,), said)]
 
 
@@ -391,7 +387,8 @@ def table(a: Architecture, built: Mapping[str, int]) -> str:
         times = [f"{n:,}" for n in (t.copies, t.each) if n > 1]
         there = built.get(t.path, 0)
         same = f"{t.total:,}" if t.total == there else f"{t.total:,} ≠ {there:,}"
-        rows.append(f"| {named(t)} | {t.formula}: {' × '.join([*times, shape])} | {same} |")
+        formula = t.formula.replace("d_h", "dₕ").replace("d_e", "dₑ")
+        rows.append(f"| {named(t)} | {formula}: {' × '.join([*times, shape])} | {same} |")
     return "\n".join(rows).replace("_", r"\_")
 
 
@@ -432,13 +429,11 @@ def memory_frames() -> list[Frame]:
 
 def memory_reading(name: str) -> str:
     n = preset(name).parameters
-    full, mixed, half, eighth = (
-        counting.memory(n, precision) for precision in ("float32", "mixed", "bfloat16", "int8")
-    )
-    same = "and as much in mixed precision" if mixed.training == full.training else f"{size_of(mixed.training)} mixed"
+    full, mixed, half, eighth = (counting.memory(n, precision) for precision in PRECISIONS)
     return (
         f"Training {name} with Adam keeps {size_of(full.training)} in float32, {full.training // n} bytes per parameter, "
-        f"{same}. To run it, its weights are enough: {size_of(half.weights)} in bfloat16, {size_of(eighth.weights)} in int8."
+        f"{size_of(mixed.training)} in mixed precision and {size_of(half.training)} in bfloat16. Its weights alone take "
+        f"{size_of(half.weights)} in bfloat16, {size_of(eighth.weights)} in int8."
     )
 
 
