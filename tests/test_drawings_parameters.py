@@ -377,6 +377,8 @@ def test_the_cache_of_llama_3_word_for_word() -> None:
         "With a key/value head for every query head it would be 4 times as much."
     )
     assert "a text of 1,024 takes" in drawings.cache_reading(GPT, "GPT-2 small"), "as long as it can read"
+    assert "a text of 2,048 takes" in drawings.cache_reading(preset("OPT 175B"), "OPT 175B")
+    assert "positions" not in drawings.work_reading(replace(GPT, positions=10_000), "it"), "it can read so far"
 
 
 @pytest.mark.parametrize(

@@ -446,7 +446,7 @@ def work_frames() -> list[Frame]:
         c, even = parameters.costs(a), counting.even_context(a)
         marks = {f"equal at {number(even, 2)}": (even, INK)}
         if a.positions:
-            marks[f"reads at most {a.positions:,}"] = (float(a.positions), WITHOUT)
+            marks[f"{a.positions:,} learned positions"] = (float(a.positions), WITHOUT)
         work = figures.lines(
             [
                 Series("through the weights", c.weights, WITH),
@@ -518,7 +518,7 @@ def cache_frames() -> list[Frame]:
             log_y=True,
             x_range=(100, 1.3e6),
             y_range=(1e-3, 1e4),
-            marks={f"reads at most {a.positions:,}": (float(a.positions), WITHOUT)} if a.positions else {},
+            marks={f"{a.positions:,} learned positions": (float(a.positions), WITHOUT)} if a.positions else {},
             height=360,
         )
         frames.append(Frame((cache,), cache_reading(a, name)))
@@ -526,7 +526,8 @@ def cache_frames() -> list[Frame]:
 
 
 def cache_reading(a: Architecture, name: str) -> str:
-    each, n = counting.kv_cache_bytes(a), min(a.positions or NOW, NOW)
+    each = counting.kv_cache_bytes(a)
+    n = max(n for n in parameters.CONTEXTS if n <= min(a.positions or NOW, NOW))  # OPT never uses 2 of its positions
     times = counting.kv_cache_bytes(parameters.full_heads(a)) // each
     shared = (
         f"With a key/value head for every query head it would be {times} times as much."
