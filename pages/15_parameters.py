@@ -8,7 +8,6 @@ opening(__file__)
 
 from core.concepts.parameters import concept
 from core.experiments import parameters
-from core.models import built_counts
 from core.ops import counting
 from core.presets import PRESETS, preset
 from ui import controls
@@ -16,9 +15,9 @@ from ui.drawings import parameters as drawings
 from ui.sweep import figure, sweep
 
 
-def choice(label, key):
-    words = drawings.SWITCHES[key]
-    return words[controls.choice(label, key, {word: word for word in words})]
+def choice(label, key, options):
+    """The words of one of a few options; a link carries them too."""
+    return controls.choice(label, key, {word: word for word in options})
 
 
 def boxes(labels, published, typed):
@@ -33,76 +32,75 @@ def boxes(labels, published, typed):
                 typed[field] = number
 
 
+def models(key, draw, *arguments, label="Model", default=parameters.GPT_2):
+    """A figure with the published models on its slider."""
+    return sweep(key, label, parameters.SHOWN, draw, *arguments, default=default)
+
+
 with lesson(concept) as page:
-    st.markdown(
-        "Choose a published model, or change it. Each rectangle is one weight matrix of a block; the dotted frame is the "
-        "rule of thumb, 12 d². Beside it stand two counts that know nothing of each other: a formula, and a module that "
-        "PyTorch really builds, on a device that stores no numbers."
-    )
-    side, stage = st.columns([1, 3.4], gap="large")
+    side, stage = page.hero()
     with side:
-        model = controls.choice("Model", "model", drawings.MODELS)
-        published, typed = preset(model), {}
-        st.caption(f"{PRESETS[model].note} Grey is as published, or follows what you type.".strip())
-        boxes(drawings.BOXES, published, typed)
-        typed |= choice("Feed-forward", "gated")
-        with st.expander("More"):
-            boxes(drawings.MORE, published, typed)
-            for label, key in (("Biases", "biases"), ("Norm", "norm"), ("Output head", "head"), ("Layers", "sharing")):
-                typed |= choice(label, key)
-            st.caption(
-                "Not counted: models of pictures and sound, whose first layer is a convolution; a shared expert beside the "
-                "routed ones; layers of different shapes; latent attention; state spaces."
-            )
-        architecture, name, refused = published, model, ""
-        try:
-            architecture = parameters.changed(published, typed)
-            name = model if architecture == published else f"your {model}"
-        except ValueError as reason:
-            refused = drawings.worded(reason)
+        kv_heads = choice("Key/value heads", "kv_heads", drawings.KV_HEADS)
+        gate = choice("Feed-forward", "gate", drawings.GATES)
     with stage:
-        if refused:
-            st.error(f"{refused} Until you change it, everything below shows {model} as published.")
-        total, by_path = built_counts(architecture)
-        with st.container(horizontal=True, gap="medium"):
-            st.metric(f"{name[0].upper()}{name[1:]}: by formula", f"{architecture.parameters:,}")
-            st.metric("In the module that PyTorch built", f"{total:,}")
-            st.metric("Difference", f"{architecture.parameters - total:,}")
-        picture, terms = st.columns([1.1, 1], gap="medium")
-        with picture:
-            figure("block", drawings.block_frames, architecture, name)
-            figure("whole", drawings.whole_frames, architecture, name)
-        with terms:
-            st.table(drawings.table(architecture, by_path), hide_index=True)
-            st.caption(
-                "Each line is counted twice, by the formula and in the module. d is d_model, f is d_ff, and the other "
-                "letters are those of the boxes. Experts are built as libraries keep them: one tensor for all of a block."
-            )
+        name = models("layer_of", drawings.layer_frames, kv_heads, gate, label="A layer of")
+    architecture, _ = in_hero = drawings.varied(name, kv_heads, gate)
 
-    st.subheader("How far 12 d² is off", anchor=False)
-    st.markdown(
-        "Two designs grow wider; the width of a head, how heads are shared, the ratio d_ff / d, the vocabulary and the "
-        "number of layers stay. The share of the embeddings shrinks with the width. What grouped heads and the gate "
-        "change does not."
-    )
-    widths, labels = parameters.WIDTHS, [f"{d:,}" for d in parameters.WIDTHS]
-    sweep("width", "d_model of both designs", widths, drawings.rule_frames, default=4096, labels=labels)
+    if page.look("whole"):
+        st.markdown(
+            "Layers are stacked, and around them stand embeddings and an output head. Choose a published model, or change its "
+            "numbers: a formula counts it, and so does a module that PyTorch builds on a device that stores no numbers (one "
+            "layer of each stack, taken as often as it stands)."
+        )
+        side, stage = st.columns([1, 3.4], gap="large")
+        with side:
+            model = controls.choice("Model", "model", drawings.MODELS)
+            published, typed = preset(model), {}
+            st.caption(f"{PRESETS[model].note} Grey is as published, or follows what you type.".strip())
+            boxes(drawings.BOXES, published, typed)
+            typed |= drawings.SWITCHES["gated"][choice("Its feed-forward", "gated", drawings.SWITCHES["gated"])]
+            with st.expander("More"):
+                boxes(drawings.MORE, published, typed)
+                for key, label in drawings.KINDS.items():
+                    typed |= drawings.SWITCHES[key][choice(label, key, drawings.SWITCHES[key])]
+                st.caption(
+                    "Not counted: models of pictures and sound, whose first layer is a convolution; a shared expert beside "
+                    "the routed ones; layers of different shapes; latent attention; state spaces."
+                )
+            architecture, called, refused = parameters.asked(published, typed)
+        with stage:
+            if refused:
+                st.error(f"{drawings.worded(refused)} Until you change it, {model} is shown as published.")
+            called = f"your {model}" if called else model
+            figure("whole", drawings.whole_frames, architecture, called)
+            if architecture != in_hero[0]:  # whose layer stands above
+                figure("own", drawings.own_frames, architecture, called)
+            total, by_path = parameters.built_model(architecture)
+            with st.expander(f"By formula {architecture.parameters:,}, in the built module {total:,}: term by term"):
+                st.markdown(drawings.table(architecture, by_path))
 
-    st.subheader("What the count costs", anchor=False)
-    st.markdown(
-        "Here every layer sees every token. In Mistral 7B, GPT-Neo, Gemma 2, Gemma 3 and gpt-oss some or all layers see a "
-        "window only, and need no cache beyond it."
-    )
-    side, stage = st.columns([1, 3.4], gap="large")
-    with side:
-        precision = controls.choice("Precision", "precision", drawings.PRECISIONS)
-    with stage:
-        figure("memory", drawings.memory_frames, architecture, name, precision)
-    contexts, labels = parameters.CONTEXTS, [f"{n:,}" for n in parameters.CONTEXTS]
-    shown = architecture, name, precision
-    sweep("context", "Tokens in the context", contexts, drawings.cost_frames, *shown, default=1024, labels=labels)
+    if page.look("memory"):
+        st.markdown(
+            "So what does the count cost? First memory: training keeps a gradient for every weight and, with Adam, two "
+            "running means. Running the model needs the weights, and what the last look shows."
+        )
+        models("memory_of", drawings.memory_frames)
+
+    if page.look("work"):
+        st.markdown(
+            "Then work: a weight multiplies once for every token, and a product and its sum are two operations. Attention's "
+            "own work, between positions, has no weights: it grows with what the token sees."
+        )
+        models("work_of", drawings.work_frames)
+
+    if page.look("cache"):
+        st.markdown(
+            "What attention sees must still be there: a model that writes keeps every token's keys and values. Grouped heads "
+            "make them fewer. Layers that see only a window, as in Mistral 7B and gpt-oss, need no cache beyond it."
+        )
+        models("cache_of", drawings.cache_frames, default=parameters.LLAMA_3)
 
     page.ran(counting.count, counting.attention_terms, counting.feed_forward_terms, counting.norm_terms)
-    page.ran(counting.embedding_terms, parameters.placed, parameters.scaled, built_counts)
-    page.ran(counting.memory, counting.kv_cache_bytes, counting.flops_per_token)
+    page.ran(counting.embedding_terms, parameters.placed, parameters.built_block, parameters.built_model)
+    page.ran(counting.memory, counting.flops_per_token, counting.kv_cache_bytes)
     page.takes(**parameters.settings(architecture))

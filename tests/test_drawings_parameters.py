@@ -27,7 +27,7 @@ def plain(text: str) -> str:
     return text.replace("\u00a0", " ")
 
 
-# ------------------------------------------------------------------------------------------------ one block, and the whole
+# ------------------------------------------------------------------------------------------------ one layer, and the whole
 
 
 @every_model
@@ -46,54 +46,119 @@ def test_the_areas_are_the_parameters(name: str) -> None:
     assert query.at == (0, top - 1), "reading begins at the top left, with W_Q"
 
 
+def test_no_two_matrices_of_a_layer_look_alike() -> None:
+    for name in parameters.SHOWN:
+        colours = {t.name: t.colour for t in drawings.tiles(preset(name)) if not t.outline}
+        assert len(set(colours.values())) == len(colours) >= 6, name
+
+
 @every_model
 def test_the_readings_of_a_model(name: str) -> None:
     a = preset(name)
-    (block,), (whole,) = drawings.block_frames(a, name), drawings.whole_frames(a, name)
-    said = plain(block.reading)
-    matrices = sum(t.per_block for t in a.terms if t.place != "model" and t.matrix)
-    assert f"{matrices:,} weights in matrices" in said
-    assert ("too few" in said) == (12 * a.d_model**2 < matrices)
-    assert ("too many" in said) == (12 * a.d_model**2 > matrices)
-    assert ("12 d² is exact" in said) == (12 * a.d_model**2 == matrices)
-    # “2.5 d² (attention) + 10.5 d² (feed-forward) = 13 d²”: an equals sign only where every number is exact.
-    sum_of, sign, total = re.split(r" (=|≈) ", said.partition(": ")[2].partition(" d²: ")[0], maxsplit=1)
-    parts, there = [Fraction(n) for n in re.findall(r"([\d.]+) d²", sum_of)], Fraction(matrices, a.d_model**2)
-    assert (sign == "=") == (sum(parts) == Fraction(total) == there)
-    assert float(sum(parts)) == pytest.approx(float(there), rel=0.01)
+    (own,), (whole,) = drawings.own_frames(a, name), drawings.whole_frames(a, name)
+    said, layer = plain(own.reading), [t for t in a.terms if t.place != "model"]
+    total, matrices = sum(t.per_block for t in layer), sum(t.per_block for t in layer if t.matrix)
+    assert f"layer of {name}" in said and f" has {total:,} parameters: " in said
+    assert ("too few" in said) == (12 * a.d_model**2 < total)
+    assert ("too many" in said) == (12 * a.d_model**2 > total)
+    # “about” unless both numbers are exact.
+    about, squares, linear = re.search(
+        r"parameters: (about )?([\d.]+) d² in matrices and (?:([\d.]+) d in|nothing else)", said
+    ).groups()
+    assert float(squares) == pytest.approx(matrices / a.d_model**2, rel=0.005)
+    assert float(linear or 0) == pytest.approx((total - matrices) / a.d_model, rel=0.005)
+    exact = Fraction(squares) * a.d_model**2 == matrices and Fraction(linear or 0) * a.d_model == total - matrices
+    if not about:
+        assert exact, said
     biased = any((a.qkv_bias, a.key_bias, a.out_bias, a.ffn_bias, a.sinks))
-    normed = a.norm != "no parameters"
-    assert ("Its biases and norms add" in said) == (biased and normed)
-    assert ("Its norms add" in said) == (normed and not biased)
+    assert ("biases" in said, "norms" in said) == (biased, a.norm != "no parameters")
+    assert ("with cross-attention" in said) == bool(a.decoder_layers)
     assert f"{a.parameters:,} parameters" in whole.reading
     assert sum(whole.figures[0]["data"][0]["y"]) == pytest.approx(a.parameters, rel=1e-6)
     assert len(whole.figures[0]["data"][0]["x"]) == len(counting.by_part(a))
-    for reading in (block.reading, whole.reading, drawings.cost_reading(a, f"your {name}", 1024, "int8")):
-        assert not list(faults(reading)), reading
+    for frame in (own, whole):
+        assert not list(faults(frame.reading)), frame.reading
+    words = written(own.figures[1])
+    assert words[0] == f"{total:,}" and words[-1] == f"d = {a.d_model:,}; formula and built module: the same"
+
+
+def written(figure: dict) -> list[str]:
+    """The words of a diagram, in their order."""
+    return [plain(trace["text"][0]) for trace in figure["data"]]
+
+
+def test_the_count_beside_the_picture() -> None:
+    gpt2 = ["7,087,872", "= 12 d² + 13 d", "attention", "4 d²", "feed-forward", "8 d²"]
+    gpt2 += ["biases and norms", "13 d, too thin to draw", "d = 768; formula and built module: the same"]
+    assert written(drawings.tally(GPT, 7_087_872)) == gpt2
+    assert written(drawings.tally(GPT, 7_087_873))[-1] == "d = 768; built module: 7,087,873, not the same"
+    assert written(drawings.tally(LLAMA, 218_112_000))[1] == "= 13 d² + 2 d"
+    assert written(drawings.tally(preset("Gemma 7B"), 1))[1] == "≈ 29.3 d² + 2 d"
+    olmo = written(drawings.tally(preset("OLMo 7B"), 202_375_168))
+    assert olmo[1] == "≈ 12.1 d²" and "too thin to draw" not in " ".join(olmo)
+    for name in parameters.SHOWN:
+        a = preset(name)
+        rows = dict(drawings.tally(a, parameters.built_block(a).parameters)["layout"]["meta"]["table"]["rows"])
+        assert rows.pop("one layer by formula") == rows.pop("one layer as built") == sum(rows.values()) == a.block
 
 
 def test_the_readings_of_some_models_word_for_word() -> None:
-    def block(a: Architecture) -> str:
-        return plain(drawings.block_reading(a, "it"))
+    def layer(a: Architecture) -> str:
+        return plain(drawings.layer_reading(a, "it"))
 
-    assert block(GPT) == (
-        "One block of it: 4 d² (attention) + 8 d² (feed-forward) = 12 d²: 7,077,888 weights in matrices. 12 d² is exact. Its "
-        "biases and norms add 9,984, 0.14 % of the block: too thin to draw."
+    assert layer(GPT) == (
+        "One layer of it has 7,087,872 parameters: 12 d² in matrices and 13 d in biases and norms, at d = 768. The rule 12 d² "
+        "counts 0.14 % too few."
     )
-    assert "≈ 29.3 d²" in block(preset("Gemma 7B")) and "12 d² is 59 % too few" in block(preset("Gemma 7B"))
-    assert "+ 0.00260 d² (feed-forward) ≈ 4.00 d²" in block(replace(GPT, d_ff=1)), "what is not 0 is not said as 0"
-    assert "It has no biases, and its norms have no parameters." in block(preset("OLMo 7B"))
-    only_biases = replace(GPT, norm="no parameters")
-    assert "Its biases add 6,912," in block(only_biases)
-    assert "not drawn" in block(replace(GPT, d_model=12, n_heads=1, d_ff=12))
-    thirds = replace(GPT, d_model=3, n_heads=1, head_dim=4, d_ff=1)  # 16/3 + 2/3
-    assert "5.33 d² (attention) + 0.667 d² (feed-forward) ≈ 6 d²" in block(thirds), "only the sum is written exactly"
+    assert "about 29.3 d²" in layer(preset("Gemma 7B")) and "counts 59 % too few" in layer(preset("Gemma 7B"))
+    assert "about 4.00 d²" in layer(replace(GPT, d_ff=1)), "rounded, and said so"
+    assert "and nothing else" in layer(preset("OLMo 7B"))
+    plain_gpt = replace(GPT, norm="no parameters", qkv_bias=False, out_bias=False, ffn_bias=False)
+    assert layer(plain_gpt).endswith("The rule 12 d² is exact.")
+    assert "9 d in biases," in layer(replace(GPT, norm="no parameters"))
+    assert layer(preset("T5 small")).startswith("One decoder layer of it")
     whole = plain(drawings.whole_frames(preset("ALBERT base v2"), "it")[0].reading)
     assert "12 d² × 12 layers is 630 % too many" in whole
     assert "whose 12 layers share the parameters of 1." in whole
     mixture = drawings.whole_frames(preset("Mixtral 8x7B"), "it")[0].reading
-    assert "meets 2 of 8 experts, uses 12,879,925,248 of them" in mixture
+    assert "meets 2 of 8 experts and uses 12,879,925,248, embeddings counted whole." in mixture
     assert "experts" not in drawings.whole_frames(GPT, "it")[0].reading
+
+
+# ------------------------------------------------------------------------------------------------ the hero
+
+
+def test_one_frame_for_each_model_and_it_is_the_models() -> None:
+    frames = drawings.layer_frames("as published", "as published")
+    for name, frame in zip(parameters.SHOWN, frames, strict=True):
+        a, (drawn, counted) = preset(name), frame.figures
+        assert plain(frame.reading) == plain(drawings.layer_reading(a, name))
+        table = drawn["layout"]["meta"]["table"]["rows"]
+        assert sum(row[-1] for row in table) == sum(t.per_block for t in a.terms if t.place == "block" and t.matrix)
+        assert written(counted)[0] == f"{a.block:,}"
+        # All of the layer, and of the dotted frame, is in view.
+        for axis, range_ in ((axis, drawn["layout"][f"{axis}axis"]["range"]) for axis in "xy"):
+            drawn_at = np.concatenate([np.asarray(trace[axis], float) for trace in drawn["data"]])
+            assert range_[0] <= np.nanmin(drawn_at) and np.nanmax(drawn_at) <= range_[1], (name, axis)
+    assert len(pack(frames)) < 1_000_000
+    assert drawings.card().reading == frames[0].reading
+
+
+def test_the_controls_beside_the_hero_do_what_they_say() -> None:
+    def said(name: str, heads: str, gate: str) -> tuple[str, int]:
+        a, called = drawings.varied(name, heads, gate)
+        return called, a.block
+
+    published = "as published"
+    assert said("Llama 3 8B", published, published) == ("Llama 3 8B", LLAMA.block)
+    full = "Llama 3 8B with a key/value head for every query head"
+    assert said("Llama 3 8B", "one per query head", published) == (full, replace(LLAMA, n_kv_heads=32).block)
+    alone = replace(LLAMA, n_kv_heads=1, gated=False).block
+    assert said("Llama 3 8B", "one for all", "not gated") == ("Llama 3 8B with one key/value head and no gate", alone)
+    assert said("GPT-2 small", "one per query head", "not gated") == ("GPT-2 small", GPT.block)
+    gated = GPT.block + 4 * 768**2 + 4 * 768  # one more matrix, and its bias
+    assert said("GPT-2 small", published, "gated") == ("GPT-2 small with a gate", gated)
+    assert said("Falcon 7B", "one for all", published)[0] == "Falcon 7B"
 
 
 @every_model
@@ -101,7 +166,7 @@ def test_the_tables_to_take_away_are_the_counts(name: str) -> None:
     """Not the corners of rectangles: matrix, part, rows, columns, copies, parameters, as plain numbers and words."""
     a = preset(name)
     for frames, total in (
-        (drawings.block_frames(a, name), sum(t.per_block for t in a.terms if t.place != "model" and t.matrix)),
+        (drawings.own_frames(a, name), sum(t.per_block for t in a.terms if t.place != "model" and t.matrix)),
         (drawings.whole_frames(a, name), a.parameters),
     ):
         table = frames[0].figures[0]["layout"]["meta"]["table"]
@@ -116,7 +181,7 @@ def test_the_tables_to_take_away_are_the_counts(name: str) -> None:
 def test_thousands_of_experts_are_few_traces() -> None:
     for experts, gated in ((1024, True), (4096, True), (4096, False)):
         a = replace(GPT, experts=experts, n_layers=2, gated=gated)
-        (frame,) = drawings.block_frames(a, "it")
+        (frame,) = drawings.own_frames(a, "it")
         picture = frame.figures[0]
         assert len(picture["data"]) == 4 + 1 + (3 if gated else 2) + 1, (
             "W_Q … W_O, the router, one per matrix, the rule"
@@ -134,13 +199,17 @@ def test_thousands_of_experts_are_few_traces() -> None:
 def test_the_table_compares_two_counts() -> None:
     a = preset("T5 small")
     _, built = built_counts(a)
-    table = drawings.table(a, built)
-    same = table["by formula = built"]
+
+    def rows(counts: dict) -> list[list[str]]:
+        lines = drawings.table(a, counts).splitlines()
+        return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+    same = [row[2] for row in rows(built)]
     assert len(same) == len(a.terms) and not any("≠" in cell for cell in same)
-    assert len(set(table["tensor"])) == len(same)
-    wrong = drawings.table(a, {**built, "attention.query.weight": 1})["by formula = built"]
+    assert len({row[0] for row in rows(built)}) == len(same)
+    wrong = [row[2] for row in rows({**built, "attention.query.weight": 1})]
     assert ["≠" in cell for cell in wrong].count(True) == 1
-    assert table["formula; for all layers"][2] == "d · h·d_h: 12 × 512 × 512"
+    assert rows(built)[2][1] == "d · h·dₕ: 12 × 512 × 512"
     assert sum(int(cell.replace(",", "")) for cell in same) == a.parameters
 
 
@@ -210,38 +279,6 @@ def test_refusals_use_the_letters_of_the_boxes_and_leave_words_alone() -> None:
         assert "`" not in said and "_" not in re.sub(r"\bd_(model|ff|h|e)\b", "", said), said
 
 
-# ------------------------------------------------------------------------------------------------ the rule
-
-
-def test_how_far_the_rule_is_off() -> None:
-    frames = drawings.rule_frames()
-    assert len(frames) == len(parameters.WIDTHS)
-    at = parameters.WIDTHS.index(4096)
-    gpt2, llama, shares = frames[at].figures
-    curves = {t["name"]: t["y"] for t in llama["data"]}
-    for name, scope in (
-        ("weight matrices of a block", "matrices"),
-        ("with norms", "block"),
-        ("the whole model", "model"),
-    ):
-        assert float(curves[name][at]) == pytest.approx(-100 * counting.rule_error(LLAMA, scope), rel=1e-5)
-    assert "with biases" not in curves, "it has none"
-    biases = next(t for t in gpt2["data"] if t["name"] == "with biases")
-    # 9 d of biases on 12 d²: 9/(12 d + 9)
-    assert float(biases["y"][list(biases["x"]).index(4096)]) == pytest.approx(100 * 9 / (12 * 4096 + 9), rel=1e-5)
-    assert "weight matrices of a block" not in {t["name"] for t in gpt2["data"]}, "exact: no line"
-    for bars in np.array([t["y"] for t in shares["data"]]).T:
-        assert bars.sum() == pytest.approx(100, abs=1e-3)
-    embeddings = next(t["y"] for t in shares["data"] if t["name"] == "embeddings and head")
-    assert float(embeddings[1]) == pytest.approx(100 * 2 * 128256 * 4096 / LLAMA.parameters, rel=1e-5)
-    said = plain(frames[at].reading)
-    assert "12 d² is exact for the matrices of a block, 0.026 % too few with biases and norms" in said
-    assert "12 d² is 7.7 % too few for the matrices of a block, 7.7 % too few with norms, 20 % too few for" in said
-    assert f"with d = 4,096, {LLAMA.parameters / 1e9:.2f} billion parameters in all" in said
-    marks = [note["text"] for note in llama["layout"]["annotations"]]
-    assert marks == ["d = 4,096", "Llama 3 8B"]
-
-
 @pytest.mark.parametrize(
     ("off", "written"), [(0.0, "exact"), (-0.0769, "7.7 % too few"), (0.2, "20 % too many"), (-0.99987, "over 99.9 % too few")]
 )  # fmt: skip
@@ -249,85 +286,99 @@ def test_judged(off: float, written: str) -> None:
     assert plain(drawings.judged(off)) == written
 
 
-# ------------------------------------------------------------------------------------------------ memory and work
+# ------------------------------------------------------------------------------------------------ memory, work, cache
 
 
-def test_memory_and_cache() -> None:
-    for precision, bytes_each in (("float32", 16), ("bfloat16", 8), ("mixed", 16)):
-        (frame,) = drawings.memory_frames(LLAMA, "Llama", precision)
-        bars = dict(zip(frame.figures[0]["data"][0]["x"], frame.figures[0]["data"][0]["y"], strict=True))
-        assert sum(bars.values()) == pytest.approx(bytes_each * LLAMA.parameters / 1e9, rel=1e-5)
-        assert bars["weights"] == pytest.approx(counting.BYTES[precision] * LLAMA.parameters / 1e9, rel=1e-5)
-        assert f"{bytes_each} bytes per parameter" in frame.reading
-        assert ("18" in frame.reading) == (precision == "mixed")
-        written = re.search(r"take ([\d.]+) GB; training with Adam takes ([\d.]+) GB", plain(frame.reading))
-        assert written and float(written[1]) == pytest.approx(float(bars["weights"]), rel=0.005)
-        assert float(written[2]) == pytest.approx(float(sum(bars.values())), rel=0.005)
-    (frame,) = drawings.memory_frames(LLAMA, "Llama", "int8")
-    assert "no training" in frame.reading and list(frame.figures[0]["data"][0]["x"]) == ["weights"]
-    assert frame.reading.startswith("In int8, the weights of Llama take 8.03")
-    at = parameters.CONTEXTS.index(8192)
-    frame = drawings.cost_frames(LLAMA, "Llama 3 8B", "bfloat16")[at]
-    assert "At 2 bytes a number the cache takes 131 kB per token, 1.07 GB for these 8,192." in plain(frame.reading)
-    work, cache = frame.figures
-    assert float(cache["data"][0]["y"][at]) == pytest.approx(2**30 / 1e9, rel=1e-6)
-    assert float(cache["data"][1]["y"][at]) == pytest.approx(2 * LLAMA.parameters / 1e9, rel=1e-6)
-    flops = counting.flops_per_token(LLAMA, 8192)
-    for trace, value in zip(work["data"], (flops.weights, flops.attention, 2 * LLAMA.parameters), strict=True):
-        assert float(trace["y"][at]) == pytest.approx(value, rel=1e-6)
-    assert "At 1 byte a number" in drawings.cost_frames(LLAMA, "Llama 3 8B", "int8")[0].reading
-    for precision, bytes_each in (("float32", 4), ("bfloat16", 2), ("mixed", 2), ("int8", 1)):
-        keys, weights = drawings.cost_frames(LLAMA, "Llama 3 8B", precision)[at].figures[1]["data"]
-        assert float(keys["y"][at]) == pytest.approx(bytes_each * 2**29 / 1e9, rel=1e-6)
-        assert float(weights["y"][at]) == pytest.approx(bytes_each * LLAMA.parameters / 1e9, rel=1e-6)
+def shown(frames: list, name: str) -> tuple[dict[str, np.ndarray], str, dict]:
+    """Of the frame of one model: its traces by name, its reading, its layout."""
+    frame = frames[parameters.SHOWN.index(name)]
+    (figure,) = frame.figures
+    return (
+        {trace["name"]: np.asarray(trace["y"], float) for trace in figure["data"]},
+        plain(frame.reading),
+        figure["layout"],
+    )
 
 
-def test_one_frame_per_context_and_its_numbers() -> None:
-    for n, frame in zip(parameters.CONTEXTS, drawings.cost_frames(GPT, "your GPT-2 small", "float32"), strict=True):
-        said, flops = plain(frame.reading), counting.flops_per_token(GPT, n)
-        assert said.startswith(
-            f"With {n:,} tokens in your GPT-2 small, a token that sees them costs 247 MFLOPs through the"
-        )
-        share = re.search(r"FLOPs in attention, ([\d.]+) % of the whole", said)
-        assert share and float(share[1]) == pytest.approx(100 * flops.attention / flops.total, rel=0.06)
-        assert "in a forward pass" in said and "Both are equal at n ≈ 6,700." in said
-        assert ("cannot read so many tokens" in said) == (n > 1024)
-        assert len(frame.figures) == 2
-        assert frame.figures[0]["layout"]["annotations"][0]["text"] == f"n = {n:,}"
-    assert "Both are equal at n = 4,608." in drawings.cost_reading(preset("BERT base"), "BERT base", 128, "float32")
-    assert len(drawings.cost_frames(preset("BERT base"), "BERT base", "float32")[0].figures) == 1
+@pytest.mark.parametrize("name", parameters.SHOWN)
+def test_the_memory_of_training(name: str) -> None:
+    bars, said, _ = shown(drawings.memory_frames(), name)
+    n = preset(name).parameters / 1e9
+    assert list(bars) == ["weights", "gradients", "Adam's moments", "float32 copy"]
+    # float32, mixed, bfloat16, int8: bytes per parameter
+    for series, each in zip(bars.values(), ([4, 2, 2, 1], [4, 2, 2, 0], [8, 8, 4, 0], [0, 4, 0, 0]), strict=True):
+        assert series == pytest.approx([n * b for b in each], rel=1e-5)
+    assert "16 bytes per parameter" in said
+    units = {"M": 1e-3, "G": 1.0, "T": 1e3}
+    sizes = [float(number) * units[unit] for number, unit in re.findall(r"([\d.]+) ([MGT])B", said)]
+    assert sizes == pytest.approx([16 * n, 16 * n, 8 * n, 2 * n, n], rel=0.005)
 
 
-@every_model
-def test_what_a_token_pays_is_explained(name: str) -> None:
+@pytest.mark.parametrize("name", parameters.SHOWN)
+def test_the_work_of_a_token(name: str) -> None:
+    lines, said, layout = shown(drawings.work_frames(), name)
     a = preset(name)
-    said = plain(drawings.cost_reading(a, name, 128, "bfloat16"))
-    assert (f"it meets {a.experts_used} of {a.experts} experts" in said) == (a.experts > a.experts_used)
-    assert ("keeps no cache" in said) == (a.kind == "encoder")
-    assert "learned" not in said, "it can read 128 tokens, or has no learned positions"
-    assert ("one source and one target token" in said) == ("Every source token" in said) == bool(a.decoder_layers)
+    for i, n in enumerate(parameters.CONTEXTS):
+        flops = counting.flops_per_token(a, n)
+        assert (lines["through the weights"][i], lines["between positions (attention)"][i]) == pytest.approx(
+            (flops.weights, flops.attention), rel=1e-6
+        )
+    even = float(re.search(r"when it sees ([\d,]+) tokens", said)[1].replace(",", ""))
+    assert even == pytest.approx(counting.even_context(a), rel=0.05)
+    at = float(np.interp(np.log(even), np.log(parameters.CONTEXTS), np.log(lines["between positions (attention)"])))
+    assert at == pytest.approx(np.log(lines["through the weights"][0]), abs=0.05), "where the lines cross"
+    marks = [note["text"] for note in layout["annotations"]]
+    assert marks[0] == f"equal at {even:,.0f}" and (len(marks) == 2) == bool(a.positions)
+    assert ("that it has positions for" in said) == (0 < a.positions < even)
     each = counting.flops_per_token(a, 0).weights / a.parameters
     assert ("instead of 2" in said) == (abs(each - 2) >= 0.005), said
-    assert ("shares them" in said or "share them" in said) == a.shared_layers
-    assert ("pooler works once" in said) == (a.pooler and not a.shared_layers)
     assert float(re.findall(r"([\d.]+) per parameter", said)[0]) == pytest.approx(each, rel=0.006)
-    assert not re.search(r"\b1000 [kMGT]|  |\.\.", said)
+    assert (f"it meets {a.experts_used} of {a.experts} experts" in said) == (a.experts > a.experts_used)
+    low, high = (10**x for x in layout["yaxis"]["range"])
+    assert low < lines["through the weights"][0] < high
 
 
 def test_why_a_token_pays_less_is_said_of_what_there_is() -> None:
     said = {
-        name: plain(drawings.per_parameter(preset(name))) for name in ("Gemma 7B", "Llama 3 8B", "OLMo 7B", "BERT base")
+        name: plain(drawings.per_parameter(preset(name)))
+        for name in ("Gemma 7B", "Llama 3 8B", "OLMo 7B", "GPT-2 small")
     }
     assert said["Gemma 7B"] == "2.00 per parameter"
     assert said["Llama 3 8B"] == "1.87 per parameter instead of 2, since lookups and norms multiply no matrix"
     assert said["OLMo 7B"] == "1.94 per parameter instead of 2, since lookups multiply no matrix"
-    assert said["BERT base"].endswith(
-        "since lookups, biases and norms multiply no matrix and the pooler works once per text"
-    )
+    assert said["GPT-2 small"].endswith("since lookups, biases and norms multiply no matrix")
     tied = replace(preset("OLMo 7B"), head="tied")
     assert drawings.per_parameter(tied) == "2 per parameter", "nothing is left to explain"
     experts = replace(tied, experts=8, experts_used=2)
     assert drawings.per_parameter(experts).endswith("instead of 2, since it meets 2 of 8 experts")
+
+
+@pytest.mark.parametrize("name", parameters.SHOWN)
+def test_the_cache(name: str) -> None:
+    lines, said, layout = shown(drawings.cache_frames(), name)
+    a = preset(name)
+    per_token, times = counting.kv_cache_bytes(a), a.n_heads // a.kv_heads
+    assert lines["keys and values of one text"] == pytest.approx(
+        [n * per_token / 1e9 for n in parameters.CONTEXTS], rel=1e-6
+    )
+    assert lines["the weights"] == pytest.approx(2 * a.parameters / 1e9, rel=1e-6)
+    full = "with a key/value head per query head"
+    assert (full in lines) == (times > 1) == (f"it would be {times} times as much" in said)
+    if times > 1:
+        assert lines[full] == pytest.approx(times * lines["keys and values of one text"], rel=1e-6)
+    low, high = (10**x for x in layout["yaxis"]["range"])
+    assert low < lines["keys and values of one text"][0] and max(map(max, lines.values())) < high, "all in view"
+
+
+def test_the_cache_of_llama_3_word_for_word() -> None:
+    said = plain(drawings.cache_reading(LLAMA, "Llama 3 8B"))
+    assert said == (
+        "Each token in Llama 3 8B keeps 131 kB of keys and values: a text of 8,192 takes 1.07 GB, beside 16.1 GB of weights. "
+        "With a key/value head for every query head it would be 4 times as much."
+    )
+    assert "a text of 1,024 takes" in drawings.cache_reading(GPT, "GPT-2 small"), "as long as it can read"
+    assert "a text of 2,048 takes" in drawings.cache_reading(preset("OPT 175B"), "OPT 175B")
+    assert "positions" not in drawings.work_reading(replace(GPT, positions=10_000), "it"), "it can read so far"
 
 
 @pytest.mark.parametrize(
@@ -343,43 +394,34 @@ def test_amounts(value: float, written: str) -> None:
 
 def page(**boxes: object) -> AppTest:
     app = AppTest.from_file(str(FILE), default_timeout=60)
-    for name, value in boxes.items():
+    for name, value in {"look": "whole", **boxes}.items():
         app.query_params[name] = str(value)
     app.run()
     assert not app.exception
     return app
 
 
+def counts(app: AppTest) -> list[str]:
+    """The two counts of the whole model, by formula and in the module."""
+    (label,) = (one.label for one in app.expander if "in the built module" in one.label)
+    return re.findall(r"[\d,]*\d", label)
+
+
 def test_a_blank_box_shows_what_holds() -> None:
     grey = {box.key: box.proto.placeholder for box in page().number_input}
     assert grey["n_kv_heads"] == "12" and grey["head_dim"] == "64" and grey["embedding_width"] == "768"
     assert "decoder_layers" not in grey
-    grey = {box.key: box.proto.placeholder for box in page(d_model=1024).number_input}
+    app = page(model="T5 small", d_model=1024)
+    grey = {box.key: box.proto.placeholder for box in app.number_input}
     assert [grey[key] for key in ("n_heads", "n_kv_heads", "d_ff", "head_dim")] == ["16", "16", "4,096", "64"]
-    grey = {box.key: box.proto.placeholder for box in page(n_heads=6).number_input}
-    assert grey["n_kv_heads"] == "6" and grey["head_dim"] == "128"
-    assert "decoder_layers" in {box.key for box in page(model="T5 small").number_input}
+    assert "decoder_layers" in grey
 
 
 def test_the_page_shows_both_counts_of_what_was_asked() -> None:
-    app = page(n_layers=13)
-    a = replace(GPT, n_layers=13)
-    assert [m.value for m in app.metric] == [f"{a.parameters:,}", f"{built_counts(a)[0]:,}", "0"]
-    assert app.metric[0].label == "Your GPT-2 small: by formula"
-    assert page(d_model=1024).metric[0].value == f"{parameters.changed(GPT, {'d_model': 1024}).parameters:,}"
-    mixture = page(model="Qwen3 30B-A3B")
-    assert [m.value for m in mixture.metric] == ["30,532,122,624", "30,532,122,624", "0"] and not mixture.error
-    asked = {
-        "n_layers": 48,
-        "experts": 128,
-        "experts_used": 8,
-        "d_ff": 768,
-        "n_heads": 32,
-        "n_kv_heads": 4,
-        "d_model": 2048,
-    }
-    typed = page(model="Qwen3 8B", head_dim=128, **asked)
-    assert typed.metric[0].value == "30,532,122,624" and not typed.error
+    asked = {"n_layers": 48, "experts": 128, "experts_used": 8, "d_ff": 768, "n_heads": 32, "n_kv_heads": 4}
+    app = page(model="Qwen3 8B", head_dim=128, d_model=2048, **asked)
+    assert counts(app) == ["30,532,122,624"] * 2 and not app.error
+    assert counts(page(n_layers=13)) == [f"{replace(GPT, n_layers=13).parameters:,}"] * 2
 
 
 def test_a_wrong_box_says_what_to_do_and_what_is_shown() -> None:
@@ -387,8 +429,8 @@ def test_a_wrong_box_says_what_to_do_and_what_is_shown() -> None:
     (error,) = app.error
     assert error.value.startswith("d_model = 770 cannot be split into h = 12 equal heads")
     assert "Take d_model = 768 or 780, or h = 11 or 14, or" in error.value
-    assert "everything below shows GPT-2 small as published" in error.value
-    assert app.metric[0].value == "124,439,808" and app.metric[0].label == "GPT-2 small: by formula"
+    assert "GPT-2 small is shown as published" in error.value
+    assert counts(app) == ["124,439,808"] * 2
     assert app.number_input(key="d_model").value == 770, "nothing that was typed is lost"
 
 

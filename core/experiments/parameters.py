@@ -1,4 +1,4 @@
-"""How many parameters a design has at any width, how large its matrices are to scale, and what the count costs."""
+"""A layer's matrices to scale, counted by formula and in what PyTorch builds; other numbers of a design; what the count costs."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -10,22 +10,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from core.memory import remember
-from core.models import build, count_built, counted_flops
+from core.models import Transformer, build, count_built, count_by_path, counted_flops
 from core.ops.adam import adam_step
-from core.ops.counting import (
-    BYTES,
-    Architecture,
-    Precision,
-    Scope,
-    Term,
-    flops_per_token,
-    kv_cache_bytes,
-    rule_error,
-    width_unit,
-)
+from core.ops.counting import BYTES, Architecture, Term, flops_per_token, kv_cache_bytes
 
 GPT_2, LLAMA_3 = "GPT-2 small", "Llama 3 8B"
-WIDTHS = tuple(range(512, 16_385, 512))  # whole heads of 128 in groups of four, and of 64
+# From the textbook's layer, at three widths, to those that leave it: fewer key/value heads, a gate, wide heads, experts.
+SHOWN = (
+    *(GPT_2, "GPT-2 XL", "OPT 175B", "Falcon 7B", "Phi-3 mini", "Llama 2 7B"),
+    *(LLAMA_3, "Qwen2.5 7B", "Gemma 7B", "Mixtral 8x7B"),
+)
 CONTEXTS = tuple(2**k for k in range(7, 21))
 
 # ------------------------------------------------------------------------------------------------ other numbers of a design
@@ -72,21 +66,13 @@ def changed(a: Architecture, typed: Mapping[str, Any]) -> Architecture:
     return replace(a, **{**followed(a, typed), **typed})
 
 
-def scaled(a: Architecture, d_model: int) -> Architecture:
-    """The same design at another width: same width of a head, same group size, same ratio d_ff / d_model.
-
-    Raises ValueError in words if that would cut a head; multiples of `width_unit(a)` never do.
-    """
-    if d_model % width_unit(a):
-        raise ValueError(f"d_model = {d_model:,} would cut a head: this design grows in steps of {width_unit(a):,}.")
-    return replace(
-        a,
-        d_model=d_model,
-        n_heads=a.n_heads * d_model // a.d_model,
-        n_kv_heads=1 if a.kv_heads == 1 else a.kv_heads * d_model // a.d_model,
-        head_dim=a.d_head,
-        d_ff=max(1, round(a.d_ff * d_model / a.d_model)),
-    )
+def asked(published: Architecture, typed: Mapping[str, Any]) -> tuple[Architecture, bool, ValueError | None]:
+    """The design that was asked for and whether it is another than the published one; or why there is none such."""
+    try:
+        a = changed(published, typed)
+    except ValueError as reason:
+        return published, False, reason
+    return a, a != published, None
 
 
 def settings(a: Architecture) -> dict[str, Any]:
@@ -115,7 +101,6 @@ class Placed:
     corners: Float[Tensor, "each 2"]
 
 
-@remember
 def placed(a: Architecture) -> tuple[Placed, ...]:
     """Every weight matrix of a block (of the decoder's, if there is one), drawn to scale.
 
@@ -142,33 +127,6 @@ def placed(a: Architecture) -> tuple[Placed, ...]:
     return tuple(found)
 
 
-# ------------------------------------------------------------------------------------------------ the rule of thumb
-
-
-@dataclass(frozen=True, eq=False)
-class Errors:
-    """How far 12 d² is off, (12 d² − N) / N, for one design at growing widths."""
-
-    width: Float[Tensor, " s"]
-    matrices: Float[Tensor, " s"]  # N: the weight matrices of a block
-    biases: Float[Tensor, " s"]  # N: with the biases of its layers
-    block: Float[Tensor, " s"]  # N: with its norms too
-    model: Float[Tensor, " s"]  # N: everything, against 12 d² times the number of layers
-
-
-@remember
-def errors(a: Architecture) -> Errors:
-    """The rule against the formula at every width at which the design keeps its heads whole."""
-    step = width_unit(a)
-    designs = [scaled(a, d) for d in range(step, max(WIDTHS[-1], step) + 1, step)]
-
-    def off(scope: Scope) -> Tensor:
-        return torch.tensor([rule_error(one, scope) for one in designs], dtype=torch.float64)
-
-    width = torch.tensor([float(one.d_model) for one in designs])
-    return Errors(width, off("matrices"), off("biases"), off("block"), off("model"))
-
-
 # ------------------------------------------------------------------------------------------------ what it costs
 
 
@@ -177,18 +135,29 @@ class Costs:
     """What a context of n tokens costs, for every n in CONTEXTS."""
 
     context: Float[Tensor, " s"]
-    cache: Float[Tensor, " s"]  # bytes of keys and values, of one text
     weights: Float[Tensor, " s"]  # FLOPs of one token through the weights, in a forward pass
     attention: Float[Tensor, " s"]  # FLOPs of one token between positions, seeing all n, in a forward pass
+    cache: Float[Tensor, " s"]  # bytes of keys and values of one text, in bfloat16
+    full: Float[Tensor, " s"]  # the same with keys and values of its own for every query head
 
 
 @remember
-def costs(a: Architecture, precision: Precision = "bfloat16") -> Costs:
-    """KV cache and FLOPs against the length of the context."""
+def costs(a: Architecture) -> Costs:
+    """FLOPs and KV cache against the length of the context."""
     flops = [flops_per_token(a, n) for n in CONTEXTS]
-    per_token = kv_cache_bytes(a, BYTES[precision])
-    columns = (CONTEXTS, [n * per_token for n in CONTEXTS], [f.weights for f in flops], [f.attention for f in flops])
+    each = [kv_cache_bytes(one, BYTES["bfloat16"]) for one in (a, full_heads(a))]
+    columns = (
+        CONTEXTS,
+        [f.weights for f in flops],
+        [f.attention for f in flops],
+        *([n * per_token for n in CONTEXTS] for per_token in each),
+    )
     return Costs(*(torch.tensor([float(x) for x in column], dtype=torch.float64) for column in columns))
+
+
+def full_heads(a: Architecture) -> Architecture:
+    """The same design with a key/value head for every query head."""
+    return replace(a, n_kv_heads=a.n_heads)
 
 
 # ------------------------------------------------------------------------------------------------ counted in what is built
@@ -196,15 +165,11 @@ def costs(a: Architecture, precision: Precision = "bfloat16") -> Costs:
 
 @dataclass(frozen=True)
 class Block:
-    """The parameters of one block that PyTorch built: all of them, and the weight matrices by layer."""
+    """The parameters of one block that PyTorch built: all of them, and the weight matrices of its two layers."""
 
     parameters: int
     attention: int
     feed_forward: int
-
-    @property
-    def matrices(self) -> int:
-        return self.attention + self.feed_forward
 
 
 def matrices_of(module: nn.Module) -> int:
@@ -212,11 +177,36 @@ def matrices_of(module: nn.Module) -> int:
     return sum(p.numel() for name, p in module.named_parameters() if p.dim() > 1 and not name.endswith("bias"))
 
 
+def one_of_each(a: Architecture) -> Transformer:
+    """The model with one block in each stack."""
+    return build(replace(a, n_layers=1, decoder_layers=min(1, a.decoder_layers)))
+
+
 @remember
 def built_block(a: Architecture) -> Block:
-    """Build one block and count it; the attention counted is self-attention."""
-    block = build(replace(a, n_layers=1)).stack[0].get_submodule("block.0")
+    """Build one block (of the decoder's, if there is one) and count it; the attention counted is self-attention."""
+    block = one_of_each(a).stack[-1].get_submodule("block.0")
     return Block(count_built(block), *(matrices_of(block.get_submodule(p)) for p in ("attention", "feed_forward")))
+
+
+@remember
+def built_model(a: Architecture) -> tuple[int, dict[str, int]]:
+    """The whole model and its kinds of tensors, counted in what PyTorch built: one block of each stack, as often as it
+    stands there. `core.models.built_counts` really builds them all, which takes up to a second; the tests compare the two.
+    """
+    model = one_of_each(a)
+    by_path = count_by_path(model)
+    for stack, layers in zip(model.stack, (a.n_layers, a.decoder_layers), strict=False):
+        for path, each in count_by_path(stack.get_submodule("block.0")).items():
+            by_path[path] += 0 if a.shared_layers else (layers - 1) * each
+    return by_path.total(), dict(by_path)
+
+
+@remember
+def cache_written(a: Architecture, bytes_each: int = 2) -> int:
+    """The bytes that a token leaves in the cache: what the key and value projections write, in every layer."""
+    block = one_of_each(a).stack[-1].get_submodule("block.0.attention")
+    return bytes_each * a.n_layers * sum(len(block.get_parameter(f"{name}.weight")) for name in ("key", "value"))
 
 
 @remember

@@ -10,7 +10,6 @@ The letters of the formulas, as in `Architecture`:
 
 from dataclasses import dataclass, fields
 from functools import cached_property
-from math import gcd
 from typing import Literal, get_args
 
 Kind = Literal["decoder", "encoder", "encoder-decoder"]
@@ -189,15 +188,6 @@ class Architecture:
     def block(self) -> int:
         """The parameters of one block: of the encoder's, in an encoder-decoder."""
         return sum(term.per_block for term in self.terms if term.place == "block")
-
-    @property
-    def block_biases(self) -> int:
-        """The biases of one block's layers; those of its norms belong to the norms."""
-        return sum(
-            term.per_block
-            for term in self.terms
-            if term.place == "block" and term.part != "normalisation" and not term.matrix
-        )
 
     @property
     def block_matrices(self) -> int:
@@ -480,37 +470,21 @@ def rule_of_thumb(d_model: int) -> int:
     return 12 * d_model**2
 
 
-Scope = Literal["matrices", "biases", "block", "model"]
+Scope = Literal["matrices", "block", "model"]
 
 
 def rule_error(a: Architecture, scope: Scope = "matrices") -> float:
     r"""$(12 d^2 - N) / N$: negative where the rule counts too few
 
-    `matrices`: N is the weight matrices of one block, of the encoder's in an encoder-decoder. `biases`: with the biases of
-    its layers. `block`: with its norms too. `model`: everything, against
-    $12 d^2$ times the number of blocks.
+    `matrices`: N is the weight matrices of one block, of the encoder's in an encoder-decoder. `block`: with its biases
+    and norms. `model`: everything, against $12 d^2$ times the number of blocks.
 
     >>> round(rule_error(Architecture(4096, 32, 32, 14336, 128256, n_kv_heads=8, gated=True)), 4)
     -0.0769
     """
     if scope == "model":
         return rule_of_thumb(a.d_model) * a.blocks / a.parameters - 1
-    counted = {"matrices": a.block_matrices, "biases": a.block_matrices + a.block_biases, "block": a.block}[scope]
-    return rule_of_thumb(a.d_model) / counted - 1
-
-
-def width_unit(a: Architecture) -> int:
-    """The smallest step of d_model at which the heads stay whole when the width of a head and the group size stay.
-
-    One key/value head stays one key/value head. d_model itself is a multiple of the unit.
-
-    >>> width_unit(Architecture(768, 12, 12, 3072, 50257))
-    64
-    >>> width_unit(Architecture(4096, 32, 32, 14336, 128256, n_kv_heads=8))
-    512
-    """
-    group = 1 if a.kv_heads == 1 else a.n_heads // a.kv_heads
-    return a.d_model * group // gcd(a.n_heads, a.d_model * group)
+    return rule_of_thumb(a.d_model) / (a.block_matrices if scope == "matrices" else a.block) - 1
 
 
 # ------------------------------------------------------------------------------------------------ bytes and FLOPs

@@ -1,8 +1,8 @@
-"""Question 15: a block's matrices to scale, the whole model by part, how far 12 d² is off, and what the count costs."""
+"""Question 15: one layer's matrices to scale beside its count, the whole model by part, and what the count costs."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -15,16 +15,12 @@ from core.presets import PRESETS, preset
 from core.say import NO_BREAK, count, listed, number, percent
 from ui import figures
 from ui.drawings import corners
-from ui.figures import Frame, Rectangle, Series
+from ui.figures import Figure, Frame, Label, Rectangle, Series
 from ui.palette import INK, KEY, OCHRE, QUERY, ROSE, VALUE, WITH, WITHOUT
 
 MODELS = {parameters.GPT_2: parameters.GPT_2, **{name: name for name in PRESETS if name != parameters.GPT_2}}
-PRECISIONS: dict[Precision, str] = {
-    "float32": "float32",
-    "bfloat16": "bfloat16",
-    "mixed": "mixed: bfloat16, Adam in float32",
-    "int8": "int8, inference only",
-}
+HERO = 290  # pixels: question, prediction and hero fit one screen
+NOW = 8_192  # tokens: a text of this length is the example, where the model can read it
 
 # ------------------------------------------------------------------------------------------------ the words of the controls
 
@@ -33,7 +29,14 @@ def _biases(qkv: bool, out: bool, ffn: bool, k: bool | None = None) -> dict[str,
     return {"qkv_bias": qkv, "k_bias": k, "out_bias": out, "ffn_bias": ffn}
 
 
-# What the words of a choice change of a published model.
+# What the words of a choice change of a published model: beside the hero,
+KV_HEADS: dict[str, dict[str, Any]] = {
+    "as published": {},
+    "one for all": {"n_kv_heads": 1},
+    "one per query head": {"n_kv_heads": None},
+}
+GATES: dict[str, dict[str, Any]] = {"as published": {}, "gated": {"gated": True}, "not gated": {"gated": False}}
+# and in the look at a model of one's own.
 SWITCHES: dict[str, dict[str, dict[str, Any]]] = {
     "gated": {"as published": {}, "two matrices": {"gated": False}, "gated, three": {"gated": True}},
     "biases": {
@@ -67,6 +70,7 @@ SWITCHES: dict[str, dict[str, dict[str, Any]]] = {
         "one block, shared": {"shared_layers": True},
     },
 }
+KINDS = {"biases": "Biases", "norm": "Norm", "head": "Output head", "sharing": "Layers"}
 # The boxes by field; what is blank stays as published or follows the others.
 BOXES = {
     "d_model": "d_model",
@@ -77,8 +81,8 @@ BOXES = {
 }
 MORE = {
     "vocab": "Vocabulary V",
-    "embedding_width": "Width of the embedding d_e",
-    "head_dim": "Width of a head d_h",
+    "embedding_width": "Width of the embedding dₑ",
+    "head_dim": "Width of a head dₕ",
     "positions": "Learned positions P",
     "experts": "Experts E",
     "experts_used": "Experts per token",
@@ -90,8 +94,8 @@ LETTERS = {
     "n_heads": "h",
     "n_kv_heads": "g",
     "vocab": "V",
-    "embedding_width": "d_e",
-    "head_dim": "d_h",
+    "embedding_width": "dₑ",
+    "head_dim": "dₕ",
     "positions": "P",
     "experts": "E",
     "experts_used": "“Experts per token”",
@@ -117,12 +121,12 @@ def squared(times: Fraction | float) -> str:
 
 
 def written_exactly(times: Fraction) -> bool:
-    """Whether `squared` rounds nothing away.
+    """Whether three digits say it all.
 
     >>> written_exactly(Fraction(21, 2)), written_exactly(Fraction(16, 3))
     (True, False)
     """
-    return Fraction(squared(times).partition(NO_BREAK)[0].replace(",", "")) == times if times >= 1e-3 else False
+    return Fraction(number(float(times)).replace(",", "")) == times if times >= 1e-3 or not times else False
 
 
 def share(part: float) -> str:
@@ -152,9 +156,18 @@ def size_of(size: float) -> str:
     return amount(size) + "B"
 
 
-# ------------------------------------------------------------------------------------------------ one block, and the whole
+# ------------------------------------------------------------------------------------------------ one layer, and the whole
 
-COLOURS = {"W_Q": QUERY, "W_K": KEY, "W_V": VALUE, "W_O": ROSE, "router": INK}
+COLOURS = {
+    "W_Q": QUERY,
+    "W_K": KEY,
+    "W_V": VALUE,
+    "W_O": INK,
+    "W_gate": WITH,
+    "W_up": OCHRE,
+    "W_down": ROSE,
+    "router": WITHOUT,
+}
 # Broken, so that they stand upright under the bars on a phone too.
 PART_LABELS = {
     "embeddings": "embed-<br>dings",
@@ -179,6 +192,7 @@ ARCHITECTURES = (
     EXTREME,
 )
 NAMES = ("GPT-2 small", "your GPT-2 small")
+WIDE = 5.4  # in units of d: the hero's room, unless a layer needs more
 
 
 def named(term: Term) -> str:
@@ -195,64 +209,147 @@ def tiles(a: Architecture) -> list[Rectangle]:
         t = m.term
         note = f"{t.part}, {t.rows:,} × {t.columns:,} = {t.rows * t.columns:,}"
         note += f", one of {t.each:,}" if t.each > 1 else ""
-        colour = COLOURS.get(t.label, OCHRE)
         shapes += [
-            Rectangle(named(t), m.wide, 1.0, colour, note, (left, height - top - 1)) for left, top in m.corners.tolist()
+            Rectangle(named(t), m.wide, 1.0, COLOURS[t.label], note, (left, height - top - 1))
+            for left, top in m.corners.tolist()
         ]
     return [*shapes, Rectangle("the rule: 12 d²", 4, 3, INK, "", (0, height - 3), outline=True)]
 
 
-@corners(a=ARCHITECTURES, name=NAMES)
-def block_frames(a: Architecture, name: str) -> list[Frame]:
-    """Every weight matrix of a block, its area the number of its parameters."""
+def picture(a: Architecture, hero: bool = False) -> Figure:
+    """Every weight matrix of a layer, its area the number of its parameters."""
     shapes = tiles(a)
     across = max(s.at[0] + s.wide for s in shapes if s.at)
     high = max(s.at[1] + s.high for s in shapes if s.at)
-    picture = figures.rectangles(
+    drawn = figures.rectangles(
         shapes,
-        title=f"{block_of(a)}, every weight matrix to scale: area = parameters",
+        title="One layer to scale: area = parameters",
         named=True,
-        x_title="width in units of d_model",
-        y_title="in units of d_model",
-        height=round(min(max(300, 90 + 360 * high / across), 520)),
+        x_title="in units of d",
+        y_title="in units of d",
+        height=HERO if hero else round(min(max(300, 90 + 360 * high / across), 520)),
     )
-    drawn = [m.term for m in parameters.placed(a)]
-    rows = [[named(t), t.part, t.rows, t.columns, t.each, t.per_block] for t in drawn]
-    picture.lay_out(meta={"table": {"columns": ["matrix", *COLUMNS], "rows": rows}})
-    return [Frame((picture,), block_reading(a, name))]
+    if hero:
+        drawn.lay_out(
+            xaxis={"range": [-0.03, max(WIDE, across + 0.03)], "constraintoward": "left"},
+            yaxis={"range": [-0.05, high + 0.05], "showticklabels": False, "title": {"text": ""}},
+            margin={"l": 14, "r": 14, "t": 34, "b": 46},
+        )
+    drawn.lay_out(xaxis={"showgrid": False}, yaxis={"showgrid": False})
+    matrices = [t for t in a.terms if t.place != "model" and t.matrix]
+    rows: list[Row] = [[named(t), t.part, t.rows, t.columns, t.each, t.per_block] for t in matrices]
+    drawn.tabulate(["matrix", *COLUMNS], rows)
+    return drawn
 
 
+Row = list[str | float | None]
 COLUMNS = ["part", "rows", "columns", "copies", "parameters"]
 
 
-def block_of(a: Architecture) -> str:
-    return "One decoder block" if a.decoder_layers else "One block"
+@dataclass(frozen=True)
+class Sum:
+    """What one layer adds up to: of the decoder's, where there is one."""
+
+    total: int
+    squares: dict[str, Fraction]  # by part, its weight matrices ÷ d²
+    linear: Fraction  # everything else ÷ d
+    thin: str  # what everything else is
+
+    @property
+    def matrices(self) -> Fraction:
+        return sum(self.squares.values(), Fraction(0))
+
+    @property
+    def exact(self) -> bool:
+        return all(map(written_exactly, (*self.squares.values(), self.matrices, self.linear)))
+
+    @property
+    def formula(self) -> str:
+        """As in “12 d² + 13 d”."""
+        return squared(self.matrices) + (f" + {number(float(self.linear))}{NO_BREAK}d" if self.linear else "")
 
 
-def block_reading(a: Architecture, name: str) -> str:
+def added_up(a: Architecture) -> Sum:
     drawn = [t for t in a.terms if t.place != "model"]
-    d2 = a.d_model**2
     squares = {
-        part: Fraction(sum(t.per_block for t in drawn if t.matrix and t.part == part), d2)
+        part: Fraction(sum(t.per_block for t in drawn if t.matrix and t.part == part), a.d_model**2)
         for part in ("attention", "cross-attention", "feed-forward")
     }
-    squares = {part: n for part, n in squares.items() if n}
-    spoken = " + ".join(f"{squared(n)} ({part})" for part, n in squares.items())
-    whole = sum(squares.values(), Fraction(0))
-    equal = "=" if all(map(written_exactly, (*squares.values(), whole))) else "≈"
-    matrices = int(whole * d2)
-    off = counting.rule_of_thumb(a.d_model) / matrices - 1
-    rule = f"12{NO_BREAK}d² is {judged(off)}. " if off else f"12{NO_BREAK}d² is exact. "
-    norms = sum(t.per_block for t in drawn if t.part == "normalisation")
     rest = sum(t.per_block for t in drawn if not t.matrix)
-    if rest:
-        thin = listed([word for word, there in (("biases", rest > norms), ("norms", norms)) if there])
-        unseen = "too thin to draw" if rest < matrices / 100 else "not drawn"
-        added = f"Its {thin} add {rest:,}, {share(rest / (rest + matrices))} of the block: {unseen}."
-    else:
-        added = "It has no biases, and its norms have no parameters."
-    cross = " The second row is cross-attention, which the encoder's blocks do not have." if a.decoder_layers else ""
-    return f"{block_of(a)} of {name}: {spoken} {equal} {squared(whole)}: {matrices:,} weights in matrices. {rule}{added}{cross}"
+    norms = sum(t.per_block for t in drawn if t.part == "normalisation")
+    thin = listed([word for word, there in (("biases", rest > norms), ("norms", norms)) if there])
+    total = sum(t.per_block for t in drawn)
+    return Sum(total, {part: n for part, n in squares.items() if n}, Fraction(rest, a.d_model), thin)
+
+
+def tally(a: Architecture, built: int) -> Figure:
+    """The count, in words and numbers: what it adds up to, and what PyTorch's own module has."""
+    s = added_up(a)
+    equal = "=" if s.exact else "≈"
+    rows = [(part, squared(n)) for part, n in s.squares.items()]
+    rows += [(s.thin, f"{number(float(s.linear))}{NO_BREAK}d, too thin to draw")] if s.linear else []
+    same = "formula and built module: the same" if built == s.total else f"built module: {built:,}, not the same"
+    parts: list[Label] = [
+        Label(0, 9, f"{s.total:,}", INK, "middle right", 28),
+        Label(0, 7.4, f"{equal} {s.formula}", WITH, "middle right", 19),
+        *(
+            label
+            for i, (part, n) in enumerate(rows)
+            for label in (
+                Label(0, 5.6 - 1.1 * i, part, INK, "middle right", 14),
+                Label(4.4, 5.6 - 1.1 * i, n, INK, "middle right", 14),
+            )
+        ),
+        Label(0, 0.9, f"d = {a.d_model:,}; {same}", WITHOUT, "middle right", 12),
+    ]
+    drawn = figures.diagram(parts, title="Its parameters, counted", x_range=(-0.2, 10), y_range=(0, 10), height=HERO)
+    rest = s.total - sum(int(n * a.d_model**2) for n in s.squares.values())
+    counted: list[Row] = [[part, int(n * a.d_model**2)] for part, n in s.squares.items()]
+    counted += [[s.thin, rest]] if rest else []
+    drawn.tabulate(["part", "parameters"], [*counted, ["one layer by formula", s.total], ["one layer as built", built]])
+    return drawn
+
+
+def layer_reading(a: Architecture, name: str) -> str:
+    s = added_up(a)
+    off = counting.rule_of_thumb(a.d_model) / s.total - 1
+    about = "" if s.exact else "about "
+    thin = f" and {number(float(s.linear))}{NO_BREAK}d in {s.thin}" if s.linear else " and nothing else"
+    which = f"One layer of {name}"
+    if a.decoder_layers:
+        which = f"One decoder layer of {name}, with cross-attention in its second row,"
+    return (
+        f"{which} has {count(s.total, 'parameter')}: {about}{squared(s.matrices)} in matrices{thin}, at "
+        f"d = {a.d_model:,}. The rule 12{NO_BREAK}d² {'counts ' + judged(off) if off else 'is exact'}."
+    )
+
+
+def varied(name: str, kv_heads: str, gate: str) -> tuple[Architecture, str]:
+    """A published model with the heads and the gate of the controls, and what to call it."""
+    published = preset(name)
+    a = parameters.changed(published, KV_HEADS[kv_heads] | GATES[gate])
+    heads = "one key/value head" if a.kv_heads == 1 else "a key/value head for every query head"
+    differs = [heads] if a.kv_heads != published.kv_heads else []
+    differs += ["a gate" if a.gated else "no gate"] if a.gated != published.gated else []
+    return a, f"{name} with {listed(differs)}" if differs else name
+
+
+@corners(kv_heads=tuple(KV_HEADS), gate=tuple(GATES))
+def layer_frames(kv_heads: str, gate: str) -> list[Frame]:
+    """One frame for each model: its layer to scale, the dotted frame of 12 d², and the count."""
+    frames = []
+    for published in parameters.SHOWN:
+        a, name = varied(published, kv_heads, gate)
+        built = parameters.built_block(a).parameters
+        frames.append(Frame((picture(a, hero=True), tally(a, built)), layer_reading(a, name)))
+    return frames
+
+
+@corners(a=ARCHITECTURES, name=NAMES)
+def own_frames(a: Architecture, name: str) -> list[Frame]:
+    """The layer of any model, drawn and counted likewise."""
+    built = parameters.built_block(a).parameters
+    return [Frame((picture(a), tally(a, built)), layer_reading(a, name))]
 
 
 @corners(a=ARCHITECTURES, name=NAMES)
@@ -267,249 +364,185 @@ def whole_frames(a: Architecture, name: str) -> list[Frame]:
         y_title="parameters",
         height=320,
     )
-    rows = [[named(t), t.part, t.rows, t.columns, t.each * t.copies, t.total] for t in a.terms]
-    bars.lay_out(meta={"table": {"columns": ["tensor", *COLUMNS], "rows": rows}})
+    rows: list[Row] = [[named(t), t.part, t.rows, t.columns, t.each * t.copies, t.total] for t in a.terms]
+    bars.tabulate(["tensor", *COLUMNS], rows)
     outside = sum(t.total for t in a.terms if t.place == "model")
     off = judged(counting.rule_error(a, "model"))
     shared = f", whose {count(a.blocks, 'layer')} share the parameters of {a.kept}" if a.kept < a.blocks else ""
+    used = ""
+    if a.experts > a.experts_used:
+        used = f"; a token meets {a.experts_used:,} of {a.experts:,} experts and uses {counting.active(a):,}, embeddings counted whole"
     said = (
         f"In {name}, {outside:,} of {a.parameters:,} parameters, {share(outside / a.parameters)}, stand outside the "
-        f"blocks. 12{NO_BREAK}d² × {count(a.blocks, 'layer')} is {off} for the model{shared}."
+        f"layers. 12{NO_BREAK}d² × {count(a.blocks, 'layer')} is {off} for the model{shared}{used}."
     )
-    if a.experts > a.experts_used:
-        said += (
-            f" A token, which meets {a.experts_used:,} of {a.experts:,} experts, uses {counting.active(a):,} of them, if the "
-            "embedding counts as a whole."
-        )
     return [Frame((bars,), said)]
 
 
-def table(a: Architecture, built: Mapping[str, int]) -> dict[str, list[str]]:
-    """Term by term: the formula, its numbers, and what the built module has of it."""
-    rows = []
+def table(a: Architecture, built: Mapping[str, int]) -> str:
+    """Term by term, in Markdown: the formula, its numbers, and what the built module has of it."""
+    rows = ["| tensor | formula; for all layers | by formula = built |", "| :-- | :-- | --: |"]
     for t in a.terms:
         shape = f"{t.rows:,} × {t.columns:,}" if t.rows > 1 else f"{t.columns:,}"
         times = [f"{n:,}" for n in (t.copies, t.each) if n > 1]
         there = built.get(t.path, 0)
         same = f"{t.total:,}" if t.total == there else f"{t.total:,} ≠ {there:,}"
-        rows.append((named(t), f"{t.formula}: {' × '.join([*times, shape])}", same))
-    titles = ("tensor", "formula; for all layers", "by formula = built")
-    return {title: list(column) for title, column in zip(titles, zip(*rows, strict=True), strict=True)}
+        formula = t.formula.replace("d_h", "dₕ").replace("d_e", "dₑ")
+        rows.append(f"| {named(t)} | {formula}: {' × '.join([*times, shape])} | {same} |")
+    return "\n".join(rows).replace("_", r"\_")
 
 
-# ------------------------------------------------------------------------------------------------ the rule
+# ------------------------------------------------------------------------------------------------ memory, work, cache
 
-DESIGNS = {"GPT-2": parameters.GPT_2, "Llama 3": parameters.LLAMA_3}
+PRECISIONS: dict[Precision, str] = {"float32": "float32", "mixed": "mixed", "bfloat16": "bfloat16", "int8": "int8"}
+KEPT = {"weights": WITH, "gradients": OCHRE, "Adam's moments": ROSE, "float32 copy": WITHOUT}
 
 
 @corners()
-def rule_frames() -> list[Frame]:
-    """One frame for each width: how far the rule is off for two designs that grow, and what their models consist of."""
-    designs = {short: preset(name) for short, name in DESIGNS.items()}
-    curves = {short: parameters.errors(a) for short, a in designs.items()}
+def memory_frames() -> list[Frame]:
+    """One frame for each model: what is kept for its parameters in training, in bytes, by precision."""
     frames = []
-    for d in parameters.WIDTHS:
-        models = {short: parameters.scaled(a, d) for short, a in designs.items()}
-        frames.append(
-            Frame(
-                (
-                    *(rule_curves(short, designs[short], c, d) for short, c in curves.items()),
-                    figures.bars(
-                        [
-                            Series(part, [shares(m)[part] for m in models.values()], colour)
-                            for part, colour in (
-                                ("matrices of the blocks", WITH),
-                                ("biases and norms", ROSE),
-                                ("embeddings and head", OCHRE),
-                            )
-                        ],
-                        labels=list(models),
-                        title=f"What the model consists of at d = {d:,}",
-                        x_title="design",
-                        y_title="share, %",
-                        stacked=True,
-                        y_range=(0, 100),
-                        height=380,
-                    ),
-                ),
-                " ".join(rule_reading(DESIGNS[short], m) for short, m in models.items()),
-            )
+    for name in parameters.SHOWN:
+        n = preset(name).parameters
+        kept = [counting.memory(n, precision) for precision in PRECISIONS]
+        sizes = (
+            [m.weights for m in kept],
+            [m.gradients for m in kept],
+            [m.adam for m in kept],
+            [m.master for m in kept],
         )
+        bars = figures.bars(
+            [
+                Series(what, torch.tensor(size, dtype=torch.float64) / 1e9, colour)
+                for (what, colour), size in zip(KEPT.items(), sizes, strict=True)
+            ],
+            labels=list(PRECISIONS.values()),
+            title=f"Training memory of {name}, without activations",
+            x_title="numbers kept as (mixed: bfloat16 with Adam in float32; int8 cannot train)",
+            y_title="GB (10⁹ bytes)",
+            stacked=True,
+            height=360,
+        )
+        frames.append(Frame((bars,), memory_reading(name)))
     return frames
 
 
-def rule_curves(short: str, a: Architecture, c: parameters.Errors, d: int) -> figures.Figure:
-    """How many per cent too few, against the width; the chosen width and the published one are marked."""
-    series = [Series("with norms", -100 * c.block, ROSE, "dash"), Series("the whole model", -100 * c.model, WITH)]
-    # Exact is no point of a logarithmic axis, and what is the same as before needs no line.
-    if (c.biases != c.matrices).any():
-        series.insert(0, Series("with biases", -100 * c.biases, OCHRE, "dot"))
-    if c.matrices.any():
-        series.insert(0, Series("weight matrices of a block", -100 * c.matrices, INK))
-    return figures.lines(
-        series,
-        x=c.width,
-        title=f"12 d² counts too few: models built like {DESIGNS[short]}, {a.n_layers} layers",
-        x_title="d_model",
-        y_title="too few by, %",
-        log_y=True,
-        x_range=(0, parameters.WIDTHS[-1]),
-        y_range=(0.002, 400),
-        marks={f"d = {d:,}": (float(d), INK), DESIGNS[short]: (float(a.d_model), WITHOUT)},
-        height=380,
-    )
-
-
-def shares(a: Architecture) -> dict[str, float]:
-    inside = [t for t in a.terms if t.place != "model"]
-    matrices = sum(t.total for t in inside if t.matrix)
-    thin = sum(t.total for t in a.terms if not t.matrix)
-    return {
-        "matrices of the blocks": 100 * matrices / a.parameters,
-        "biases and norms": 100 * thin / a.parameters,
-        "embeddings and head": 100 * (a.parameters - matrices - thin) / a.parameters,
-    }
-
-
-def rule_reading(name: str, a: Architecture) -> str:
-    matrices, block, model = (judged(counting.rule_error(a, scope)) for scope in ("matrices", "block", "model"))
-    norms = "with biases and norms" if a.block_biases else "with norms"
+def memory_reading(name: str) -> str:
+    n = preset(name).parameters
+    full, mixed, half, eighth = (counting.memory(n, precision) for precision in PRECISIONS)
     return (
-        f"Built like {name} with d = {a.d_model:,}, {number(a.parameters / 1e9)} billion parameters in all: 12{NO_BREAK}d² is "
-        f"{matrices} for the matrices of a block, {block} {norms}, {model} for the whole model."
+        f"Training {name} with Adam keeps {size_of(full.training)} in float32, {full.training // n} bytes per parameter, "
+        f"{size_of(mixed.training)} in mixed precision and {size_of(half.training)} in bfloat16. Its weights alone take "
+        f"{size_of(half.weights)} in bfloat16, {size_of(eighth.weights)} in int8."
     )
 
 
-# ------------------------------------------------------------------------------------------------ memory and work
-
-
-@corners(a=ARCHITECTURES, name=NAMES, precision=tuple(PRECISIONS))
-def memory_frames(a: Architecture, name: str, precision: Precision) -> list[Frame]:
-    """What is kept for every parameter, in bytes."""
-    m = counting.memory(a.parameters, precision)
-    kept = {"weights": m.weights, "gradients": m.gradients, "Adam's<br>moments": m.adam, "float32<br>copy": m.master}
-    shown = {what: size for what, size in kept.items() if size}
-    bars = figures.bars(
-        [Series("memory", torch.tensor([size / 1e9 for size in shown.values()], dtype=torch.float64), WITH)],
-        labels=list(shown),
-        title="Memory that the parameters need",
-        x_title="kept for every parameter",
-        y_title="GB (10⁹ bytes)",
-        height=340,
-    )
-    return [Frame((bars,), memory_reading(a, name, precision))]
-
-
-def memory_reading(a: Architecture, name: str, precision: Precision) -> str:
-    m = counting.memory(a.parameters, precision)
-    weights = f"In {PRECISIONS[precision].partition(',')[0]}, the weights of {name} take {size_of(m.weights)}"
-    if not m.gradients:
-        return (
-            f"{weights}, scale factors of the quantisation aside. There is no training: PyTorch's integers have no "
-            "gradient."
-        )
-    return (
-        f"{weights.replace('mixed: bfloat16', 'mixed precision')}; training with Adam takes {size_of(m.training)}, "
-        f"{m.training // a.parameters} bytes per parameter"
-        + (", or 18 where gradients are kept in float32" if precision == "mixed" else "")
-        + ". Activations come on top: they grow with the batch and the length of the texts."
-    )
-
-
-@corners(a=ARCHITECTURES, name=NAMES, precision=("float32", "int8"))  # 4 bytes and 1: the others read alike
-def cost_frames(a: Architecture, name: str, precision: Precision) -> list[Frame]:
-    """One frame for each length of context: FLOPs of one token, and the bytes of its cache."""
-    c = parameters.costs(a, precision)
+@corners()
+def work_frames() -> list[Frame]:
+    """One frame for each model: the work of one token, through the weights and between positions."""
     frames = []
-    for n in parameters.CONTEXTS:
-        mark = {f"n = {n:,}": (float(n), INK)}
+    for name in parameters.SHOWN:
+        a = preset(name)
+        c, even = parameters.costs(a), counting.even_context(a)
+        marks = {f"equal at {number(even, 2)}": (even, INK)}
+        if a.positions:
+            marks[f"{a.positions:,} learned positions"] = (float(a.positions), WITHOUT)
         work = figures.lines(
             [
                 Series("through the weights", c.weights, WITH),
                 Series("between positions (attention)", c.attention, ROSE, "dash"),
-                Series("2 × all parameters", torch.full_like(c.weights, 2.0 * a.parameters), WITHOUT, "dot"),
             ],
             x=c.context,
-            title="Work of one token in a forward pass",
+            title=f"Work of one token in a forward pass of {name}",
             x_title="n, tokens that it sees",
             y_title="FLOPs",
             log_x=True,
             log_y=True,
             x_range=(100, 1.3e6),
-            marks=mark,
+            y_range=(1e6, 1e13),
+            marks=marks,
             height=360,
         )
-        weights = torch.full_like(c.cache, a.parameters * counting.BYTES[precision] / 1e9)
-        cache = figures.lines(
-            [Series("keys and values of one text", c.cache / 1e9, ROSE, "dash"), Series("the weights", weights, WITH)],
-            x=c.context,
-            title="KV cache beside the weights",
-            x_title="n, tokens in the cache",
-            y_title="GB (10⁹ bytes)",
-            log_x=True,
-            log_y=True,
-            x_range=(100, 1.3e6),
-            marks=mark,
-            height=360,
-        )
-        encoder = a.kind == "encoder"
-        frames.append(Frame((work,) if encoder else (work, cache), cost_reading(a, name, n, precision)))
+        frames.append(Frame((work,), work_reading(a, name)))
     return frames
 
 
-def cost_reading(a: Architecture, name: str, n: int, precision: Precision) -> str:
-    flops = counting.flops_per_token(a, n)
-    one = "one source and one target token cost" if a.decoder_layers else "a token that sees them costs"
+def work_reading(a: Architecture, name: str) -> str:
     even = counting.even_context(a)
-    said = (
-        f"With {n:,} tokens in {name}, {one} {amount(flops.weights)}FLOPs through the weights in a forward pass, "
-        f"{per_parameter(a)}, and {amount(flops.attention)}FLOPs in attention, {share(flops.attention / flops.total)} of the "
-        f"whole. Both are equal at n {'=' if even.is_integer() else '≈'} {number(even)}. "
+    limit = f", more than the {a.positions:,} that it has positions for" if 0 < a.positions < even else ""
+    return (
+        f"In {name} a token costs {amount(counting.flops_per_token(a, 0).weights)}FLOPs through the weights, "
+        f"{per_parameter(a)}. Attention's own work is as large when it sees {number(even, 2)} tokens{limit}."
     )
-    if a.kind == "encoder":
-        said += "An encoder writes nothing and keeps no cache."
-    else:
-        each = counting.BYTES[precision]
-        per_token = counting.kv_cache_bytes(a, each)
-        said += (
-            f"At {count(each, 'byte')} a number the cache takes {size_of(per_token)} per token, {size_of(per_token * n)} for "
-            f"these {n:,}."
-        )
-        if a.decoder_layers:
-            said += " Every source token takes as much again, once, for cross-attention."
-    if 0 < a.positions < n:
-        said += f" But the model has learned {count(a.positions, 'position')}: it cannot read so many tokens."
-    return said
 
 
 def per_parameter(a: Architecture) -> str:
-    """How many FLOPs a token costs per parameter, and why not 2."""
+    """How many FLOPs a token of a decoder costs per parameter, and why not 2."""
     each = counting.flops_per_token(a, 0).weights / a.parameters
     said = f"{number(each)} per parameter"
     if number(each) in ("2", "2.00"):
         return said
-    if each > 2:
-        return f"{said} instead of 2, since one block's weights multiply in every layer that shares them"
     idle = {
-        "lookups": any(
-            t.matrix and t.place == "model" and t.part == "embeddings" and "projection" not in t.path
-            for t in a.terms
-            if a.head != "tied" or not t.path.startswith("token")
-        ),
+        "lookups": a.positions or a.head != "tied",
         "biases": any(not t.matrix and t.part != "normalisation" for t in a.terms),
         "norms": any(t.part == "normalisation" for t in a.terms),
     }
     reasons = (
         [f"{listed(found)} multiply no matrix"] if (found := [word for word, there in idle.items() if there]) else []
     )
-    reasons += ["the pooler works once per text"] if a.pooler else []
     reasons += [f"it meets {a.experts_used:,} of {a.experts:,} experts"] if a.experts > a.experts_used else []
     return f"{said} instead of 2, since {listed(reasons)}"
+
+
+@corners()
+def cache_frames() -> list[Frame]:
+    """One frame for each model: the keys and values of one text beside the weights, all in bfloat16."""
+    frames = []
+    for name in parameters.SHOWN:
+        a = preset(name)
+        c = parameters.costs(a)
+        weights = torch.full_like(c.cache, a.parameters * counting.BYTES["bfloat16"] / 1e9)
+        series = [
+            Series("keys and values of one text", c.cache / 1e9, ROSE),
+            Series("the weights", weights, WITH, "dash"),
+        ]
+        if (c.full != c.cache).any():
+            series.insert(1, Series("with a key/value head per query head", c.full / 1e9, WITHOUT, "dot"))
+        cache = figures.lines(
+            series,
+            x=c.context,
+            title=f"KV cache of {name}, in bfloat16",
+            x_title="n, tokens in the cache",
+            y_title="GB (10⁹ bytes)",
+            log_x=True,
+            log_y=True,
+            x_range=(100, 1.3e6),
+            y_range=(1e-3, 1e4),
+            marks={f"{a.positions:,} learned positions": (float(a.positions), WITHOUT)} if a.positions else {},
+            height=360,
+        )
+        frames.append(Frame((cache,), cache_reading(a, name)))
+    return frames
+
+
+def cache_reading(a: Architecture, name: str) -> str:
+    each = counting.kv_cache_bytes(a)
+    n = max(n for n in parameters.CONTEXTS if n <= min(a.positions or NOW, NOW))  # OPT never uses 2 of its positions
+    times = counting.kv_cache_bytes(parameters.full_heads(a)) // each
+    shared = (
+        f"With a key/value head for every query head it would be {times} times as much."
+        if times > 1
+        else "Every query head has a key/value head of its own."
+    )
+    return (
+        f"Each token in {name} keeps {size_of(each)} of keys and values: a text of {n:,} takes {size_of(n * each)}, beside "
+        f"{size_of(counting.BYTES['bfloat16'] * a.parameters)} of weights. {shared}"
+    )
 
 
 # ------------------------------------------------------------------------------------------------ the front door
 
 
 def card() -> Frame:
-    """The hero as it is at its defaults: its small picture stands on the front door (`make cards`)."""
-    return block_frames(preset(parameters.GPT_2), parameters.GPT_2)[0]
+    """The hero as it is at its defaults: its small picture stands on the front door."""
+    return layer_frames("as published", "as published")[0]
