@@ -44,6 +44,7 @@ with lesson(concept) as page:
             seed,
             default="pre",
             labels=list(drawings.NAMES.values()),
+            buttons=True,
         )
 
     if page.look("stream"):

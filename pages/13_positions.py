@@ -46,6 +46,7 @@ with lesson(concept) as page:
             seed,
             default="none",
             labels=list(SCHEMES.values()),
+            buttons=True,
         )
 
     if page.look("causal"):

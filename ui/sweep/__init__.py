@@ -92,11 +92,12 @@ def sweep(
     unit: str = "",
     labels: Sequence[str] | None = None,
     panel_width: int = 270,
+    buttons: bool = False,
 ) -> T:
     """Show the frames `draw(*arguments)`, one for each value, and return the value that the reader has chosen.
 
     `key` is also the name of the URL parameter. A value in the URL that is not one of `values` gives the nearest
-    one, with a note. More than 1 MB of frames fall back to an ordinary slider that asks the server.
+    one, with a note. A few values that have names may be `buttons` instead of a slider. More than 1 MB of frames fall back to an ordinary slider that asks the server.
     """
     tokens = [str(value) for value in values]
     usual = values.index(default)
@@ -109,6 +110,7 @@ def sweep(
         "labels": list(labels or tokens),
         "tokens": tokens,
         "default": usual,
+        "buttons": buttons,
         "plotly": served.addresses(),
         "panel_width": panel_width,
     }

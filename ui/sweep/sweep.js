@@ -273,6 +273,7 @@ function draw(s, moving = false) {
   clearTimeout(s.rest);
   s.output.textContent = label;
   s.input.setAttribute("aria-valuetext", label);
+  s.buttons?.forEach((radio, i) => { radio.checked = i === s.index; });
   if (s.reading.textContent !== head.readings[s.index]) s.reading.textContent = head.readings[s.index];
   s.theme = readTheme(root, s.theme, s.paper);
   s.scale = scaleOf(s);
@@ -477,6 +478,28 @@ function agree(s) {
   return true;
 }
 
+// A few values that have names stand beside each other as buttons; the range input, which is out of sight, stays what they move.
+function offerButtons(s, control) {
+  const { head, input } = s;
+  control.classList.toggle("tt-few", Boolean(head.buttons));
+  control.querySelector("fieldset")?.remove();
+  s.buttons = null;
+  if (!head.buttons) return;
+  const group = document.createElement("fieldset"), legend = document.createElement("legend");
+  legend.textContent = head.label ?? "";
+  s.buttons = head.labels.map((label, i) => {
+    const radio = Object.assign(document.createElement("input"), { type: "radio", name: `tt-${head.key}-of`, value: i });
+    radio.onchange = () => { input.value = i; input.oninput(); input.onchange(); };
+    return radio;
+  });
+  group.append(legend, ...s.buttons.map((radio, i) => {
+    const label = document.createElement("label");
+    label.append(radio, head.labels[i]);
+    return label;
+  }));
+  control.append(group);
+}
+
 export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
   const root = parentElement.querySelector(".tt");
   const s = (root.__tt ??= { root, views: [], figures: [], index: null, mark: null, path: location.pathname });
@@ -520,6 +543,7 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
     setStateValue("value", [s.index, s.mark]);
   };
 
+  offerButtons(s, control);
   const panels = root.querySelector(".tt-panels");
   panels.style.setProperty("--tt-panel", `${s.head.panel_width ?? 270}px`);
   if (s.figures.length !== s.head.panels.length) {
