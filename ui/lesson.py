@@ -178,6 +178,7 @@ def _prediction(concept: Concept) -> None:
                 label_visibility="collapsed",
                 persist_state="session",
                 width="content",
+                wrap=True,
             )
         if chosen is None or not present.shown("What is measured", f"{slug}:outcome"):
             return
