@@ -29,32 +29,38 @@ with lesson(concept) as page:
     with side:
         divisor = controls.choice("Divide by", "divisor", DIVISORS)
         n_keys = controls.whole("Keys N", "keys", 2, MOST_KEYS, 64)
-        distribution = controls.choice("Components", "components", DISTRIBUTIONS)
+        distribution = controls.choice(
+            "Components",
+            "components",
+            DISTRIBUTIONS,
+            help="Of q and k, all independent: normal (mean 0, variance 1), uniform on −1 … 1 (variance 1/3), ±1, or normal with mean ½.",
+        )
         seed = controls.seed("seed")
     with stage:
         d_k = sweep("d_k", "Width dₖ", scaling.WIDTHS, width_frames, divisor, n_keys, distribution, seed, default=64)
 
     if page.look("rows"):
         st.markdown(
-            "A query and its keys learn through the derivative of the softmax. Here it is of every row of the picture above: "
-            "of nearly one-hot rows almost 0, of rows that are torn between two keys at its largest."
+            "A query and its keys learn through the derivatives of the softmax, ∂pᵢ/∂zⱼ = pᵢ(δᵢⱼ − pⱼ), together the Jacobian J. "
+            "Where one weight is 1 and the others are 0, all of them are 0; where a row is torn between two keys, ‖J‖ is largest."
         )
         sweep("rows_d_k", "Width dₖ", scaling.WIDTHS, gradient_frames, divisor, n_keys, distribution, seed, default=64)
 
     if page.look("softer"):
         st.markdown(
-            "So would still smaller logits be better still? Draw logits with a chosen standard deviation. Of many keys, "
-            "nearly equal logits react weakly, and saturated ones hardly at all in the worst rows: the best is in between. Of "
-            "two or four, nearly equal logits react most."
+            "So would still smaller logits be better still? Draw logits with a chosen standard deviation. With many keys, "
+            "nearly equal logits pass little on, and saturated ones hardly anything in the worst rows: the most is in between. "
+            "With two or four keys, nearly equal logits pass on most."
         )
         sweep("jacobian_keys", "Number of keys", KEYS, response_frames, seed, default=64)
 
     if page.look("trained"):
         st.markdown(
-            "Models learn to find a key among 16 and return its value, all from the same data: with the factor; with W_Q "
+            "Models learn to find a key among 16 and return its value, by Adam with learning rate 0.001, all from the same data: with the factor; with W_Q "
             "divided by √dₖ once, at the start, and no factor, which is the same function; and without either. Adam's steps "
             "do not shrink with the weights, so folded, W_Q moves √dₖ times as far in the eyes of the logits, and learns "
-            "first. Leaving the factor out slows learning at widths 64 and 256, and speeds it up at 16."
+            "first. Leaving the factor out slows learning at widths 64 and 256. At 16 it speeds it up: there "
+            "the logits, and with them the steps in the eyes of the softmax, are too small rather than too large."
         )
         width = controls.choice("Width of the trained models", "train_d_k", {64: "64", 16: "16", 256: "256"})
         live(
@@ -69,10 +75,10 @@ with lesson(concept) as page:
 
     if page.look("modules"):
         st.markdown(
-            "Where training starts, the weights decide with the factor. Independent inputs of variance 1 meet the weights of "
-            "modules that were built this moment."
+            "The variance at the start depends on the initialisation too: d inputs of variance 1 meet weights of variance v, so that "
+            "q and k have variance d·v and the divided logits (d·v)². Here are modules that were built this moment."
         )
         figure("modules", modules_frame, seed)
 
     page.ran(scaling.draw, scaling.dot_products, scaling.attend, scaling.response, retrieval.train)
-    page.takes(d_k=d_k, n_keys=n_keys, divisor=divisor, seed=seed)
+    page.takes(d_k=d_k, n_keys=n_keys, divisor=divisor, seed=seed, distribution=distribution)

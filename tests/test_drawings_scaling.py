@@ -55,8 +55,8 @@ def test_the_readings_say_the_numbers_of_the_figures() -> None:
         for how, name in ((lambda x: number(x, 2), "spread"), (lambda x: words(percent(x)), "largest"))
     )
     assert words(drawings.width_frames("sqrt", 64, "normal", 0)[i].reading) == (
-        f"At width 64 the logits spread by {spread}, divided by √dₖ by {divided}. The favourite key takes {largest} of its "
-        f"row on average; divided, {softer}."
+        f"At width 64 the logits have standard deviation {spread}, divided by √dₖ {divided}. On average the favourite key "
+        f"takes {largest} of its row; divided, {softer}."
     )
     (mean, softer), (worst, better) = (
         [number(float(value), 2) for value in values]
@@ -66,8 +66,8 @@ def test_the_readings_say_the_numbers_of_the_figures() -> None:
         )
     )
     assert words(drawings.gradient_frames("sqrt", 64, "normal", 0)[i].reading) == (
-        f"At width 64 the mean row passes on {mean}; divided, {softer}. The worst tenth passes on at most {worst}; divided, "
-        f"{better}."
+        f"At width 64 ‖J‖ is {mean} in the mean row; divided, {softer}. In the worst tenth of rows it is at most {worst}; "
+        f"divided, {better}."
     )
 
 
@@ -87,7 +87,7 @@ def test_the_smallest_numbers_are_said_as_they_are() -> None:
     said = words(drawings.gradient_frames("sqrt", 64, "normal", 0)[at(1024)].reading)
     assert "·10⁻" in worst and f"at most {worst}; divided, 0.16" in said
     said = words(drawings.width_frames("d_k", 256, "normal", 0)[at(1024)].reading)
-    assert "divided by dₖ by 0.031" in said and "divided, 0.43 %" in said
+    assert "divided by dₖ 0.031. On" in said and "divided, 0.43 %" in said
 
 
 # ---------------------------------------------------------------------------------------------- freshly built modules

@@ -26,7 +26,7 @@ from core.glossary import GLOSSARY
 from core.memory import remember
 from core.say import number
 from core.syllabus import SYLLABUS
-from ui import nav, present, visit
+from ui import controls, nav, present, visit
 from ui.palette import equation_colours
 from ui.parts import clock
 from ui.standing import standing
@@ -93,9 +93,12 @@ class Lesson:
 
     def _ask(self) -> None:
         """The usual answer, then the row of looks: drawn before the first look."""
-        if self._asked or present.on():
+        if self._asked:
             return
         self._asked = True
+        if present.on():
+            _keep_look(self.concept)  # for who leaves the presentation, and for the phones
+            return
         with standing("The usual answer"):
             _usual(self.concept)
         if self.concept.looks:
@@ -247,10 +250,20 @@ def _row(
 # ------------------------------------------------------------------------------------------------ look closer
 
 
+def _asked_look(concept: Concept) -> str | None:
+    names = [one.name for one in concept.looks]
+    key = f"{concept.topic.slug}:look"
+    return visit.start(key, lambda text: (text if text in names else None, text in ("", *names)), None)
+
+
+def _keep_look(concept: Concept) -> None:
+    visit.uses(f"{concept.topic.slug}:look", _asked_look(concept) or "", "")
+
+
 def _chosen_look(concept: Concept) -> str | None:
     """The row of claims, of which one may be open; which one, the address says."""
     claims, key = {one.name: one.claim.text.rstrip(".") for one in concept.looks}, f"{concept.topic.slug}:look"
-    start = visit.start(key, lambda text: (text if text in claims else None, text in ("", *claims)), None)
+    start, refused = _asked_look(concept), visit.refused(key)
     with st.container(key="looks"):
         st.header(PARTS["looks"], anchor="looks")
         chosen: str | None = st.pills(
@@ -261,9 +274,11 @@ def _chosen_look(concept: Concept) -> str | None:
             key=key,
             label_visibility="collapsed",
         )
+        if refused is not None:
+            controls.note("look", refused, chosen or "none")
+        if chosen is None:
+            st.caption("Each is an experiment, and each asks for the next. Choose one to run it.")
     visit.uses(key, chosen or "", "")
-    if chosen is None:
-        st.caption("Each is an experiment, and each asks for the next. Choose one to run it.")
     return chosen
 
 
@@ -296,8 +311,8 @@ def _proof(slug: str, kind: str, index: int) -> None:
     for i, mistake in enumerate(claim.mistakes):
         wrong = _measured(slug, kind, index, i)
         how = ", ".join(f"{name} = {value}" for name, value in mistake.items())
-        got = ", ".join(number(part.value) for part in wrong.parts)
-        lines.append(f"\nWith the usual mistake ({how}) the same check gives {got}, and fails as it should.")
+        failing = "; ".join(f"{p.what}: {number(p.value)}" for p in wrong.parts if not p.low <= p.value <= p.high)
+        lines.append(f"\nThe check can fail: with {how} it measures {failing}.")
     st.markdown("\n".join(lines))
     st.code(_source_of(claim.proof), language="python", wrap_lines=True)
 

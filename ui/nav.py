@@ -79,6 +79,7 @@ STYLE = """<style>
 .st-key-crumb p { line-height: 1.3; }
 .st-key-crumb [data-testid="stPageLink"] a { padding: 0 .3rem; }
 .st-key-crumb button { min-height: 0; }
+.st-key-short { margin-top: .15rem; }
 .st-key-short p { font-size: 1.12rem; line-height: 1.45; max-width: 68em; }
 .st-key-short_answer p { font-size: 1.2rem; line-height: 1.5; }
 .st-key-equation .katex { font-size: 1.3em; }
@@ -88,6 +89,7 @@ STYLE = """<style>
 .st-key-predict [data-testid="stHeaderActionElements"] { display: none; }
 [data-testid="stMain"] [data-testid="stButtonGroup"] button { height: auto; min-height: 2rem; }
 [data-testid="stMain"] [data-testid="stButtonGroup"] p { white-space: normal; text-align: left; }
+.st-key-looks [data-testid="stButtonGroup"] > div { flex-direction: column; align-items: flex-start; }
 [class*="st-key-verdict_"] { padding: .4rem .2rem; }
 [data-testid="stLayoutWrapper"] + [data-testid="stLayoutWrapper"] > [class*="st-key-verdict_"] {
   border-top: 1px solid color-mix(in srgb, currentcolor 18%, transparent); }

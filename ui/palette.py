@@ -55,14 +55,14 @@ def twins() -> dict[str, str]:
 
 
 # On white and on near-black alike: an equation is drawn once and stays when the reader changes the theme.
-_EQUATION: Final = {"query": "#0079BD", "key": "#D55E00", "value": "#009E73", "with": "#9B5FC0", "without": "#7D838C"}
+_EQUATION: Final = {"query": "#1F87C9", "key": "#D55E00", "value": "#009E73", "with": "#9B5FC0", "without": "#7D838C"}
 
 
 def equation_colours(latex: str) -> str:
     r"""KaTeX for an equation written with the roles of its symbols; what is disputed stands in a box.
 
     >>> equation_colours(r"\query{Q}\key{K}^\top / \disputed{\sqrt{d_k}}")
-    '\\textcolor{#0079BD}{Q}\\textcolor{#D55E00}{K}^\\top / \\textcolor{#9B5FC0}{\\boxed{\\sqrt{d_k}}}'
+    '\\textcolor{#1F87C9}{Q}\\textcolor{#D55E00}{K}^\\top / \\textcolor{#9B5FC0}{\\boxed{\\sqrt{d_k}}}'
     """
     for role in ("query", "key", "value", "without"):
         latex = latex.replace(rf"\{role}{{", rf"\textcolor{{{_EQUATION[role]}}}{{")

@@ -29,10 +29,10 @@ def on() -> bool:
 
 def begin() -> None:
     """Whether this visit presents: asked by the address, or as the page before was."""
-    if visit.asks(NAME) == "true":
+    if (visit.asks(NAME) or "").lower() == "true":
         st.session_state[_ON] = True
+    visit.uses(NAME, "true" if on() else "", "")
     if on():
-        visit.uses(NAME, "true", "")
         st.html(STYLE)
 
 

@@ -19,7 +19,7 @@ WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 DEAD = 0.01  # a row whose softmax Jacobian is smaller than this passes practically no gradient
 Distribution = Literal["normal", "uniform", "rademacher", "shifted"]
 SETS, QUERIES = 8, 64  # 8 independent sets of keys, 64 queries each: 512 rows
-LIMIT, BINS = 32.0, 64  # the logits that are counted lie within ±LIMIT; the others stay in the denominator
+LIMIT, BINS = 32.0, 128  # the logits that are counted lie within ±LIMIT; the others stay in the denominator
 TOP = 12  # weights of a row that are kept, the largest first
 
 
@@ -58,7 +58,7 @@ class Rows:
 
     spread: Float[Tensor, " s"]  # standard deviation of the logits
     histogram: Float[Tensor, "s bins"]  # share of all logits per bin of [−LIMIT, LIMIT]
-    typical: Float[Tensor, "s top"]  # the largest weights of the median row, the row whose favourite is the median one
+    typical: Float[Tensor, "s top"]  # a row's largest weights by rank, the mean over rows
     largest: Float[Tensor, " s"]  # the mean over rows of a row's largest weight
     jacobian: Float[Tensor, "s q"]  # ‖∂softmax/∂logits‖ of each row
 
@@ -80,13 +80,12 @@ def attend(divisor: Divisor, n_keys: int = 64, distribution: Distribution = "nor
         scores = products.double() / divide_by(divisor, d_k)
         weights = softmax(scores)
         largest = weights.amax(-1)
-        median = largest.argsort()[len(largest) // 2]
         counts = torch.histogram(scores, BINS, range=(-LIMIT, LIMIT)).hist
         each.append(
             (
                 scores.std(),
                 counts / scores.numel(),
-                weights[median].sort(descending=True).values[:TOP],
+                weights.topk(min(TOP, n_keys), dim=-1).values.mean(0),
                 largest.mean(),
                 softmax_jacobian_norm(weights),
             )

@@ -10,14 +10,14 @@ from core.training import retrieval
 from ui import figures
 from ui.drawings import corners
 from ui.figures import Frame, Series
-from ui.palette import MASKED, OCHRE, QUERY, WITH, WITHOUT
+from ui.palette import MASKED, OCHRE, QUERY, ROSE, WITH, WITHOUT
 
 DIVISORS: dict[Divisor, str] = {"sqrt": "√dₖ", "none": "1 (none)", "d_k": "dₖ"}
 DISTRIBUTIONS: dict[Distribution, str] = {
-    "normal": "normal, variance 1",
-    "uniform": "uniform on −1 … 1",
+    "normal": "normal",
+    "uniform": "uniform",
     "rademacher": "±1",
-    "shifted": "normal, mean ½",
+    "shifted": "mean ½",
 }
 KEYS = (2, 4, 8, 16, 32, 64, 128, 256, 512)
 MOST_KEYS = 256
@@ -34,7 +34,8 @@ def width_frames(divisor: Divisor, n_keys: int, distribution: Distribution, seed
     """One frame for each width: the same dot products as they are, and divided."""
     before, after = (scaling.attend(d, n_keys, distribution, seed) for d in ("none", divisor))
     name = f"divided by {DIVISORS[divisor]}"
-    top = before.typical.shape[-1]
+    high = 1.05 * float(torch.stack([before.histogram, after.histogram]).max())
+    top, n_rows = before.typical.shape[-1], before.jacobian.shape[-1]
 
     def pair(what: str, i: int) -> list[Series]:
         rows = ((before, "q·k as it is", WITHOUT), (after, name, WITH))
@@ -50,13 +51,13 @@ def width_frames(divisor: Divisor, n_keys: int, distribution: Distribution, seed
                     title="The logits spread",
                     x_title="logit",
                     y_title="share of all logits",
-                    y_range=(0, 0.42),
+                    y_range=(0, high),
                     height=HERO,
                 ),
                 figures.bars(
                     pair("typical", i),
                     labels=[str(rank + 1) for rank in range(top)],
-                    title=f"The {top} largest weights of the median row",
+                    title=f"A row's {top} largest weights, the mean of {n_rows} rows",
                     x_title="key, by rank",
                     y_title="weight",
                     y_range=(0, 1),
@@ -70,17 +71,21 @@ def width_frames(divisor: Divisor, n_keys: int, distribution: Distribution, seed
 
 
 def width_reading(d_k: int, divisor: Divisor, before: scaling.Rows, after: scaling.Rows, i: int) -> str:
-    spread = [number(float(rows.spread[i]), 2) for rows in (before, after)]
+    spread = [_spread(rows, i) for rows in (before, after)]
     largest = [percent(float(rows.largest[i])) for rows in (before, after)]
     if divisor == "none" or d_k == 1:
         why = "Nothing is divided" if divisor == "none" else "At width 1 the divisor is 1"
-        return (
-            f"{why}: the logits spread by {spread[0]}, and the favourite key takes {largest[0]} of its row on average."
-        )
+        return f"{why}: the logits have standard deviation {spread[0]}, and on average the favourite key takes {largest[0]} of its row."
     return (
-        f"At width {d_k} the logits spread by {spread[0]}, divided by {DIVISORS[divisor]} by {spread[1]}. The favourite key "
-        f"takes {largest[0]} of its row on average; divided, {largest[1]}."
+        f"At width {d_k} the logits have standard deviation {spread[0]}, divided by {DIVISORS[divisor]} {spread[1]}. On "
+        f"average the favourite key takes {largest[0]} of its row; divided, {largest[1]}."
     )
+
+
+def _spread(rows: scaling.Rows, i: int) -> str:
+    """A standard deviation; and what the picture does not show of it."""
+    said, outside = number(float(rows.spread[i]), 2), 1 - float(rows.histogram[i].sum())
+    return said if outside < 0.01 else f"{said} ({percent(outside)} outside the picture)"
 
 
 # ------------------------------------------------------------------------------------------------ row by row
@@ -91,6 +96,10 @@ def gradient_frames(divisor: Divisor, n_keys: int, distribution: Distribution, s
     """One frame for each width: how strongly the softmax of each row answers, as it is and divided."""
     before, after = (scaling.attend(d, n_keys, distribution, seed) for d in ("none", divisor))
     n_rows = before.jacobian.shape[-1]
+    fullest = max(
+        float(torch.histogram(row, 51, range=(0, 0.51)).hist.max()) for r in (before, after) for row in r.jacobian
+    )
+    high = 1.05 * fullest / n_rows
     return [
         Frame(
             (
@@ -101,10 +110,10 @@ def gradient_frames(divisor: Divisor, n_keys: int, distribution: Distribution, s
                     ],
                     limits=(0, 0.51),
                     bins=51,
-                    title=f"What a row passes on, {n_rows} rows",
-                    x_title="Frobenius norm of the softmax Jacobian",
+                    title=f"Gradient through the softmax of {n_rows} rows",
+                    x_title="‖J‖, all derivatives of a row's weights by its logits",
                     y_title="share of rows",
-                    y_range=(0, 1),
+                    y_range=(0, high),
                     height=HERO,
                 ),
             ),
@@ -119,10 +128,10 @@ def gradient_reading(d_k: int, divisor: Divisor, before: scaling.Rows, after: sc
     mean = [number(float(rows.jacobian[i].mean()), 2) for rows in (before, after)]
     if divisor == "none" or d_k == 1:
         why = "Nothing is divided" if divisor == "none" else "At width 1 the divisor is 1"
-        return f"{why}: the mean row passes on {mean[0]}, the worst tenth at most {worst[0]}."
+        return f"{why}: ‖J‖ is {mean[0]} in the mean row and at most {worst[0]} in the worst tenth."
     return (
-        f"At width {d_k} the mean row passes on {mean[0]}; divided, {mean[1]}. The worst tenth passes on at most {worst[0]}; "
-        f"divided, {worst[1]}."
+        f"At width {d_k} ‖J‖ is {mean[0]} in the mean row; divided, {mean[1]}. In the worst tenth of rows it is at most "
+        f"{worst[0]}; divided, {worst[1]}."
     )
 
 
@@ -145,10 +154,10 @@ def response_frames(seed: int) -> list[Frame]:
                             Series("worst tenth: at most this", r.tenth, OCHRE, "dot"),
                         ],
                         x=r.spread,
-                        title=f"Strength of the softmax's answer, {n_keys} keys",
+                        title=f"Gradient through the softmax, {n_keys} keys",
                         log_x=True,
                         x_title="standard deviation of the logits",
-                        y_title="norm of the softmax Jacobian",
+                        y_title="‖J‖",
                         x_range=(0.0625, 32),
                         y_range=(0, 0.52),
                         marks={"scaled: 1": (SCALED, WITH), "dₖ = 64, unscaled: 8": (UNSCALED, WITHOUT)},
@@ -238,10 +247,10 @@ def training_reading(progress: retrieval.Progress) -> str:
 # ------------------------------------------------------------------------------------------------ freshly built modules
 
 INITS: dict[scaling.Init, tuple[str, str]] = {
-    "lecun": ("N(0, 1/d)", WITHOUT),
-    "multihead": ("nn.MultiheadAttention", WITH),
-    "linear": ("nn.Linear", QUERY),
-    "gpt2": ("N(0, 0.02²), as GPT-2", OCHRE),
+    "multihead": ("nn.MultiheadAttention", OCHRE),
+    "linear": ("nn.Linear", ROSE),
+    "gpt2": ("N(0, 0.02²), as GPT-2", WITHOUT),
+    "lecun": ("N(0, 1/d)", WITH),
 }
 
 
@@ -264,6 +273,7 @@ def modules_frame(seed: int) -> list[Frame]:
                 log_x=True,
                 log_y=True,
                 x_range=(scaling.MODEL_WIDTHS[0], scaling.MODEL_WIDTHS[-1]),
+                x_ticks=scaling.MODEL_WIDTHS,
                 y_range=(0.001, 10),
                 height=360,
             ),

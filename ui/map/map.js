@@ -117,7 +117,7 @@ function drawCards(s) {
   const themes = [...new Set(s.data.topics.map((topic) => topic.theme))];
   s.root.querySelector(".cards").replaceChildren(...themes.map((theme) => html("div", { class: "theme" },
     html("h2", {}, theme),
-    html("ul", {}, ...s.data.topics.filter((topic) => topic.theme === theme).map((topic) => {
+    html("ul", {}, ...s.data.topics.filter((topic) => topic.theme === theme).sort((a, b) => b.ready - a.ready).map((topic) => {
       const title = [html("span", { class: "number" }, String(topic.number)), topic.title];
       const picture = topic.pictures ? html("img", { alt: "", width: 280, height: 130 }) : null;
       if (picture) picture.pictures = topic.pictures;
