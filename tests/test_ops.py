@@ -214,6 +214,8 @@ def test_rope_keeps_lengths_and_alibi_is_linear() -> None:
     torch.testing.assert_close(positions.rotate(x).norm(dim=-1), x.norm(dim=-1))
     bias = positions.alibi(5, 0.5)
     assert bias[4].tolist() == [-2.0, -1.5, -1.0, -0.5, 0.0]
+    distance = (torch.arange(5)[:, None] - torch.arange(5)).abs().double()
+    torch.testing.assert_close(positions.alibi(5, 0.3), -0.3 * distance, rtol=1e-15, atol=0)
     assert positions.alibi_slopes(8)[0] == 0.5
 
 

@@ -339,6 +339,7 @@ def test_the_share_of_embeddings(name: str, percent: float) -> None:
 def test_the_error_of_gpt_2_per_scope() -> None:
     a = preset("GPT-2 small")
     assert rule_error(a, "matrices") == 0
+    assert rule_error(a, "biases") == pytest.approx(-9 / (12 * 768 + 9), rel=1e-12)
     assert rule_error(a, "block") == pytest.approx(-13 / (12 * 768 + 13), rel=1e-12)
     assert rule_error(a, "model") == pytest.approx(12 * 12 * 768**2 / 124_439_808 - 1, rel=1e-12)
 
@@ -361,6 +362,11 @@ def test_a_design_grows_in_whole_heads(name: str) -> None:
         assert heads % a.d_model or (heads // a.d_model) % group
 
 
+def test_heads_of_their_own_width_need_not_divide_the_model() -> None:
+    """Four heads at 10: half as many at 5, and no whole number of them at less."""
+    assert width_unit(Architecture(10, 1, 4, 8, 9, head_dim=8)) == 5
+
+
 def test_half_a_head_is_refused_in_words() -> None:
     with pytest.raises(ValueError, match=r"d_model = 700 would cut a head: .* steps of 512\."):
         parameters.scaled(preset("Llama 3 8B"), 700)
@@ -371,7 +377,7 @@ def test_the_curve_is_the_rule_at_every_width() -> None:
     e = parameters.errors(a)
     assert e.width.tolist() == [float(d) for d in parameters.WIDTHS]
     at = parameters.WIDTHS.index(4096)
-    for scope in ("matrices", "block", "model"):
+    for scope in ("matrices", "biases", "block", "model"):
         assert float(getattr(e, scope)[at]) == pytest.approx(rule_error(a, scope), rel=1e-6)
     assert (e.matrices == e.matrices[0]).all()  # the ratios stay, so the matrices' error does
     assert (e.model.diff() > 0).all()  # embeddings grow with d, blocks with d²
@@ -401,6 +407,8 @@ GOOD = {"d_model": 768, "n_layers": 12, "n_heads": 12, "d_ff": 3072, "vocab": 50
         ({"d_model": -1}, "`d_model` must be at least 1, it is -1"),
         ({"n_layers": True}, "`n_layers` must be a whole number, it is True"),
         ({"d_model": 769}, "Take `d_model` = 768 or 780, or `n_heads` = 1 or 769, or give"),
+        ({"d_model": 5}, "Take `d_model` = 12, or `n_heads` = 5, or give"),
+        ({"d_model": 131_071, "n_heads": 2}, "Take `d_model` = 131,070 or 131,072, or `n_heads` = 1, or give"),
         ({"d_model": 131_072, "n_heads": 4095}, "Take `d_model` = 131,040, or `n_heads` = 2,048 or 4,096, or give"),
     ],
 )

@@ -79,14 +79,16 @@ def test_the_same_seed_gives_the_same_bits_and_another_another_curve(order: grid
         assert not torch.equal(getattr(first, name), getattr(other, name))
 
 
-def test_adams_first_step_has_the_length_of_the_learning_rate() -> None:
-    """Every weight with a gradient moves by the learning rate: ‖step‖ = rate · √(how many)."""
+@pytest.mark.parametrize("order", ["post", "pre, no final norm"])
+@pytest.mark.parametrize("rate", [0.003, 1.0])
+def test_adams_first_step_has_the_length_of_the_learning_rate(order: grid.Order, rate: float) -> None:
+    """Every weight with a gradient moves by the learning rate: ‖step‖ = rate · √(how many), beside the weights before it."""
     weights = grid.first_weights(2, 0)
     del weights["final_gain"], weights["final_shift"]
     norm = math.sqrt(sum(float(w.detach().square().sum()) for w in weights.values()))
     many = sum(w.numel() for w in weights.values())
-    run = until(1, "post", 2, 0.003, 0, 0)
-    assert float(run.update[0]) == pytest.approx(0.003 * math.sqrt(many) / norm, rel=0.01)
+    run = until(1, order, 2, rate, 0, 0)
+    assert float(run.update[0]) == pytest.approx(rate * math.sqrt(many) / norm, rel=0.01)
 
 
 def test_a_warm_up_begins_with_a_hundredth() -> None:
@@ -185,6 +187,8 @@ def test_learned_or_not_is_no_matter_of_the_threshold() -> None:
     assert failed.min() > 4 * learned.max(), "a factor of 4 between them"
     assert learned.max() < grid.LEARNED / 1.5 and failed.min() > 1.5 * grid.LEARNED
     assert (ends < 1.02 * grid.NOTHING).all(), "none is worse than guessing evenly"
+    last = [float(run.loss[-1]) for cell in grid.CELLS for run in grid.trained(*cell)]
+    assert ends.tolist() == pytest.approx(last), "a run that learned and lost it again has not learned"
 
 
 def test_a_warm_up_rises_in_equal_steps_and_stays() -> None:
