@@ -201,6 +201,26 @@ def test_the_formula_and_the_module_agree_term_by_term(a: Architecture) -> None:
     assert sum(by_part(a).values()) == a.parameters
 
 
+LETTERS = {"query": "Q", "key": "K", "value": "V", "output": "O", "router": "router", "pooler": "pool"}
+
+
+@quick
+@given(architectures())
+def test_a_formula_in_letters_gives_the_number_and_a_label_names_its_tensor(a: Architecture) -> None:
+    letters = {
+        **{"d": a.d_model, "d_e": a.embedding, "d_h": a.d_head, "h": a.n_heads, "g": a.kv_heads, "f": a.d_ff},
+        **{"E": a.experts, "V": a.vocab, "P": a.positions, "buckets": a.relative_buckets, "types": a.token_types},
+    }
+    for term in a.terms:
+        assert eval(term.formula.replace("·", "*"), {}, letters) == term.per_block, term.path
+        module, _, kind = term.path.rpartition(".")
+        if module.startswith(("attention", "cross_attention", "feed_forward", "pooler")) and "norm" not in module:
+            name = module.rpartition(".")[2]
+            letter = LETTERS.get(name, name)
+            wanted = {"weight": f"W_{letter}", "bias": f"b_{letter}", "sink_bias": "sinks"}[kind]
+            assert term.label == ("router" if wanted == "W_router" else wanted)
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_published_model_is_exact(name: str) -> None:
     assert preset(name).parameters == PUBLISHED[name]
