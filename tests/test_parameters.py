@@ -201,7 +201,14 @@ def test_the_formula_and_the_module_agree_term_by_term(a: Architecture) -> None:
     assert sum(by_part(a).values()) == a.parameters
 
 
-LETTERS = {"query": "Q", "key": "K", "value": "V", "output": "O", "router": "router", "pooler": "pool"}
+LETTERS = {
+    **{"query": "Q", "key": "K", "value": "V", "output": "O", "gate": "gate", "up": "up", "down": "down"},
+    **{"router": "router", "pooler": "pool", "embedding_projection": "in", "head_projection": "out"},
+}
+PLACES = {
+    **{"attention": "block", "feed_forward": "block", "norm": "block"},
+    **{"cross_attention": "cross", "cross_norm": "cross"},
+}
 
 
 @quick
@@ -213,11 +220,10 @@ def test_a_formula_in_letters_gives_the_number_and_a_label_names_its_tensor(a: A
     }
     for term in a.terms:
         assert eval(term.formula.replace("·", "*"), {}, letters) == term.per_block, term.path
-        module, _, kind = term.path.rpartition(".")
-        if module.startswith(("attention", "cross_attention", "feed_forward", "pooler")) and "norm" not in module:
-            name = module.rpartition(".")[2]
-            letter = LETTERS.get(name, name)
-            wanted = {"weight": f"W_{letter}", "bias": f"b_{letter}", "sink_bias": "sinks"}[kind]
+        *_, name, kind = ("", *term.path.split("."))
+        assert term.place == PLACES.get(term.path.partition(".")[0], "model")
+        if name in LETTERS:
+            wanted = f"{kind[0].replace('w', 'W')}_{LETTERS[name]}"
             assert term.label == ("router" if wanted == "W_router" else wanted)
 
 
