@@ -220,6 +220,8 @@ def test_a_formula_in_letters_gives_the_number_and_a_label_names_its_tensor(a: A
     }
     for term in a.terms:
         assert eval(term.formula.replace("·", "*"), {}, letters) == term.per_block, term.path
+        assert not term.formula.startswith("1 ·") and ("d_e" not in term.formula or a.projected), "no letter too many"
+        assert term.matrix or term.rows == 1, "a vector"
         *_, name, kind = ("", *term.path.split("."))
         assert term.place == PLACES.get(term.path.partition(".")[0], "model")
         if name in LETTERS:
