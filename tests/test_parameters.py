@@ -424,9 +424,16 @@ GOOD = {"d_model": 768, "n_layers": 12, "n_heads": 12, "d_ff": 3072, "vocab": 50
             {"d_model": 770},
             "cannot be split into `n_heads` = 12 equal heads: 770 = 12 · 64 \\+ 2. Take `d_model` = 768 or 780",
         ),
-        ({"n_kv_heads": 5}, "cannot share `n_kv_heads` = 5 evenly: .* Take `n_kv_heads` = 1, 2, 3, 4, 6 or 12\\."),
+        (
+            {"n_kv_heads": 5},
+            "cannot share `n_kv_heads` = 5 evenly: 12 = 5 · 2 \\+ 2\\. Take `n_kv_heads` = 1, 2, 3, 4, 6 or 12\\.",
+        ),
         ({"n_kv_heads": 24}, "less than `n_kv_heads` = 24: some key/value heads would have no query. Take .* = 1, 2,"),
         ({"experts_used": 2}, "`experts_used` = 2 is more than `experts` = 1: .* Take `experts_used` = 1\\."),
+        (
+            {"experts": 3, "experts_used": 5},
+            "`experts_used` = 5 is more than `experts` = 3: .* `experts_used` = 1 to 3\\.",
+        ),
         ({"experts": 9000}, "`experts` = 9,000 is too large: take at most 4,096\\."),
         ({"decoder_layers": 3}, "only an encoder-decoder .* Take `decoder_layers` = 0\\."),
         ({"kind": "encoder-decoder"}, "only an encoder-decoder .* Take `decoder_layers` = 1 or more\\."),
