@@ -224,6 +224,8 @@ def test_a_formula_in_letters_gives_the_number_and_a_label_names_its_tensor(a: A
         assert term.matrix or term.rows == 1, "a vector"
         *_, name, kind = ("", *term.path.split("."))
         assert term.place == PLACES.get(term.path.partition(".")[0], "model")
+        assert (term.part == "cross-attention") == (term.place == "cross" and "norm" not in term.path)
+        assert (term.label == "sinks") == (kind == "sink_bias")
         if name in LETTERS:
             wanted = f"{kind[0].replace('w', 'W')}_{LETTERS[name]}"
             assert term.label == ("router" if wanted == "W_router" else wanted)

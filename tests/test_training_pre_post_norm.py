@@ -91,6 +91,21 @@ def test_adams_first_step_has_the_length_of_the_learning_rate(order: grid.Order,
     assert float(run.update[0]) == pytest.approx(rate * math.sqrt(many) / norm, rel=0.01)
 
 
+def test_the_steps_are_those_of_torchs_adam() -> None:
+    """With β = 0.9 and 0.98: the third step by itself, after two others."""
+    weights, data = grid.first_weights(2, 0), torch.Generator().manual_seed(10_000)
+    adam = torch.optim.Adam(weights.values(), lr=0.003, betas=(0.9, 0.98))
+    for _ in range(3):
+        tokens = torch.randint(0, grid.VOCABULARY, (grid.BATCH, grid.LENGTH), generator=data)
+        adam.zero_grad()
+        F.cross_entropy(grid.encode(weights, tokens, "pre").mT, tokens.flip(-1)).backward()
+        before = torch.cat([w.detach().flatten() for w in weights.values()])
+        adam.step()
+    moved = torch.cat([w.detach().flatten() for w in weights.values()]) - before
+    expected = float(moved.norm() / before.norm())
+    assert float(until(3, "pre", 2, 0.003, 0, 0).update[-1]) == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_warm_up_begins_with_a_hundredth() -> None:
     cold, warm = (until(1, "pre", 2, 0.003, w, 0) for w in (0, 100))
     assert float(warm.update[0] / cold.update[0]) == pytest.approx(0.01, rel=1e-4)
