@@ -52,14 +52,20 @@ def mutmut(*arguments: str) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("only", nargs="*", help="lessons or rooms: masking, ops; without any, all")
-    chosen = parser.parse_args().only
+    parser.add_argument(
+        "only", nargs="*", help="lessons, rooms or files: masking, ops, ops/positions; without any, all"
+    )
+    parser.add_argument("--processes", type=int, default=2, help="how many bugs are tried side by side")
+    arguments = parser.parse_args()
+    chosen = arguments.only
     paths = ["core/ops/*", "core/experiments/*"]
     if chosen:
         every = [*(ROOT / "core" / "ops").glob("*.py"), *(ROOT / "core" / "experiments").glob("*.py")]
-        paths = [str(p.relative_to(ROOT)) for p in every if p.stem in chosen or p.parent.name in chosen]
+        paths = [
+            str(p.relative_to(ROOT)) for p in every if {p.stem, p.parent.name, f"{p.parent.name}/{p.stem}"} & {*chosen}
+        ]
     prepare(paths)
-    log = mutmut("run", "--max-children", "2")
+    log = mutmut("run", "--max-children", str(arguments.processes))
     counts = re.findall(r"🎉 (\d+) 🫥 (\d+)  ⏰ (\d+)  🤔 (\d+)  🙁 (\d+)", log)
     if not counts:
         print(log[-3000:])

@@ -441,3 +441,6 @@ def test_the_shipped_curves_lie_between_their_floors() -> None:
     tolerance = 4 * 0.3 / math.sqrt(20 * 512)
     assert (honest > leak.HONEST - tolerance).all() and (honest < leak.HONEST + 0.1).all()
     assert (cheat > leak.LEAK - tolerance).all() and (cheat < 0.25).all()
+    assert torch.equal(torch.stack([honest, cheat]), leak.trained().by_position.mean(-1)), (
+        "of the last steps, not the best"
+    )

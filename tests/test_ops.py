@@ -165,13 +165,13 @@ def test_rope_turns_complex_numbers(n: int, d: int, base: float, start: int) -> 
 @quick
 @given(n=SIZES, half=st.integers(1, 6), base=st.floats(2, 1e5), seed=st.integers(0, 99))
 def test_rope_on_halves_is_rope_on_neighbours_in_another_order(n: int, half: int, base: float, seed: int) -> None:
-    x, order = normal(n, 2 * half, seed=seed), positions.halves_order(2 * half)
-    turned = positions.rotate(x, base=base)[:, order]
-    torch.testing.assert_close(positions.rotate(x[:, order], base=base, pairs="halves"), turned)
+    x, order = normal(3, n, 2 * half, seed=seed), positions.halves_order(2 * half)
+    turned = positions.rotate(x, base=base)[..., order]
+    torch.testing.assert_close(positions.rotate(x[..., order], base=base, pairs="halves"), turned)
     # As Hugging Face's Llama writes it: x cos + rotate_half(x) sin.
     angle = torch.arange(n).double()[:, None] * base ** (-torch.arange(half).double() / half)
     cos, sin = (torch.cat([y, y], -1) for y in (angle.cos(), angle.sin()))
-    swapped = torch.cat([-x[:, half:], x[:, :half]], -1)
+    swapped = torch.cat([-x[..., half:], x[..., :half]], -1)
     torch.testing.assert_close(positions.rotate(x, base=base, pairs="halves"), x * cos + swapped * sin)
 
 
@@ -212,8 +212,11 @@ def test_alibi_slopes_as_released() -> None:
 def test_rope_keeps_lengths_and_alibi_is_linear() -> None:
     x = normal(9, 8)
     torch.testing.assert_close(positions.rotate(x).norm(dim=-1), x.norm(dim=-1))
+    assert positions.rotate(x.float(), torch.arange(9).double()).dtype == torch.float32, "places do not widen features"
     bias = positions.alibi(5, 0.5)
     assert bias[4].tolist() == [-2.0, -1.5, -1.0, -0.5, 0.0]
+    distance = (torch.arange(5)[:, None] - torch.arange(5)).abs().double()
+    torch.testing.assert_close(positions.alibi(5, 0.3), -0.3 * distance, rtol=1e-15, atol=0)
     assert positions.alibi_slopes(8)[0] == 0.5
 
 

@@ -200,6 +200,36 @@ def test_the_formula_and_the_module_agree_term_by_term(a: Architecture) -> None:
     assert sum(by_part(a).values()) == a.parameters
 
 
+LETTERS = {
+    **{"query": "Q", "key": "K", "value": "V", "output": "O", "gate": "gate", "up": "up", "down": "down"},
+    **{"router": "router", "pooler": "pool", "embedding_projection": "in", "head_projection": "out"},
+}
+PLACES = {
+    **{"attention": "block", "feed_forward": "block", "norm": "block"},
+    **{"cross_attention": "cross", "cross_norm": "cross"},
+}
+
+
+@quick
+@given(architectures())
+def test_a_formula_in_letters_gives_the_number_and_a_label_names_its_tensor(a: Architecture) -> None:
+    letters = {
+        **{"d": a.d_model, "d_e": a.embedding, "d_h": a.d_head, "h": a.n_heads, "g": a.kv_heads, "f": a.d_ff},
+        **{"E": a.experts, "V": a.vocab, "P": a.positions, "buckets": a.relative_buckets, "types": a.token_types},
+    }
+    for term in a.terms:
+        assert eval(term.formula.replace("·", "*"), {}, letters) == term.per_block, term.path
+        assert not term.formula.startswith("1 ·") and ("d_e" not in term.formula or a.projected), "no letter too many"
+        assert term.matrix or term.rows == 1, "a vector"
+        *_, name, kind = ("", *term.path.split("."))
+        assert term.place == PLACES.get(term.path.partition(".")[0], "model")
+        assert (term.part == "cross-attention") == (term.place == "cross" and "norm" not in term.path)
+        assert (term.label == "sinks") == (kind == "sink_bias")
+        if name in LETTERS:
+            wanted = f"{kind[0].replace('w', 'W')}_{LETTERS[name]}"
+            assert term.label == ("router" if wanted == "W_router" else wanted)
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_published_model_is_exact(name: str) -> None:
     assert preset(name).parameters == PUBLISHED[name]
@@ -347,6 +377,7 @@ def test_the_share_of_embeddings(name: str, percent: float) -> None:
 def test_the_error_of_gpt_2_per_scope() -> None:
     a = preset("GPT-2 small")
     assert rule_error(a, "matrices") == 0
+    assert rule_error(a, "biases") == pytest.approx(-9 / (12 * 768 + 9), rel=1e-12)
     assert rule_error(a, "block") == pytest.approx(-13 / (12 * 768 + 13), rel=1e-12)
     assert rule_error(a, "model") == pytest.approx(12 * 12 * 768**2 / 124_439_808 - 1, rel=1e-12)
 
@@ -364,9 +395,16 @@ GOOD = {"d_model": 768, "n_layers": 12, "n_heads": 12, "d_ff": 3072, "vocab": 50
             {"d_model": 770},
             "cannot be split into `n_heads` = 12 equal heads: 770 = 12 · 64 \\+ 2. Take `d_model` = 768 or 780",
         ),
-        ({"n_kv_heads": 5}, "cannot share `n_kv_heads` = 5 evenly: .* Take `n_kv_heads` = 1, 2, 3, 4, 6 or 12\\."),
+        (
+            {"n_kv_heads": 5},
+            "cannot share `n_kv_heads` = 5 evenly: 12 = 5 · 2 \\+ 2\\. Take `n_kv_heads` = 1, 2, 3, 4, 6 or 12\\.",
+        ),
         ({"n_kv_heads": 24}, "less than `n_kv_heads` = 24: some key/value heads would have no query. Take .* = 1, 2,"),
         ({"experts_used": 2}, "`experts_used` = 2 is more than `experts` = 1: .* Take `experts_used` = 1\\."),
+        (
+            {"experts": 3, "experts_used": 5},
+            "`experts_used` = 5 is more than `experts` = 3: .* `experts_used` = 1 to 3\\.",
+        ),
         ({"experts": 9000}, "`experts` = 9,000 is too large: take at most 4,096\\."),
         ({"decoder_layers": 3}, "only an encoder-decoder .* Take `decoder_layers` = 0\\."),
         ({"kind": "encoder-decoder"}, "only an encoder-decoder .* Take `decoder_layers` = 1 or more\\."),
@@ -375,6 +413,8 @@ GOOD = {"d_model": 768, "n_layers": 12, "n_heads": 12, "d_ff": 3072, "vocab": 50
         ({"d_model": -1}, "`d_model` must be at least 1, it is -1"),
         ({"n_layers": True}, "`n_layers` must be a whole number, it is True"),
         ({"d_model": 769}, "Take `d_model` = 768 or 780, or `n_heads` = 1 or 769, or give"),
+        ({"d_model": 5}, "Take `d_model` = 12, or `n_heads` = 5, or give"),
+        ({"d_model": 131_071, "n_heads": 2}, "Take `d_model` = 131,070 or 131,072, or `n_heads` = 1, or give"),
         ({"d_model": 131_072, "n_heads": 4095}, "Take `d_model` = 131,040, or `n_heads` = 2,048 or 4,096, or give"),
     ],
 )

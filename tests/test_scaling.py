@@ -251,6 +251,33 @@ def test_a_fresh_module_starts_with_the_variance_of_theory(init: Init, theory: f
     assert len(set(draws)) == 3 and draws[0] == scaling.initial_logit_variance(init, 11)
 
 
+def test_the_logits_of_a_fresh_module_are_those_of_its_heads() -> None:
+    """Head by head with the rows of the packed matrix; other ways to cut it have the same variance in theory only."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(11)
+        asks, is_asked = torch.randn(2, scaling.TOKENS, 768)
+        w_q, w_k, _ = torch.nn.MultiheadAttention(768, 12).in_proj_weight.chunk(3)
+    heads = zip(w_q.split(64), w_k.split(64), strict=True)
+    scores = torch.stack([(asks @ q.T) @ (is_asked @ k.T).T / 8 for q, k in heads]).detach()
+    assert scaling.initial_logit_variance("multihead", 11) == pytest.approx(float(scores.var()), rel=1e-4)
+
+
+def test_a_gradients_own_step_is_that_of_the_textbook() -> None:
+    """At a width whose root float32 does not hold, drawn in float64."""
+    g, root = torch.Generator().manual_seed(3), math.sqrt(10)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=g, dtype=torch.float64)
+
+    w_q, w_k = (normal(10, 10) / root).requires_grad_(), normal(10, 10) / root
+    x, value = normal(64, 16, 10), normal(64, 16, 16)
+    scores = (x[:, :1] @ w_q) @ (x @ w_k).mT / root
+    loss = torch.nn.functional.mse_loss((scores.softmax(-1) @ value)[:, 0], value[:, 0])
+    step = float(torch.autograd.grad(loss, w_q)[0].norm())
+    assert scaling.first_step(False, "sgd", 10, seed=3) == pytest.approx(step / root, rel=1e-10)
+    assert scaling.first_step(True, "sgd", 10, seed=3) == pytest.approx(step * root, rel=1e-10)
+
+
 @pytest.mark.parametrize("d_k", [16, 64])
 def test_folded_the_first_step_reaches_farther(d_k: int) -> None:
     """Adam's is ±0.001 in every entry of W_Q; a gradient's own step differs by √d_k once more."""

@@ -79,14 +79,31 @@ def test_the_same_seed_gives_the_same_bits_and_another_another_curve(order: grid
         assert not torch.equal(getattr(first, name), getattr(other, name))
 
 
-def test_adams_first_step_has_the_length_of_the_learning_rate() -> None:
-    """Every weight with a gradient moves by the learning rate: ‖step‖ = rate · √(how many)."""
+@pytest.mark.parametrize("order", ["post", "pre, no final norm"])
+@pytest.mark.parametrize("rate", [0.003, 1.0])
+def test_adams_first_step_has_the_length_of_the_learning_rate(order: grid.Order, rate: float) -> None:
+    """Every weight with a gradient moves by the learning rate: ‖step‖ = rate · √(how many), beside the weights before it."""
     weights = grid.first_weights(2, 0)
     del weights["final_gain"], weights["final_shift"]
     norm = math.sqrt(sum(float(w.detach().square().sum()) for w in weights.values()))
     many = sum(w.numel() for w in weights.values())
-    run = until(1, "post", 2, 0.003, 0, 0)
-    assert float(run.update[0]) == pytest.approx(0.003 * math.sqrt(many) / norm, rel=0.01)
+    run = until(1, order, 2, rate, 0, 0)
+    assert float(run.update[0]) == pytest.approx(rate * math.sqrt(many) / norm, rel=0.01)
+
+
+def test_the_steps_are_those_of_torchs_adam() -> None:
+    """With β = 0.9 and 0.98: the third step by itself, after two others."""
+    weights, data = grid.first_weights(2, 0), torch.Generator().manual_seed(10_000)
+    adam = torch.optim.Adam(weights.values(), lr=0.003, betas=(0.9, 0.98))
+    for _ in range(3):
+        tokens = torch.randint(0, grid.VOCABULARY, (grid.BATCH, grid.LENGTH), generator=data)
+        adam.zero_grad()
+        F.cross_entropy(grid.encode(weights, tokens, "pre").mT, tokens.flip(-1)).backward()
+        before = torch.cat([w.detach().flatten() for w in weights.values()])
+        adam.step()
+    moved = torch.cat([w.detach().flatten() for w in weights.values()]) - before
+    expected = float(moved.norm() / before.norm())
+    assert float(until(3, "pre", 2, 0.003, 0, 0).update[-1]) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_warm_up_begins_with_a_hundredth() -> None:
@@ -185,6 +202,8 @@ def test_learned_or_not_is_no_matter_of_the_threshold() -> None:
     assert failed.min() > 4 * learned.max(), "a factor of 4 between them"
     assert learned.max() < grid.LEARNED / 1.5 and failed.min() > 1.5 * grid.LEARNED
     assert (ends < 1.02 * grid.NOTHING).all(), "none is worse than guessing evenly"
+    last = [float(run.loss[-1]) for cell in grid.CELLS for run in grid.trained(*cell)]
+    assert ends.tolist() == pytest.approx(last), "a run that learned and lost it again has not learned"
 
 
 def test_a_warm_up_rises_in_equal_steps_and_stays() -> None:

@@ -51,6 +51,7 @@ def plain_run(d_k: int, seed: int, variant: str, steps: int, reach: float = 1) -
 def test_the_same_seed_gives_the_same_bits() -> None:
     first, second = (list(retrieval.train(16, (0, 1), cap=12)) for _ in range(2))
     assert [p.losses.shape[-1] for p in first] == list(range(1, 13)), "every step is shown"
+    assert [p.done for p in first] == [False] * 11 + [True], "at the cap it is over, learned or not"
     for a, b in zip(first, second, strict=True):
         assert torch.equal(a.losses, b.losses) and torch.equal(a.learned, b.learned)
     assert not torch.isclose(first[-1].losses[:, 0], first[-1].losses[:, 1]).any(), "two seeds, one curve"
