@@ -574,10 +574,10 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
 
   s.size ??= new ResizeObserver(() => { if (s.Plotly && panels.clientWidth !== s.width) { s.width = panels.clientWidth; s.widths = null; arrange(s, panels); paint(s); } });
   s.size.observe(panels);
-  // Streamlit changes the theme by changing CSS variables, which fires no event.
+  // Streamlit changes the theme by changing CSS variables, and a presentation the size of type: that fires no event.
   s.watch ??= setInterval(() => {
     s.agree?.();
-    if (s.Plotly && !s.paper && readTheme(root).background !== s.theme?.background) paint(s);
+    if (s.Plotly && !s.paper && (readTheme(root).background !== s.theme?.background || scaleOf(s) !== s.scale)) paint(s);
   }, 1000);
   return () => {
     clearInterval(s.watch);
