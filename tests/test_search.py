@@ -21,7 +21,7 @@ def test_everything_that_a_lesson_says_is_found_in_its_source(slug: str) -> None
     said = concept(slug)
     shown = [(s.text,) for s in said.sentences] + [(look.name, look.claim.text) for look in said.looks]
     shown += [(c.said, c.better) for c in said.corrections] + [(p.question, p.answer) for p in said.push_backs]
-    shown += [(j.usual, j.better) for j in said.judgements]
+    shown += [(text,) for j in said.judgements for text in (j.usual, j.better) if text]
     if said.prediction:
         options = (t for o in said.prediction.options for t in (o.text, o.why))
         shown.append((said.prediction.question, *options))

@@ -34,7 +34,8 @@ def fails(*_: Any, **__: Any) -> Any:
 @pytest.fixture
 def nothing_remembered() -> Iterator[None]:
     """What is broken must not be answered from memory, nor stay in it."""
-    unbroken(SCALING)
+    for look in ("", "softer", "trained"):
+        unbroken(SCALING, look)
     MEMORY.clear()
     yield
     MEMORY.clear()
@@ -74,6 +75,14 @@ def unbroken(path: Path, look: str = "") -> Counter[str]:
     app = opened(path, look)
     assert not apologies(app)
     return said(app)
+
+
+@pytest.fixture(autouse=True)
+def known_before(request: pytest.FixtureRequest) -> None:
+    """What a whole page says is known before anything is broken."""
+    path = getattr(request.node, "callspec", None) and request.node.callspec.params.get("path")
+    if path:
+        unbroken(path, "")
 
 
 def missing(app: AppTest, path: Path, look: str = "") -> list[str]:
