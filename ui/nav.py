@@ -135,8 +135,8 @@ a:focus-visible, button:focus-visible { outline: 3px solid currentcolor !importa
     > div > div > [data-testid="stPageLink"], > div > div > [data-testid="stButton"]),
   .st-key-looks [data-testid="stButtonGroup"], .st-key-looks:not(:has([data-testid="stBaseButton-pillsActive"])),
   [class*="st-key-verdict_"] button [data-testid="stIconMaterial"] + [data-testid="stIconMaterial"] { display: none !important; }
-  [class*="st-key-verdict_"] [data-testid="stElementContainer"], [class*="st-key-verdict_"] [data-testid="stLayoutWrapper"] {
-    display: inline-block !important; }
+  [data-testid="stMain"] [class*="st-key-verdict_"] :is([data-testid="stElementContainer"], [data-testid="stLayoutWrapper"]):has(button) {
+    display: inline-block !important; width: auto !important; }
   [class*="st-key-on_paper"], [data-testid="stLayoutWrapper"]:has(> [class*="st-key-on_paper"]) { display: block !important; }
 
   /* dark on white; formulas keep their tints, which are chosen for both */

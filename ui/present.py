@@ -20,6 +20,7 @@ STYLE = """<style>
 html { font-size: 24px; }
 [data-testid="stSidebar"], [data-testid="stExpandSidebarButton"] { display: none; }
 [data-testid="stMainBlockContainer"] { max-width: none; padding: .6rem 1.4rem .6rem; }
+.tt-take { display: none; }
 </style>"""
 
 

@@ -120,6 +120,8 @@ def test_a_lesson_is_a_hand_out(server: str, visit: Callable[..., Page], slug: s
             assert not outside, size
         text = "".join(squeezed(sheet.extract_text()) for sheet in pdf.pages)
         assert squeezed(asked.topic.question) in text
+        for judged in asked.judgements:
+            assert squeezed(judged.verdict.removesuffix(" …")) in text, "a bullet without its verdict looks endorsed"
         missing = [phrase for sentence in said for phrase in phrases(sentence) if phrase not in text]
         assert not missing, size
         for chrome in NOT_ON_PAPER:

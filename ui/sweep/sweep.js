@@ -225,6 +225,10 @@ function drawPanel(s, i, across, moving) {
   if (place.across !== across) Object.assign(place, { across, cell: null });
   const show = (view) => s.Plotly.react(plot, view.data, view.layout, { displayModeBar: false, responsive: false });
   let view = viewOf(s, i, across);
+  // What slides from frame to frame must not slide to another size: Plotly would leave the drawing cut off.
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (still || s.paper || place.size !== `${across} ${s.scale}`) delete view.layout.transition;
+  place.size = s.paper ? null : `${across} ${s.scale}`;
   if (caption.textContent !== view.title) caption.textContent = view.title;
   const size = fitNumbers(view, place.cell, theme.font);
   const fast = moving && place.setting === setting && nudge(place, view);
