@@ -75,7 +75,6 @@ def test_the_sweep_follows_the_keyboard_at_once(server: str, visit: Visit) -> No
     expect(root).to_have_attribute("data-drawn", "7")
     reading = root.locator(".tt-reading").inner_text()
     assert reading != before and "At width 128 " in reading
-    assert reading in (root.locator(".tt-plot").first.get_attribute("aria-label") or "")
     for key, value in (("End", "1024"), ("Home", "1"), ("ArrowRight", "2")):
         page.keyboard.press(key)
         expect(slider).to_have_attribute("aria-valuetext", value)

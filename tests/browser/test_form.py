@@ -97,7 +97,7 @@ def test_a_verdict_and_a_sentence_open_their_proof(server: str, visit: Visit) ->
     page = visit(f"{server}/scaling")
     rests(page)
     judged = concept("scaling").judgements[2]
-    page.get_by_role("button", name="measured otherwise").first.click()
+    page.locator("[class*='st-key-verdict_'] button").nth(2).click()
     body = page.get_by_test_id("stPopoverBody")
     expect(body.get_by_text("promised").first).to_be_visible()
     expect(body.get_by_text(judged.proof.__name__)).to_be_visible()

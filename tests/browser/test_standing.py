@@ -57,8 +57,7 @@ def stands(page: Page, value: str) -> None:
 
 def test_a_note_costs_no_press_of_the_back_button(server: str, visit: Visit) -> None:
     page = visit(f"{server}/scaling?keys=300&seed=12345&d_k=60&divisor=%3Cb%3E&look=softer&jacobian_keys=nan")
-    program(page, 64, 256, seed=9999)
-    says(page, keys="256", seed="9999", look="softer")
+    expect(page.locator(NOTE)).to_have_count(5)
     assert page.locator(NOTE).all_inner_texts() == [
         "The link asked for Divide by = <b>; showing √dₖ.",
         "The link asked for Keys N = 300; showing 256.",
@@ -66,6 +65,8 @@ def test_a_note_costs_no_press_of_the_back_button(server: str, visit: Visit) -> 
         "The link asked for Width dₖ = 60; showing 64.",
         "The link asked for Number of keys = nan; showing 64.",
     ]
+    program(page, 64, 256, seed=9999)
+    says(page, keys="256", seed="9999", look="softer")
     assert page.evaluate("history.length") == 2, "the empty page and this one"
     page.go_back()
     assert page.url == "about:blank"

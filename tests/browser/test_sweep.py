@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 Visit = Callable[..., Page]
 SWEEPS = [
     ("/scaling", "d_k", "512"),
-    ("/parameters", "context", "4096"),
+    ("/parameters", "layer_of", "Llama 3 8B"),
     ("/masking", "row", "1"),
     ("/positions", "scheme", "RoPE"),
 ]

@@ -23,7 +23,7 @@ def test_nothing_is_asked_of_another_host(server: str, browser: Browser, path: s
     page.on("request", lambda request: asked.append(request.url))
     page.on("websocket", lambda socket: asked.append(socket.url))
     page.goto(f"{server}/{path}")
-    page.wait_for_selector(".tt[data-drawn]")
+    page.wait_for_selector(".tt[data-drawn], .front[data-drawn]")
     page.wait_for_function("document.querySelector('link[rel*=icon]')?.href.includes('/media/')")
     page.wait_for_timeout(1000)
     icon = page.locator("link[rel*=icon]").first.get_attribute("href")
@@ -78,7 +78,7 @@ def test_figure_and_data_can_be_taken_along(server: str, visit: Callable[..., Pa
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_matrix_is_taken_along_with_its_zeros_and_words(server: str, visit: Callable[..., Page], dark: bool) -> None:
     page = ready(visit, f"{server}/masking?sentence=%3D1%2B1+%237A3E9D+%3Cb%3E+%3Bend", dark=dark)
-    with taken(page, "Save figure 3 as CSV").open(encoding="utf-8-sig", newline="") as file:
+    with taken(page, "Save figure 1 as CSV").open(encoding="utf-8-sig", newline="") as file:
         head, *rows = csv.reader(file, strict=True)
     assert head[:4] == ["query: who asks", "query: who asks (index)", "key: who is asked", "key: who is asked (index)"]
     assert len(rows) == 16, "a row for each cell, none for a cross"
@@ -104,7 +104,8 @@ def test_numbers_in_cells_do_not_touch_and_words_turn_alike(
     server: str, visit: Callable[..., Page], words: str, width: int
 ) -> None:
     page = ready(visit, f"{server}/masking?sentence={words.replace(' ', '+')}", width=width)
-    assert page.evaluate("document.querySelectorAll('.heatmap-label text').length") > 20
+    if width == 1440:  # where cells are too small for numbers that can be read, there are none
+        assert page.evaluate("document.querySelectorAll('.heatmap-label text').length") > 20
     assert page.evaluate(CELLS) == []
     assert max(page.evaluate(ANGLES)) == 1
     page.locator("#tt-row").press("End")

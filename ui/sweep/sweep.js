@@ -341,6 +341,9 @@ function arrange(s, panels) {
   const columns = getComputedStyle(panels).gridTemplateColumns.split(" ").length;
   const alone = columns > 1 && s.figures.length % columns === 1;
   s.figures.at(-1).figure.style.gridColumn = alone ? "1 / -1" : "";
+  // Panels that are swiped on a phone are moved by arrow keys too.
+  if (panels.scrollWidth > panels.clientWidth + 1) panels.tabIndex = 0;
+  else panels.removeAttribute("tabindex");
 }
 
 function paint(s, moving = false) {
