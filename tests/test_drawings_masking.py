@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+from collections.abc import Callable
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,9 +14,10 @@ from core.experiments import masking
 from core.experiments.masking import Where
 from core.ops import masks
 from core.training import leak
-from tests.test_readings import faults
+from tests.test_readings import faults, states
 from ui import figures, palette
 from ui.drawings import masking as drawings
+from ui.sweep.packing import pack
 
 FIVE, SIX = "the cat sat on the", masking.SENTENCE
 
@@ -53,6 +55,21 @@ def test_every_figure_is_one_that_plotly_knows() -> None:
         for frame in frames:
             for figure in frame.figures:
                 go.Figure(figure)
+
+
+@pytest.mark.parametrize(
+    "draw", [drawings.attention_frames, drawings.influence_frames, drawings.append_frames, drawings.nobody_frames]
+)
+def test_every_corner_can_be_sent_to_the_browser(draw: Callable[..., list[figures.Frame]]) -> None:
+    """JSON has no “not a number”: outside of arrays it must be said in words."""
+    for state in states(draw.corners):  # type: ignore[attr-defined]
+        assert pack(draw(**state))
+
+
+@pytest.mark.parametrize("rows", ["000/110/111", "000/000/000", "011/000/100", "000/001/010"])
+@pytest.mark.parametrize("where", tuple(drawings.WHERE))
+def test_a_mask_of_ones_own_with_empty_rows_can_be_sent(rows: str, where: Where) -> None:
+    assert pack(drawings.attention_frames("a b c", rows, where, 0)) and pack(drawings.influence_frames("a b c", rows, 0))
 
 
 # ------------------------------------------------------------------------------------------------ labels
@@ -116,7 +133,9 @@ def test_the_numbers_of_the_hero(rows: str, where: Where) -> None:
         assert arrows["x"].round().tolist() == flow.sum(0).nonzero().flatten().tolist()
         table = row["layout"]["meta"]["table"]["rows"]
         assert [line[0] for line in table] == drawings.labelled(SIX.split())
-        assert np.allclose(np.array([line[1:] for line in table]).T, [without["y"], masked["y"]], equal_nan=True)
+        assert [line[1] for line in table] == without["y"].tolist()
+        told = ["not a number" if empty[i] else weight for weight in masked["y"].tolist()]
+        assert [line[2] for line in table] == told
 
 
 @pytest.mark.parametrize("start", [(0.0, 0.0), (11.0, 0.9), (5.0, 1e-7)])

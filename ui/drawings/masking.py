@@ -198,8 +198,11 @@ def flow_chart(head: masking.Head, i: int, where: Where) -> figures.Figure:
         xaxis={"range": [-0.6, n - 0.4], "tickvals": list(range(n)), "ticktext": places(head.words), "showgrid": False},
         yaxis={"range": [0, TOP], "tickvals": [0, 0.25, 0.5, 0.75, 1]},
     )
-    pairs = zip(labels, before.tolist(), after.tolist(), strict=True)
-    figure.tabulate(["key", "weight without the mask", "weight with it"], [list(pair) for pair in pairs])
+    told = ["not a number" if np.isnan(weight) else weight for weight in after.tolist()]
+    figure.tabulate(
+        ["key", "weight without the mask", "weight with it"],
+        [list(pair) for pair in zip(labels, before.tolist(), told, strict=True)],
+    )
     return figure
 
 
