@@ -66,9 +66,9 @@ with lesson(concept) as page:
 
     if page.look("leak"):
         st.markdown(
-            "The traps leak through a sum, which a loss hardly shows. A louder leak: a mask one step too far, which shows the "
-            "answer itself. Tokens drawn independently, uniformly and afresh for every step can be neither predicted nor "
-            "memorised: below their entropy is only who copies. And when such a model writes, there is nothing to copy yet."
+            "The trap “0 after” leaks no more than a sum. A louder leak: a mask one step too far, which shows the answer "
+            "itself. Tokens drawn independently, uniformly and afresh for every step can be neither predicted nor memorised: "
+            "whoever averages less than their entropy copies. And when such a model writes, there is nothing to copy yet."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:

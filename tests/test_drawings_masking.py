@@ -195,6 +195,7 @@ def test_the_numbers_of_the_influence_figure(rows: str) -> None:
     visible = masking.mask(rows, 6)
     assert same(data(allowed), visible) and (crossed(allowed, 6, 6) == ~visible.numpy()).all()
     assert allowed["layout"]["meta"]["clickable"] is True
+    assert allowed["layout"]["xaxis"]["range"] == [-0.5, 5.5], "cells fill it, as a click expects"
     assert allowed["data"][1]["hoverinfo"] == "skip", "a click is heard by the cell that it is in"
     assert title(allowed).startswith(f"The mask allows {int(visible.sum())} of 36")
     limits = {figure["data"][0]["zmax"] for figure in ways}

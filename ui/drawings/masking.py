@@ -334,7 +334,7 @@ def influence_frames(sentence: str, rows: str, seed: int) -> list[Frame]:
             **look,
         )
     ]
-    _struck(panels[0], n)
+    _struck(_told(panels[0]), n)
     strokes = panels[0]["data"][1]
     del strokes["hovertemplate"]
     strokes["hoverinfo"] = "skip"  # a click beside a stroke belongs to the cell that it is in, not to the stroke
