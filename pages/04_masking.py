@@ -36,7 +36,7 @@ with lesson(concept) as page:
         rows, refused = masking.rows_of(kind, n, prefix, own)
         if refused:
             st.warning(f"{refused} Until then, the figures show the causal mask.")
-        where = controls.choice("How it acts", "acts", drawings.WHERE)
+        where = controls.choice("How it acts", "acts", drawings.WHERE, help=drawings.WHERE_HELP)
         seed = controls.seed("mask_seed")
     with stage:
         labels, middle = drawings.labelled(tokens(sentence)), min(2, n - 1)
@@ -45,8 +45,8 @@ with lesson(concept) as page:
 
     if page.look("who"):
         st.markdown(
-            "Why before? Where a weight is 0, is the word really silent? Differentiate every output with respect to every "
-            "input: 0 means exactly 0. A mask hides keys, never the query: a word that is hidden from itself still asks."
+            "Why before? Where a weight is 0, is the word really silent? Each cell is ‖∂oᵢ/∂xⱼ‖: how strongly the output of "
+            "word i answers to the input of word j, where 0 is exactly 0. What acts only because of a trap is outlined."
         )
 
         def become(changed: str) -> None:
@@ -66,9 +66,9 @@ with lesson(concept) as page:
 
     if page.look("leak"):
         st.markdown(
-            "What would such a leak do to a training? Tokens drawn independently and uniformly cannot be predicted: no honest "
-            "model loses less than their entropy on average. One attention layer learns such tokens under the causal mask "
-            "and under one that is a step too far, from the same starts."
+            "The trap “0 after” leaks no more than a sum. A louder leak: a mask one step too far, which shows the answer "
+            "itself. Tokens drawn independently, uniformly and afresh for every step can be neither predicted nor memorised: "
+            "whoever averages less than their entropy copies. And when such a model writes, there is nothing to copy yet."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
@@ -90,12 +90,6 @@ with lesson(concept) as page:
             word = controls.words("One more word", "append", "today", max_chars=20).split()[0]
         with stage:
             figure("appended", drawings.append_frames, sentence, word, seed)
-        st.markdown(
-            "Several new words that ask at once, with a cache, need a mask among themselves. torch’s `is_causal=True` "
-            "aligns its triangle at the top left, as if they were the first words."
-        )
-        draw, new = drawings.late_frames, range(1, n + 1)
-        sweep("new_words", "New words", new, draw, sentence, seed, default=2, panel_width=360)
 
     if page.look("nobody"):
         st.markdown(
@@ -104,7 +98,5 @@ with lesson(concept) as page:
         )
         figure("nobody", drawings.nobody_frames, sentence, seed, panel_width=420)
 
-    page.ran(
-        masking.weigh, masking.head, masking.Head.flow, leak.train, masking.append, masking.late, masking.libraries
-    )
+    page.ran(masking.weigh, masking.head, masking.Head.flow, leak.train, masking.append, masking.libraries)
     page.takes(sentence=sentence, rows=rows, where=where, seed=seed)

@@ -372,6 +372,37 @@ def test_what_the_push_backs_say_of_torch() -> None:
     assert (seen[hidden] == 0).all() and (seen[~hidden] > 0).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_lowest_number_drowns_ordinary_logits(dtype: torch.dtype) -> None:
+    scores = 5 * torch.randn(6, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    weights = (scores + torch.finfo(dtype).min).softmax(-1)
+    assert (weights == weights[0]).all()
+
+
+def test_zeroing_and_renormalising_can_be_nothing_through_nothing() -> None:
+    scores, seen = torch.tensor([0.0, 1.0, 200.0]), torch.tensor([True, True, False])
+    zeroed = scores.softmax(-1) * seen
+    assert (zeroed / zeroed.sum()).isnan().all()
+    assert scores.masked_fill(~seen, -torch.inf).softmax(-1).sum() == 1
+
+
+@pytest.mark.parametrize("leaking", [None, 0, 1, 2])
+def test_causality_survives_layers_and_one_leak_breaks_it(leaking: int | None) -> None:
+    g = torch.Generator().manual_seed(0)
+    layers = [[torch.randn(4, 4, generator=g, dtype=torch.float64) for _ in range(4)] for _ in range(3)]
+
+    def stack(x: Tensor) -> Tensor:
+        for i, (q, k, v, w) in enumerate(layers):
+            seen = masks.full(5) if i == leaking else masks.causal(5)
+            x = F.layer_norm(x + masking.attention(x @ q, x @ k, x @ v, seen), (4,))
+            x = x + (x @ w).relu()
+        return x
+
+    x = torch.randn(5, 4, generator=g, dtype=torch.float64)
+    acts = torch.autograd.functional.jacobian(stack, x).abs().sum((1, 3)) != 0
+    assert bool(acts.triu(1).any()) == (leaking is not None)
+
+
 # ------------------------------------------------------------------------------------------------ the sentences
 
 
@@ -379,6 +410,9 @@ def test_the_right_option_is_all_of_them() -> None:
     prediction = concept.prediction
     assert prediction is not None
     assert prediction.experiment() == 15 and prediction.options[prediction.right(15)].text == "all 15"
+    assert torch.equal(masking.changed("before"), masks.causal(6)), "to the last bit, in every one"
+    for where in ("before", "after", "multiply"):
+        assert torch.equal(masking.changed(where), masking.head(where=where).influence != 0), "as the derivatives say"
 
 
 def test_the_sentence_names_the_torch_that_was_measured() -> None:

@@ -244,6 +244,22 @@ def head(sentence: str = SENTENCE, rows: Kind | str = "causal", where: Where = "
     )
 
 
+def changed(where: Where, word: str = "dog", rows: Kind | str = "causal", seed: int = 0) -> Bool[Tensor, "n n"]:
+    """Which output changes when which input becomes another word: no derivative and no threshold.
+
+    Exactly unchanged where a key is hidden by −∞: a weight of 0 times another value is still 0.
+    """
+    words = tokens(SENTENCE)
+    visible = mask(rows, len(words))
+
+    def output(words: list[str]) -> Tensor:
+        query, key, value = project(inputs(words), seed)
+        return weigh(logits(query, key), visible, where) @ value
+
+    usual = output(words)
+    return torch.stack([(output([*words[:j], word, *words[j + 1 :]]) != usual).any(-1) for j in range(len(words))], -1)
+
+
 # ---------------------------------------------------------------------------------------------- a decoder layer
 
 
@@ -296,7 +312,7 @@ class Appended:
     """What one more word changes in the outputs of the words before it."""
 
     change: Float[Tensor, " n"]
-    cache: float  # how far decoding with a cache, word by word, is from one full pass
+    cache: float  # under the mask that is asked for: how far decoding with a cache, word by word, is from one full pass
     rounding: float  # how far rounding alone may take it
 
 

@@ -25,13 +25,13 @@ def test_a_click_makes_the_mask_ones_own(server: str, visit: Callable[..., Page]
     page = visit(f"{server}/masking?look=who")
     reading = page.locator(".tt-reading").nth(1)
     expect(reading).to_contain_text(
-        "the mask allows 21. With −∞ before the softmax exactly these have influence", timeout=WAIT
+        "the mask allows 21 and hides 15. With −∞ before the softmax exactly these have influence", timeout=WAIT
     )
     box = page.get_by_role("textbox", name="Your mask, row by row")
     for cell, rows, found in (
-        ((0, 3), "100100" + CAUSAL[6:], "the mask allows 22."),  # a hidden cell is allowed
-        ((0, 3), CAUSAL, "the mask allows 21."),  # and hidden again
-        ((5, 0), CAUSAL[:-6] + "011111", "the mask allows 20."),  # and an allowed one
+        ((0, 3), "100100" + CAUSAL[6:], "the mask allows 22 and"),  # a hidden cell is allowed
+        ((0, 3), CAUSAL, "the mask allows 21 and"),  # and hidden again
+        ((5, 0), CAUSAL[:-6] + "011111", "the mask allows 20 and"),  # and an allowed one
     ):
         click(page, *cell)
         expect(box).to_have_value(rows, timeout=WAIT)
@@ -40,13 +40,13 @@ def test_a_click_makes_the_mask_ones_own(server: str, visit: Callable[..., Page]
     assert parse_qs(urlsplit(page.url).query) == {"look": ["who"], "mask": ["my own"], "own_mask": [rows]}
     again = visit(page.url)
     expect(again.get_by_role("textbox", name="Your mask, row by row")).to_have_value(rows, timeout=WAIT)
-    expect(again.locator(".tt-reading").nth(1)).to_contain_text("the mask allows 20.", timeout=WAIT)
+    expect(again.locator(".tt-reading").nth(1)).to_contain_text("the mask allows 20 and", timeout=WAIT)
 
 
 def test_the_keyboard_makes_the_mask_ones_own(server: str, visit: Callable[..., Page]) -> None:
     page = visit(f"{server}/masking?look=who&row=1")
     reading = page.locator(".tt-reading").nth(1)
-    expect(reading).to_contain_text("the mask allows 21.", timeout=WAIT)
+    expect(reading).to_contain_text("the mask allows 21 and", timeout=WAIT)
     box, later, first = (
         page.get_by_role("textbox", name="Your mask, row by row"),
         page.get_by_role("button", name="4 the"),
@@ -56,7 +56,7 @@ def test_the_keyboard_makes_the_mask_ones_own(server: str, visit: Callable[..., 
         cell.focus()
         page.keyboard.press("Enter")
         expect(box).to_have_value(CAUSAL.replace("110000", row), timeout=WAIT)
-        expect(reading).to_contain_text(f"the mask allows {found}.", timeout=WAIT)
+        expect(reading).to_contain_text(f"the mask allows {found} and", timeout=WAIT)
         expect(cell).to_be_focused()
 
 

@@ -1,4 +1,4 @@
-"""Question 4: a row under the mask; who influences whom; the detector; one word more, several at once, and nobody."""
+"""Question 4: a row under the mask; who influences whom; the detector; one word more, and a row that sees nobody."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from core.training import leak
 from ui import figures
 from ui.drawings import corners
 from ui.figures import Frame, Series
-from ui.palette import INK, KEY, WITH, WITHOUT
+from ui.palette import INK, KEY, MASKED, WITH, WITHOUT, faded
 
 KINDS = {
     "causal": "causal",
@@ -29,18 +29,20 @@ MASK_HELP = (
     "so that row 0 is empty. Prefix open: the first words see each other, the rest is causal. My own: write it, or choose its cells."
 )
 OWN_HELP = "Or choose the cells of the mask in “Look closer”, by a click or by the keyboard."
-WHERE: dict[Where, str] = {
-    "before": "−∞ before the softmax",
-    "after": "trap: 0 after the softmax",
-    "multiply": "trap: logits times 0",
-}
+WHERE: dict[Where, str] = {"before": "−∞ before", "after": "0 after", "multiply": "× 0 before"}
+WHERE_HELP = (
+    "What is done to hidden words: their logits become −∞ before the softmax, which is masking; or, two traps, their weights "
+    "become 0 after it, or their logits are multiplied by 0 before it."
+)
 VOCABULARIES = {16: "16", 4: "4", 64: "64"}
 LENGTHS = {16: "16", 4: "4", 8: "8"}
 ROOMY = 7  # words up to which the cells have room for their numbers
 LONGEST = 9  # letters of a word that a label shows
 HERO = 290  # pixels: question, prediction and hero fit one screen
-BAR, TOP = 0.38, 1.3  # the width of a bar, and the height of the hero's axis: arcs pass over bars of 1
-ARC = 40  # pixels of an arc that carries a weight of 1
+BAR = 0.38  # the width of a bar
+POOL, TOP = (1.13, 1.27), 1.3  # where what is lost is gathered, over bars of 1; and the height of the hero's axis
+RIBBON = 18  # pixels of a ribbon that carries a weight of 1
+WORDS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 Words = Sequence[str]
 
 SENTENCES = (
@@ -109,6 +111,31 @@ def _text(n: int) -> str:
     return ".2f" if n <= ROOMY else ""
 
 
+def shown(weight: float) -> str:
+    """In a cell: two decimals, and what is not 0 is not called 0.
+
+    >>> shown(0.4567), shown(0.0049), shown(0.0), shown(float("nan"))
+    ('0.46', '<.01', '0', '')
+    """
+    return "" if np.isnan(weight) else "0" if weight == 0 else f"{weight:.2f}" if weight >= 0.005 else "<.01"
+
+
+def _told(figure: figures.Figure) -> figures.Figure:
+    """The cells say their numbers as `shown`, and lines around them keep pale ones apart from the paper."""
+    cells = figure["data"][0]
+    rows, columns = cells["z"].shape
+    if cells.get("texttemplate"):
+        text = [[figures.escape(shown(value)) for value in row] for row in cells["z"].tolist()]
+        cells.update(text=text, texttemplate="%{text}")
+    line = {"showgrid": True, "gridcolor": faded(MASKED, 0.6), "ticks": ""}
+    for axis, n in (("xaxis", columns), ("yaxis", rows)):
+        ends = [-0.5, n - 0.5]
+        figure.lay_out(**{axis: {"minor": {**line, "tickvals": [i - 0.5 for i in range(n + 1)]}, "range": ends}})
+    figure["layout"]["yaxis"].update(range=[rows - 0.5, -0.5])
+    figure["layout"]["yaxis"].pop("autorange")
+    return figure
+
+
 # ------------------------------------------------------------------------------------------------ one row after another
 
 
@@ -118,16 +145,13 @@ def attention_frames(sentence: str, rows: str, where: Where, seed: int) -> list[
     head = masking.head(sentence, rows, where, seed)
     n = len(head.words)
     hidden = ~head.visible & (head.weights == 0)
-    said = [
-        words
-        for words, there in (("hatched is hidden", hidden), ("blank is not a number", head.weights.isnan()))
-        if there.any()
-    ]
+    lost = head.weights.isnan()
+    said = "; NaN: not a number" if lost.any() else ": hatched is hidden" if hidden.any() else ""
     frames = []
     for i in range(n):
         grid = figures.heatmap(
             head.weights,
-            title=f"Weights of one head{': ' if said else ''}{' and '.join(said)}",
+            title=f"Weights of one random head (seed {seed}){said}",
             limits=(0, 1),
             hatched=hidden,
             hatch_name="hidden: exactly 0",
@@ -140,29 +164,42 @@ def attention_frames(sentence: str, rows: str, where: Where, seed: int) -> list[
             colour_bar=n > ROOMY,
             height=HERO,
         )
-        frames.append(Frame((_struck(grid, n), flow_chart(head, i, where)), row_reading(head, i, where)))
+        row, column = lost.nonzero(as_tuple=True)
+        if len(row):
+            where_lost = {"x": figures.numbers(column), "y": figures.numbers(row)}
+            font = {"color": INK, "size": 12 if n <= ROOMY else 9}
+            grid.trace("scatter", **where_lost, mode="text", text="NaN", textfont=font, hoverinfo="skip")
+        frames.append(Frame((_struck(_told(grid), n), flow_chart(head, i, where)), row_reading(head, i, where)))
     return frames
 
 
 def _struck(figure: figures.Figure, n: int) -> figures.Figure:
-    """What is hidden is hatched by a slanting stroke, as nothing else on this page."""
-    figure["data"][1]["marker"].update(symbol="line-ne", size=20 if n <= ROOMY else 11)
+    """What is hidden is hatched by slanting strokes, three in a cell: as a hidden bar is, and as nothing else here."""
+    strokes = figure["data"][1]
+    strokes.update(x=np.repeat(strokes["x"], 3), y=np.repeat(strokes["y"], 3))
+    strokes["x"] += np.tile(np.float32([-0.28, 0, 0.28]), len(strokes["x"]) // 3)
+    strokes["marker"].update(symbol="line-ne", size=18 if n <= ROOMY else 9)
     return figure
 
 
-def _spelt(figure: figures.Figure, text: str | list[str]) -> figures.Figure:
+def _spelt(figure: figures.Figure, text: str | list[str], colour: str = WITHOUT) -> figures.Figure:
     """What has no colour of its own says in its cell what it is: exactly 0, or not a number."""
-    figure["data"][1].update(mode="text", text=text, textfont={"color": WITHOUT, "size": 11})
+    figure["data"][1].update(mode="text", text=text, textfont={"color": colour, "size": 12})
     return figure
 
 
 def flow_chart(head: masking.Head, i: int, where: Where) -> figures.Figure:
-    """The weights of one row without the mask and with it, to scale; arcs carry what hidden words lose to those who gain."""
+    """The weights of one row without the mask and with it, to scale.
+
+    Ribbons carry what is lost into one pool, and from there to those who gain, as wide as it is much: the pool is shared as
+    the softmax shares, whoever lost.
+    """
     n, seen = len(head.words), head.visible[i].tolist()
     figure = figures.Figure(flow_title(head, i, where), "key: who is asked, by position", "weight", HERO)
     labels = labelled(head.words)
     before, after = (figures.numbers(weights[i]) for weights in (head.unmasked, head.weights))
-    hatch = {"shape": ["" if one else "/" for one in seen], "fillmode": "replace", "size": 6}
+    hatch = {"shape": ["" if one else "/" for one in seen], "fillmode": "replace", "size": 9, "solidity": 0.2}
+    veiled = {"pattern": hatch, "line": {"color": WITHOUT, "width": [0 if one else 1 for one in seen]}}
     for name, side, heights, colour in (("without the mask", -1, before, WITHOUT), ("with it", 1, after, WITH)):
         figure.trace(
             "bar",
@@ -170,24 +207,36 @@ def flow_chart(head: masking.Head, i: int, where: Where) -> figures.Figure:
             y=heights,
             width=BAR,
             name=name,
-            marker={"color": colour, **({"pattern": hatch} if side < 0 else {})},
+            showlegend=False,
+            marker={"color": colour, **(veiled if side < 0 else {})},
             customdata=labels,
             hovertemplate="%{customdata}: %{y:.3f}",
         )
+    for name, colour, pattern in (("without the mask", WITHOUT, ""), ("with it", WITH, ""), ("hidden", WITHOUT, "/")):
+        marker = {"color": colour, **({"pattern": {**hatch, "shape": pattern}} if pattern else {})}
+        nothing = {"x": figures.numbers([0]), "y": figures.numbers([np.nan]), "hoverinfo": "skip"}
+        figure.trace("bar", **nothing, name=name, marker=marker)  # for the legend alone
     flow = head.flow(i)
-    for j, k in flow.nonzero().tolist():
-        figure.shape(
-            type="path",
-            path=_arc((j - BAR / 2, float(before[j])), (k + BAR / 2, float(after[k]))),
-            line={"color": figures.faded(WITH, 0.5), "width": ARC * float(flow[j, k])},
-        )
-    gains = flow.sum(0).nonzero().flatten().numpy()
+    lost, gained = flow.sum(1).numpy(), flow.sum(0).numpy()
+    losers, gainers = lost.nonzero()[0], gained.nonzero()[0]
+    ends = [(j - BAR / 2, float(before[j]), float(lost[j])) for j in losers.tolist()]
+    ends += [(k + BAR / 2, float(after[k]) + 0.05, float(gained[k])) for k in gainers.tolist()]
+    for x, y, much in ends:
+        line = {"color": faded(WITH, 0.5), "width": RIBBON * much}
+        figure.shape(type="line", x0=x, x1=x, y0=y, y1=POOL[0], line=line)
+    if ends:
+        left, right = min(x for x, _, _ in ends) - 0.2, max(x for x, _, _ in ends) + 0.2
+        pool = {"x0": left, "x1": right, "y0": POOL[0], "y1": POOL[1]}
+        figure.shape(type="rect", **pool, line={"width": 0}, fillcolor=faded(WITH, 0.25))
+        if where == "before":  # as in the reading
+            text = f"{percent(float(lost.sum()))}{' to share' if right - left > n / 3 else ''}"
+            figure.note(text, x=(left + right) / 2, y=sum(POOL) / 2, font={"color": INK, "size": 12})
     figure.trace(
         "scatter",
-        x=figures.numbers(gains + BAR / 2),
-        y=after[gains] + 0.035,
+        x=figures.numbers(gainers + BAR / 2),
+        y=after[gainers] + 0.035,
         mode="markers",
-        marker={"symbol": "triangle-down", "size": 9, "color": WITH},
+        marker={"symbol": "triangle-down", "size": figures.numbers(8 + RIBBON * gained[gainers]), "color": WITH},
         hoverinfo="skip",
         showlegend=False,
     )
@@ -198,16 +247,12 @@ def flow_chart(head: masking.Head, i: int, where: Where) -> figures.Figure:
         xaxis={"range": [-0.6, n - 0.4], "tickvals": list(range(n)), "ticktext": places(head.words), "showgrid": False},
         yaxis={"range": [0, TOP], "tickvals": [0, 0.25, 0.5, 0.75, 1]},
     )
-    pairs = zip(labels, before.tolist(), after.tolist(), strict=True)
-    figure.tabulate(["key", "weight without the mask", "weight with it"], [list(pair) for pair in pairs])
+    told = ["not a number" if np.isnan(weight) else weight for weight in after.tolist()]
+    figure.tabulate(
+        ["key", "weight without the mask", "weight with it"],
+        [list(pair) for pair in zip(labels, before.tolist(), told, strict=True)],
+    )
     return figure
-
-
-def _arc(start: tuple[float, float], end: tuple[float, float]) -> str:
-    """A parabola from the top of one bar to the top of another, over those between, and below the top of the figure."""
-    (x0, y0), (x1, y1) = start, end
-    over = min(max(y0, y1) + 0.14 + 0.05 * abs(x1 - x0), TOP - 0.1)
-    return f"M {x0:g},{y0:g} Q {(x0 + x1) / 2:g},{2 * over - (y0 + y1) / 2:g} {x1:g},{y1:g}"
 
 
 def flow_title(head: masking.Head, i: int, where: Where) -> str:
@@ -230,7 +275,7 @@ def row_reading(head: masking.Head, i: int, where: Where) -> str:
         return (
             f"{who} may look at nobody: "
             + {
-                "before": "every logit is −∞, and a softmax over nothing is not a number.",
+                "before": "its softmax is not a number.",
                 "after": "all its weights were set to 0 after the softmax, so its output is 0.",
                 "multiply": f"every logit became 0, so each of the {n} words gets {percent(float(row[0]))} all the same.",
             }[where]
@@ -241,17 +286,19 @@ def row_reading(head: masking.Head, i: int, where: Where) -> str:
     would, kept, leaked = (
         percent(float(weights.sum())) for weights in (head.unmasked[i][hidden], head.unmasked[i][~hidden], row[hidden])
     )
-    others = "the hidden word" if n - seen == 1 else "hidden words"
-    who = f"{who} may look at {seen} of {n} words"
+    one, who = n - seen == 1, f"{who} may look at {seen} of {n} words"
+    others = "the hidden word" if one else "hidden words"
     if where == "before":
+        shared = "goes to that one" if seen == 1 else f"is shared among those {WORDS[seen]}"
         return (
-            f"{who}: the {would} of its weight that {others} would get goes to {'it' if seen == 1 else 'these'}. Zeros after "
-            f"the softmax instead would leave a row that sums to {kept}."
+            f"{who}: the {would} that would have gone to the hidden {'one' if one else 'ones'} {shared}. Zeroed after the "
+            f"softmax instead, the row would sum to {kept} and still depend on the hidden {'word' if one else 'words'}."
         )
     if where == "after":
+        weights = "its one visible weight still depends" if seen == 1 else "all visible weights still depend"
         return (
-            f"{who}: the {would} of its weight that {others} would get goes to nobody. The row sums to {kept}, not to "
-            f"100\u00a0%."
+            f"{who}: the {would} that {others} would get goes to nobody. The row sums to {kept}, not to 100\u00a0%, and "
+            f"{weights} on {others if one else 'the hidden words'}."
         )
     gets = "gets" if n - seen == 1 else "get"
     less = f"{leaked} of its weight ({would} without a mask)" if leaked != would else f"{leaked}, as without a mask"
@@ -287,14 +334,14 @@ def influence_frames(sentence: str, rows: str, seed: int) -> list[Frame]:
             **look,
         )
     ]
-    _struck(panels[0], n)
+    _struck(_told(panels[0]), n)
     strokes = panels[0]["data"][1]
     del strokes["hovertemplate"]
     strokes["hoverinfo"] = "skip"  # a click beside a stroke belongs to the cell that it is in, not to the stroke
     for where, head in heads.items():
         grid = figures.heatmap(
             head.influence,
-            title=f"{WHERE[where].removeprefix('trap: ').capitalize()}: {head.pairs} of {n * n} act",
+            title=f"{WHERE[where]}: {head.pairs} of {n * n} act",
             row_title="output of this word",
             column_title="input of this word, by position",
             hatched=head.influence == 0,
@@ -303,7 +350,12 @@ def influence_frames(sentence: str, rows: str, seed: int) -> list[Frame]:
             text=_text(n),
             **look,
         )
-        panels.append(_spelt(grid, "0"))
+        leaks = ((head.influence != 0) & (one.influence == 0)).nonzero().tolist()
+        if leaks:
+            a = 0.46
+            outline = "".join(f"M{c - a:g},{r - a:g}H{c + a:g}V{r + a:g}H{c - a:g}Z" for r, c in leaks)
+            grid.shape(type="path", path=outline, line={"color": KEY, "width": 1.5})
+        panels.append(_spelt(_told(grid), "0"))
     return [Frame(tuple(panels), influence_reading(heads))]
 
 
@@ -317,7 +369,8 @@ def influence_reading(heads: dict[Where, masking.Head]) -> str:
             "influence."
         )
     said = (
-        f"Of {every} pairs of an output and an input the mask allows {allowed or 'none'}. With −∞ before the softmax "
+        f"Of {every} pairs of an output and an input the mask allows {allowed or 'none'} and hides {every - allowed}. "
+        "With −∞ before the softmax "
     )
     if not allowed:
         return (
@@ -363,7 +416,7 @@ def leak_frame(progress: leak.Progress) -> Frame:
             figures.lines(
                 series,
                 x=progress.at,
-                title=f"Training loss on random tokens, {count(runs, 'seed')} each",
+                title=f"Training loss on fresh random tokens, {count(runs, 'seed')} each",
                 x_title="training step",
                 y_title="cross-entropy, nats",
                 x_range=(0, progress.steps),
@@ -385,8 +438,8 @@ def leak_frame(progress: leak.Progress) -> Frame:
             ),
         ),
         f"After {count(int(progress.at[-1]), 'step')} the honest runs lose {stand} nats and the leaking ones {cheat}, where "
-        f"the entropy of the data is ln {progress.vocabulary} = {number(progress.entropy)}. Before the last position the "
-        f"leaking runs lose {copied}, and there {left}: its answer is not among the inputs.",
+        f"the entropy of the data is ln {progress.vocabulary} = {number(progress.entropy)}. At positions 0–{n - 2} the "
+        f"leaking runs lose {copied}; at {n - 1} they lose {left}, as its answer is not among the inputs.",
     )
 
 
@@ -401,6 +454,7 @@ def append_frames(sentence: str, word: str, seed: int) -> list[Frame]:
     still = (
         "no earlier output changes at all" if most == 0 else f"earlier outputs change by {number(most, 2)}, by rounding"
     )
+    moved = "all of them change, by up to" if bool((full.change > full.rounding).all()) else "they change by up to"
     apart = "exactly" if causal.cache == 0 else f"to within {number(causal.cache, 2)}"
     return [
         Frame(
@@ -414,87 +468,22 @@ def append_frames(sentence: str, word: str, seed: int) -> list[Frame]:
                     height=260,
                 ),
             ),
-            f"Append “{word}”: with the causal mask {still}; without a mask they change by up to "
+            f"Append “{word}”: with the causal mask {still}; without a mask {moved} "
             f"{number(float(full.change.max()), 2)}. So keys and values can be kept: decoding word by word with a cache gives the "
             f"outputs of the full pass {apart}.",
         )
     ]
 
 
-# ------------------------------------------------------------------------------------------------ several new words
-
-
-@corners(sentence=SENTENCES, seed=SEEDS)
-def late_frames(sentence: str, seed: int) -> list[Frame]:
-    """One frame for each number of new words: torch's triangle at the top left, and the one that is wanted."""
-    words = tokens(sentence)
-    n, frames = len(words), []
-    for new in range(1, n + 1):
-        top_left, wanted = (masking.late(how, new, sentence, seed) for how in ("is_causal", "bottom right"))
-        frames.append(
-            Frame(
-                tuple(
-                    _struck(
-                        figures.heatmap(
-                            weights,
-                            title=title,
-                            rows=labelled(words)[-new:],
-                            columns=columns(words),
-                            row_title="new words ask",
-                            column_title="key: in the cache, or new",
-                            limits=(0, 1),
-                            hatched=weights == 0,
-                            hatch_name="hidden",
-                            text=_text(n),
-                            colour_bar=False,
-                            height=220 if n <= ROOMY else 320,
-                        ),
-                        n,
-                    )
-                    for title, weights in (
-                        ("is_causal=True: the corner at the top left", top_left),
-                        (f"Wanted: tril({n - new}), the corner at the bottom right", wanted),
-                    )
-                ),
-                late_reading(new, n, sentence, seed),
-            )
-        )
-    return frames
-
-
-def late_reading(new: int, n: int, sentence: str, seed: int) -> str:
-    wrong, wanted, torchs, full = (
-        masking.late(how, new, sentence, seed) for how in ("is_causal", "bottom right", "lower_right", "full pass")
-    )
-    off = max(float((weights - wanted).abs().max()) for weights in (torchs, full))
-    apart = "exactly" if off == 0 else f"to within {number(off, 2)}"
-    rows = "row" if new == 1 else f"{new} rows"
-    same = f"causal_lower_right({new}, {n}) and the last {rows} of a full pass agree with that {apart}."
-    everyone = "both" if n == 2 else f"all {n}"
-    if new == n:
-        return f"Where {everyone} words are new, the corners are the same and is_causal=True is right; {same}"
-    if new == 1:
-        return (
-            f"One new word against {n} keys: is_causal=True lets it see {count(int((wrong != 0).sum()), 'key')}, the oldest, "
-            f"where {everyone} are right, so that it needs no mask. {same}"
-        )
-    first, last = ((weights != 0).sum(-1)[[0, -1]].tolist() for weights in (wrong, wanted))
-    between = "and" if new == 2 else "to"
-    return (
-        f"{new} new words against {n} keys: is_causal=True lets them see {first[0]} {between} {first[1]} keys, where {last[0]} "
-        f"{between} {last[1]} are right. {same}"
-    )
-
-
 # ------------------------------------------------------------------------------------------------ nobody
 
 
-LIBRARIES = {  # at the axis, and in a sentence
+LIBRARIES = {  # at the axis, where a comma ends the first line, and in a sentence
     "softmax as written": "the softmax as written",
     "F.scaled_dot_product_attention": "F.scaled_dot_product_attention",
     "nn.MultiheadAttention": "nn.MultiheadAttention",
-    "need_weights=False, training": "nn.MultiheadAttention with need_weights=False in training",
-    "need_weights=False, inference": "its fast path for inference",
+    "nn.MultiheadAttention, need_weights=False, training": "nn.MultiheadAttention with need_weights=False in training",
+    "nn.MultiheadAttention, its fast path, inference": "its fast path for inference",
     "lowest number added": "the lowest finite number added",
 }
 
@@ -515,10 +504,12 @@ def nobody_frames(sentence: str, seed: int) -> list[Frame]:
         hatched=plain,
         hatch_name="exactly 0, or not a number",
         colour_bar=False,
-        height=280,
+        height=320,
     )
+    lines = [name.replace(", ", ",<br>", 1) for name in LIBRARIES]
+    grid.lay_out(yaxis={"ticktext": lines})
     said = ["0" if weight == 0 else "NaN" for weight in found.row[plain].tolist()]
-    return [Frame((_spelt(grid, said),), nobody_reading(found))]
+    return [Frame((_spelt(_told(grid), said, INK),), nobody_reading(found))]
 
 
 def nobody_reading(found: masking.Libraries) -> str:
