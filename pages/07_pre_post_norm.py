@@ -59,8 +59,8 @@ with lesson(concept) as page:
         st.markdown(
             "So a late layer of Pre-Norm has little say, and so have its errors. Change all weights a little. A Post-Norm block "
             "has about the same share in what it hands on, wherever it stands: the squared changes of L blocks add up to about L. In "
-            "Pre-Norm block i's share is about 1/i of the squared stream, and 1 + ½ + ⅓ + … grows like the logarithm. All this "
-            "with Xavier weights, and from 2 to 24 layers: smaller first weights make the two orders more alike."
+            "Pre-Norm block i's share is about 1/i of the squared stream, and 1 + ½ + ⅓ + … grows like the logarithm. This is "
+            "with Xavier weights, from 2 to 24 layers: from other first weights it can grow by other laws."
         )
         figure("nudge", drawings.nudge_frames, seed, panel_width=360)
 

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from core.course import Concept, Evidence, Option, Source, Verdict
 from core.experiments.pre_post_norm import (
-    ORDERS,
     POOLED_DEPTHS,
     POOLED_DRAWS,
     WIRING,

@@ -193,7 +193,7 @@ def block_reading(order: Order, begin: dict[Order, norms.Start]) -> str:
     other: Order = "pre" if order == "post" else "post"
     rival = number(float(begin[other].gradient[-1]), 2)
     begins = (
-        f"On the path, the norm sets the stream back to ‖x‖² = {size} d, so each layer counts about as much as any other"
+        f"On the path, the norm sets the stream back to ‖x‖² = {size} d after every addition"
         if order == "post"
         else f"On the branch, the norm lets the stream grow to ‖x‖² = {size} d, so later layers count less"
     )
