@@ -91,7 +91,7 @@ def one_line_moves(free: Order = "pre", on_the_path: Order = "post", rate: float
 
 # The options' borders lie half-way between all four runs of one order alone and as many of both.
 @concept.predicts(
-    "12 layers, learning rate 0.003, no warm-up, four runs of each order: which learn within 300 steps?",
+    "12 layers, rate 0.003, no warm-up: which runs learn in 300 steps?",
     Option(
         "as many of both",
         -2,
@@ -424,8 +424,8 @@ concept.judges(
 concept.judges(
     concept.topic.usual[1],
     Verdict.HOLDS_IF,
-    "It holds if stable means: change all weights a little, and a deep encoder's output moves less. Equal the gradients are "
-    "not: of 12 layers the first W₂ gets more than twice the last's. One more norm stands at the end. Standard, yes, but OLMo 2 "
+    "It holds if stable means: change all weights a little, and a deep encoder's output moves less than Post-Norm's. Equal "
+    "the gradients are not: of 12 layers the first W₂ gets more than twice the last's. One more norm stands at the end. Standard, yes, but OLMo 2 "
     "normalises what leaves a branch instead, and Gemma 2 both.",
     by=pre_norm_is_not_flat,
     source=(TOUVRON.at("§2.2"), OLMO_2, GEMMA_2.at("§2")),
