@@ -23,7 +23,7 @@ GLOSSARY = {
     "Jacobian": "all derivatives of outputs with respect to inputs",
     "key": "who is asked",
     "KV cache": "keys and values of earlier tokens, kept while a text is written",
-    "LN": "sets a vector to mean 0, variance 1",
+    "LN": "sets a vector to mean 0, variance 1, so ‖x‖² = d",
     "logit": "a score before the softmax",
     "mask": "who may look at whom",
     "nats": "the unit of a loss that is measured with ln",
@@ -39,5 +39,6 @@ GLOSSARY = {
     "stream": "the running sum x that every sublayer adds to",
     "stream x": "the sum so far",
     "sublayer": "attention or feed-forward, with its skip and its norm",
+    "W₂": "the feed-forward layer's second matrix",
     "warm-up": "a learning rate that starts small and rises",
 }

@@ -13,6 +13,7 @@ from core.training import pre_post_norm as training
 from tests.test_readings import faults
 from ui.drawings import pre_post_norm as drawings
 from ui.figures import Figure, Frame
+from ui.palette import WITH, WITHOUT, faded
 
 CELLS = pytest.mark.parametrize(
     "cell", [c[1:] for c in training.CELLS if c[0] == "post"], ids=lambda c: "-".join(map(str, c))
@@ -84,15 +85,21 @@ def test_the_block_and_its_gradients(depth: int, width: int, seed: int) -> None:
             assert shown[drawings.NAMES[o]] == pytest.approx(begin[o].gradient.numpy(), rel=1e-5)
         thick = {t["name"]: t["line"]["width"] for t in gradient["data"]}
         assert thick[drawings.NAMES[order]] > thick[drawings.NAMES[other]]
+        colours = {t["name"]: t["line"]["color"] for t in gradient["data"]}
+        assert colours[drawings.NAMES[order]] == {"post": WITHOUT, "pre": WITH}[order]
+        assert colours[drawings.NAMES[other]] == faded({"post": WITHOUT, "pre": WITH}[other], 0.5)
+        assert all(t["x"].tolist() == list(range(1, depth + 1)) for t in gradient["data"]), "layer 1 is the first"
+        notes = gradient["layout"]["annotations"]
+        assert [note["x"] for note in notes] == [1, depth]
+        assert [value(note["text"]) for note in notes] == two(shown[drawings.NAMES[order]][[0, -1]])
+        assert [note["y"] for note in notes] == pytest.approx(shown[drawings.NAMES[order]][[0, -1]])
         first, last = shown[drawings.NAMES[order]][[0, -1]]
         found = re.findall(
-            rf"= {NUMBER} d.* Of {depth} layers the first gets {NUMBER} times the gradient of the last, {NUMBER}",
+            rf"= {NUMBER} d.*: the last gets a gradient of {NUMBER}, the first {NUMBER} times that\. "
+            rf"{drawings.NAMES[other]}'s last gets {NUMBER}, and still Post-Norm is the harder one",
             frame.reading,
         )
-        assert list(map(value, found[0])) == two([size, first / last, last])
-        if order == "pre":
-            (found,) = re.findall(rf"Post-Norm's last gets {NUMBER}$", frame.reading)
-            assert value(found) == two(shown["Post-Norm"][-1])
+        assert list(map(value, found[0])) == two([size, last, first / last, shown[drawings.NAMES[other]][-1]])
 
 
 def test_the_norm_slides() -> None:
@@ -171,7 +178,15 @@ def test_the_nudge(seed: int) -> None:
     for order, name in drawings.NAMES.items():
         each = norms.amplification(order, seed=seed)
         assert moved[name] == pytest.approx(norms.typical(each).numpy(), rel=1e-5)
-    assert moved["growing like L"] == pytest.approx(moved["Post-Norm"][0] * np.array(norms.POOLED_DEPTHS) / 2, rel=1e-5)
+    assert figure["layout"]["xaxis"].get("type") != "log", "like L is a straight line"
+    straight, bent = moved["growing like L"], moved["growing like log L"]
+    assert bent[[0, -1]] == pytest.approx(moved["Pre-Norm"][[0, -1]], rel=1e-5)
+    log = np.log(norms.POOLED_DEPTHS)
+    assert np.diff(bent) / np.diff(log) == pytest.approx(
+        np.full(len(log) - 1, (bent[-1] - bent[0]) / (log[-1] - log[0])), rel=1e-3
+    )
+    assert all(t["x"].tolist() == list(norms.POOLED_DEPTHS) for t in figure["data"])
+    assert straight == pytest.approx(moved["Post-Norm"][0] * np.array(norms.POOLED_DEPTHS) / 2, rel=1e-5)
     (found,) = re.findall(rf"grows {NUMBER}-fold in Post-Norm and {NUMBER}-fold in Pre", frame.reading)
     assert list(map(value, found)) == two([moved[n][-1] / moved[n][0] for n in ("Post-Norm", "Pre-Norm")])
     (found,) = re.findall(rf"Post-Norm's is {NUMBER} times Pre-Norm's", frame.reading)
@@ -192,9 +207,19 @@ def test_the_grid_counts_what_is_shipped() -> None:
     for figure, (order, warmup) in zip(frame.figures, [(o, w) for o in norms.ORDERS for w in (0, 100)], strict=True):
         counts = [[training.learned(order, d, r, warmup) for r in training.RATES] for d in training.DEPTHS]
         assert figure["data"][0]["z"].tolist() == counts
-        total = sum(map(sum, counts))
-        name = f"{drawings.NAMES[order]} with {'100 steps of' if warmup else 'no'} warm-up"
-        assert f"{name}: {total} of 48" in frame.reading
+        axes = figure["layout"]
+        assert axes["yaxis"]["ticktext"] == [str(d) for d in training.DEPTHS], "as the rows of z"
+        assert axes["xaxis"]["ticktext"] == [f"{r:g}" for r in training.RATES]
+        assert axes["yaxis"]["tickvals"] == list(range(4)) and axes["xaxis"]["tickvals"] == list(range(3))
+    lost = {
+        w: [4 - training.learned("post", d, r, w) for d in training.DEPTHS for r in training.RATES] for w in (0, 100)
+    }
+    assert all(training.learned("pre", d, r, w) == 4 for d in training.DEPTHS for r in training.RATES for w in (0, 100))
+    assert lost[100] == [0] * 11 + [4]
+    assert frame.reading == (
+        f"Of 96 Pre-Norm runs 96 learn. Post-Norm loses {sum(lost[0])} of 48 without a warm-up; with one it loses 4, at "
+        "12 layers and 0.01."
+    )
 
 
 @CELLS
@@ -206,6 +231,9 @@ def test_every_cell_can_be_scrubbed(cell: tuple) -> None:
         assert inside(layers) and inside(loss) and len(loss["data"]) == 2 * len(training.SEEDS)
         said, step = frames[i].reading, training.SNAPSHOTS[i]
         assert said.startswith(f"At step {step} the last layer's gradient is ") and not list(faults(said)), said
+        assert all(t["x"].tolist() == list(training.SNAPSHOTS) for t in loss["data"])
+        assert all(t["x"].tolist() == list(range(1, cell[0] + 1)) for t in layers["data"])
+        assert "about more" not in said and not re.search(r"(?<![\d.,])1 times", said), said
         assert mark(loss) == f"step {step}" and f"at step {step}," in layers["layout"]["title"]["text"]
         shown, _, costs = said.partition(". The loss is ")
         for order, name in drawings.NAMES.items():

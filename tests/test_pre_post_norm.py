@@ -76,15 +76,14 @@ def test_pre_norms_movement_follows_a_logarithm(seed: int) -> None:
     assert (adds / adds.mean() - 1).abs().max() < 0.15, adds
 
 
-@pytest.mark.parametrize("seed", POOLS)
-def test_the_right_prediction_is_no_matter_of_the_seed(seed: int) -> None:
-    post, pre = (norms.last_gradients(order, seed=seed) for order in norms.ORDERS)
-    at = [norms.POOLED_DEPTHS.index(depth) for depth in (6, 24)]
-    ratio = ((pre[at[1]] / pre[at[0]]) / (post[at[1]] / post[at[0]])).log().mean().exp()
-    assert lesson.concept.prediction is not None
-    assert lesson.concept.prediction.right(float(ratio)) == 1
-    assert float(pre[at[1]].mean() / pre[at[0]].mean()) == pytest.approx(0.5, abs=0.05), "“half in Pre”"
-    assert float(post[at[1]].mean() / post[at[0]].mean()) == pytest.approx(1, abs=0.15), "and not in Post"
+def test_the_prediction_asks_for_runs_that_differ_by_all_four() -> None:
+    prediction = lesson.concept.prediction
+    assert prediction is not None and prediction.experiment() == 4
+    assert [prediction.options[prediction.right(n)].text for n in (-4, 0, 4)] == [
+        "only Post-Norm's",
+        "as many of both",
+        "only Pre-Norm's",
+    ]
 
 
 @pytest.mark.parametrize("seed", range(1, 3))
@@ -295,6 +294,24 @@ def test_what_the_sentences_say_of_the_shipped_training() -> None:
             first_ten = run.by_layer[run.at <= 10]
             expected.append(float((first_ten[:, -1] / first_ten[:, 0]).max()))
         assert [run.tilt for run in runs] == pytest.approx(expected)
+    for run, shipped in zip(early_of(12, 0.01, 100), training.trained("post", 12, 0.01, 100), strict=True):
+        tilts = dict(zip(training.SNAPSHOTS, (shipped.by_layer[:, -1] / shipped.by_layer[:, 0]).tolist(), strict=True))
+        assert run.tenfold == min(step for step, tilt in tilts.items() if tilt > 10) > 100
+        assert run.by_100 == pytest.approx(max(tilt for step, tilt in tilts.items() if step <= 100))
+    assert {run.tenfold for run in early_of(2, 0.001, 100)} == {
+        float("inf")
+        if all(
+            (run.by_layer[:, -1] <= 10 * run.by_layer[:, 0]).all() for run in training.trained("post", 2, 0.001, 100)
+        )
+        else 0
+    }
+
+
+def early_of(depth: int, rate: float, warmup: int) -> list[norms.Early]:
+    """The four runs of one Post-Norm cell."""
+    cells = [c for c in training.CELLS if c[0] == "post" and c[3] == warmup]
+    start = 4 * cells.index(("post", depth, rate, warmup))
+    return norms.early("post", warmup)[start : start + 4]
 
 
 @pytest.mark.parametrize("width", [32, 128])

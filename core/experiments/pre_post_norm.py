@@ -365,18 +365,28 @@ def first_loss(final_norm: bool, seed: int, depth: int = 12, width: int = 64, te
 
 
 class Early(NamedTuple):
-    """How one shipped run began and ended."""
+    """How one shipped run began and ended. Its tilt is the top layer's gradient ÷ the bottom layer's."""
 
-    tilt: float  # the top layer's gradient ÷ the bottom layer's: its largest within the first ten steps
+    tilt: float  # its largest within the first ten steps
+    by_100: float  # and within the first hundred
+    tenfold: float  # the first snapshot at which it is above 10; ∞ if at none
     learned: bool
 
 
 def early(order: Order, warmup: int) -> list[Early]:
     """Every run of one order with or without a warm-up, over all depths, learning rates and seeds."""
-    ten = training.SNAPSHOTS.index(10) + 1
-    return [
-        Early(float((run.by_layer[:ten, -1] / run.by_layer[:ten, 0]).max()), bool(run.loss[-1] < training.LEARNED))
-        for cell in training.CELLS
-        if cell[0] == order and cell[3] == warmup
-        for run in training.trained(*cell)
-    ]
+    found = []
+    for cell in training.CELLS:
+        if cell[0] != order or cell[3] != warmup:
+            continue
+        for run in training.trained(*cell):
+            tilt = run.by_layer[:, -1] / run.by_layer[:, 0]
+            found.append(
+                Early(
+                    float(tilt[run.at <= 10].max()),
+                    float(tilt[run.at <= 100].max()),
+                    float(min(run.at[tilt > 10].tolist(), default=math.inf)),
+                    bool(run.loss[-1] < training.LEARNED),
+                )
+            )
+    return found

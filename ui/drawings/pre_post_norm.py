@@ -13,7 +13,7 @@ from core.training import pre_post_norm as training
 from ui import figures
 from ui.drawings import corners
 from ui.figures import Box, Figure, Frame, Label, Path, Series
-from ui.palette import INK, MASKED, WITH, WITHOUT
+from ui.palette import INK, MASKED, WITH, WITHOUT, faded
 
 NAMES: dict[Order, str] = {"post": "Post-Norm", "pre": "Pre-Norm"}
 COLOURS: dict[Order, str] = {"post": WITHOUT, "pre": WITH}
@@ -63,10 +63,12 @@ def panel(
     series = []
     for order, values in curves.items():
         runs = values if values.dim() > 1 else values[None]
-        width = 1.6 if values.dim() > 1 or (bold is not None and order != bold) else 3
+        other = bold is not None and order != bold
+        width = 1.2 if other else 1.6 if values.dim() > 1 else 3 if bold is None else 4
+        colour = faded(COLOURS[order], 0.5) if other else COLOURS[order]
         dots = values.dim() == 1 and len(values) <= 12
         for run, line in enumerate(runs):
-            series.append(Series(NAMES[order], line, COLOURS[order], width=width, markers=dots, legend=not run))
+            series.append(Series(NAMES[order], line, colour, width=width, markers=dots, legend=not run))
     every = torch.cat([v.flatten() for v in within or tuple(curves.values())]).double()
     low, high = float(every.min()), float(every.max())
     return figures.lines(
@@ -129,7 +131,7 @@ def block_figure(order: Order, depth: int, size: float) -> Figure:
     parts += [
         norm_box(PATH, last, "norm", colour, 0.3, "solid", "Pre-Norm: one more norm, after the last block"),
         Label(PATH + 11, last, "once, at the end", colour, side="middle right", size=12),
-        Label(PATH + 11, 99, f"‖x‖² = {number(size, 2)} d", side="middle right", size=12),
+        Label(PATH + 11, 98, f"‖x‖² = {number(size, 2)} d", side="middle right", size=15),
     ]
     return figures.diagram(
         parts,
@@ -153,36 +155,52 @@ def norm_box(x: float, y: float, label: str, colour: str, fill: float, dash: str
 def block_frames(depth: int, width: int, seed: int) -> list[Frame]:
     """One frame for each order: the block, and the gradient of every layer before the first step."""
     begin = norms.start(depth, width, seed)
-    gradients = {order: begin[order].gradient for order in norms.ORDERS}
     return [
         Frame(
-            (
-                block_figure(order, depth, float(begin[order].size[-1])),
-                panel(
-                    f"Gradient of every layer before training, {depth} layers",
-                    "norm of the gradient of W₂",
-                    gradients,
-                    layer_axis(depth),
-                    log_y=False,
-                    bold=order,
-                    height=HERO,
-                ),
-            ),
+            (block_figure(order, depth, float(begin[order].size[-1])), gradient_figure(order, begin)),
             block_reading(order, begin),
         )
         for order in norms.ORDERS
     ]
 
 
+def gradient_figure(order: Order, begin: dict[Order, norms.Start]) -> Figure:
+    """Every layer's gradient in both orders, with the numbers of the chosen one's first and last layer."""
+    depth = len(begin[order].gradient)
+    figure = panel(
+        f"Gradient of every layer before training, {depth} layers",
+        "size of the gradient of W₂",
+        {each: begin[each].gradient for each in norms.ORDERS},
+        layer_axis(depth),
+        log_y=False,
+        bold=order,
+        height=HERO,
+    )
+    for layer in (1, depth):
+        value = float(begin[order].gradient[layer - 1])
+        figure.note(
+            number(value, 2), x=layer, y=value, yanchor="bottom" if order == "pre" else "top",
+            yshift=6 if order == "pre" else -6, font={"color": COLOURS[order], "size": 15},
+        )  # fmt: skip
+    return figure
+
+
 def block_reading(order: Order, begin: dict[Order, norms.Start]) -> str:
-    start, depth = begin[order], len(begin[order].gradient)
+    start = begin[order]
     size, last = number(float(start.size[-1]), 2), number(float(start.gradient[-1]), 2)
     times = number(float(start.gradient[0] / start.gradient[-1]), 2)
-    shares = f"Of {depth} layers the first gets {times} times the gradient of the last, {last}"
-    if order == "post":
-        return f"On the path, the norm sets the stream back to ‖x‖² = {size} d after every addition. {shares}."
-    post = number(float(begin["post"].gradient[-1]), 2)
-    return f"On the branch, the norm leaves the stream to grow, to ‖x‖² = {size} d. {shares}; Post-Norm's last gets {post}."
+    shares = f"the last gets a gradient of {last}, the first {times} times that"
+    other: Order = "pre" if order == "post" else "post"
+    rival = number(float(begin[other].gradient[-1]), 2)
+    begins = (
+        f"On the path, the norm sets the stream back to ‖x‖² = {size} d after every addition"
+        if order == "post"
+        else f"On the branch, the norm lets the stream grow to ‖x‖² = {size} d, so later layers count less"
+    )
+    return (
+        f"{begins}: {shares}. {NAMES[other]}'s last gets {rival}, and still Post-Norm is the harder one to train: the looks "
+        "show why."
+    )
 
 
 # ------------------------------------------------------------------------------------------------ the stream
@@ -224,7 +242,7 @@ def stream_frames(width: int, seed: int) -> list[Frame]:
                 ),
                 panel(
                     "Gradient of the last layer, against the depth",
-                    "norm of the gradient of W₂",
+                    "size of the gradient of W₂",
                     last,
                     DEPTH_AXIS,
                     also=[follows(last["pre"][0], -0.5, "falling like 1/√L")],
@@ -253,17 +271,20 @@ def nudge_frames(seed: int) -> list[Frame]:
     moved = {order: norms.typical(norms.amplification(order, seed=seed)) for order in norms.ORDERS}
     depths = torch.tensor(norms.POOLED_DEPTHS, dtype=torch.float64)
     likely = follows(moved["post"][0], 1.0, "growing like L", depths)
+    first, last = moved["pre"][0], moved["pre"][-1]
+    share = (depths / depths[0]).log() / (depths[-1] / depths[0]).log()
+    slow = Series("growing like log L", first + (last - first) * share, MASKED, "dash", width=1.5)
     return [
         Frame(
             (
                 panel(
-                    f"All weights change by 2 %: how far the output moves, {norms.POOLED_DRAWS} networks",
+                    f"All Xavier weights change by 2 %: how far the output moves, {norms.POOLED_DRAWS} networks",
                     "squared movement ÷ 0.02²",
                     moved,
-                    DEPTH_AXIS | {"x": depths, "x_range": (1.9, 25), "x_ticks": (2, 4, 8, 16, 24)},
+                    {"x": depths, "x_title": "layers L", "x_range": (0, 25), "x_ticks": (2, 4, 8, 12, 16, 24)},
                     log_y=False,
                     within=[*moved.values(), likely.y],
-                    also=[likely],
+                    also=[likely, slow],
                     height=340,
                 ),
             ),
@@ -303,20 +324,23 @@ def step_frames(depth: int, rate: float, warmup: int) -> list[Frame]:
             (
                 panel(
                     f"Gradient of every layer at step {step}, every seed",
-                    "gradient norm",
+                    "size of the gradient",
                     {order: values[:, i] for order, values in layers.items()},
                     layer_axis(depth),
                     within=tuple(layers.values()),
                 ),
                 panel(
-                    "Loss, every seed",
+                    "Mean loss since the point before, every seed",
                     "nats",
                     losses,
                     STEP_AXIS | {"x": runs["pre"][0].at},
                     log_y=False,
                     y_range=(0, top),
                     marks={f"step {step}": (float(step), INK)},
-                    levels={f"ln {training.VOCABULARY}": (training.NOTHING, INK)},
+                    levels={
+                        f"ln {training.VOCABULARY}: guessing": (training.NOTHING, INK),
+                        "below: learned": (training.LEARNED, INK),
+                    },
                     level_at="bottom left",
                 ),
             ),
@@ -341,19 +365,22 @@ def step_reading(step: int, layers: dict[Order, Tensor], losses: dict[Order, Ten
 def between(low: str, high: str) -> str:
     """The range over the runs, as it is said.
 
-    >>> between("2.7", "2.8"), between("2.8", "2.8")
-    ('2.7 to 2.8', 'about 2.8')
+    >>> between("2.7", "2.8"), between("2.8", "2.8"), between(BEYOND, BEYOND)
+    ('2.7 to 2.8', 'about 2.8', 'more than a million')
     """
-    return f"about {low}" if low == high else f"{low} to {high}"
+    return f"{low} to {high}" if low != high else low if low == BEYOND else f"about {low}"
+
+
+BEYOND = "more than a million"
 
 
 def tilt(ratio: float) -> str:
-    """Two digits; of a ratio beyond all measure, that it is.
+    """Two digits, also of a ratio of rounded numbers that is whole; of one beyond all measure, that it is.
 
-    >>> tilt(0.914), tilt(11.123), tilt(2345.6), tilt(3.2e7)
-    ('0.91', '11', '2,300', 'more than a million')
+    >>> tilt(0.914), tilt(1.0), tilt(11.123), tilt(2345.6), tilt(3.2e7)
+    ('0.91', '1.0', '11', '2,300', 'more than a million')
     """
-    return number(ratio, 2) if ratio < 1e6 else "more than a million"
+    return number(ratio * (1 + 1e-9), 2) if ratio < 1e6 else BEYOND
 
 
 # ------------------------------------------------------------------------------------------------ which cells learn
@@ -366,7 +393,7 @@ def warmed(steps: int) -> str:
 @corners()
 def grid_frames() -> list[Frame]:
     """How many of the seeds learned, in every cell of the shipped grid."""
-    panels, said, seeds = [], [], len(training.SEEDS)
+    panels, seeds = [], len(training.SEEDS)
     for order in norms.ORDERS:
         for warmup in training.WARMUPS:
             counts = [[training.learned(order, d, r, warmup) for r in training.RATES] for d in training.DEPTHS]
@@ -384,9 +411,26 @@ def grid_frames() -> list[Frame]:
                     height=260,
                 )
             )
-            cells = [c for row in counts for c in row]
-            said.append(f"{NAMES[order]} with {warmed(warmup)}: {sum(cells)} of {seeds * len(cells)}")
-    return [Frame(tuple(panels), f"Runs that learned, of {seeds} seeds in each cell. {'; '.join(said)}.")]
+    return [Frame(tuple(panels), grid_reading())]
+
+
+def grid_reading() -> str:
+    lost = {o: {w: failures(o, w) for w in training.WARMUPS} for o in norms.ORDERS}
+    runs = len(training.DEPTHS) * len(training.RATES) * len(training.SEEDS)
+    without, with_it = ({o: sum(lost[o][w].values()) for o in norms.ORDERS} for w in training.WARMUPS)
+    learned = 2 * runs - without["pre"] - with_it["pre"]
+    where = " and ".join(f"{depth} layers and {rate:g}" for depth, rate in lost["post"][training.WARMUPS[1]])
+    return (
+        f"Of {2 * runs} Pre-Norm runs {learned} learn. Post-Norm loses {without['post']} of {runs} without a warm-up; with one "
+        f"it loses {with_it['post']}, at {where}."
+    )
+
+
+def failures(order: Order, warmup: int) -> dict[tuple[int, float], int]:
+    """In which cells runs have not learned, and how many."""
+    seeds = len(training.SEEDS)
+    each = {(d, r): seeds - training.learned(order, d, r, warmup) for d in training.DEPTHS for r in training.RATES}
+    return {cell: failed for cell, failed in each.items() if failed}
 
 
 # ------------------------------------------------------------------------------------------------ a run of now
