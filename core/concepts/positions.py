@@ -130,7 +130,7 @@ def the_mean_is_the_same(summary: Literal["mean", "first word"] = "mean") -> Evi
 
 
 @concept.says(
-    "So positions are added to the word vectors (sinusoids, learned tables) or enter the attention scores (RoPE, ALiBi).",
+    "So positions are added to the word vectors (sinusoids, learned tables) or enter attention scores (RoPE, ALiBi).",
     fails_if=({"also": "none"}, {"added": "rope"}, {"scored": "learned"}),
 )
 def positions_tell_orders_apart(also: Scheme = "rope", added: Scheme = "learned", scored: Scheme = "rope") -> Evidence:
@@ -162,7 +162,7 @@ def positions_tell_orders_apart(also: Scheme = "rope", added: Scheme = "learned"
 
 
 @concept.says(
-    "A causal mask breaks the symmetry by itself: a decoder can count from its start token.",
+    "A causal mask alone breaks the symmetry: a decoder can count from its start token.",
     fails_if=({"causal": False}, {"words": STORY}),
 )
 def a_causal_head_counts(causal: bool = True, words: str = f"{START} {STORY}") -> Evidence:

@@ -142,7 +142,6 @@ def orders_figure(both: Orders) -> Figure:
             "range": [float(edges[-1]), 0.0],
             "tickvals": [float(middle[i]) for i in shown],
             "ticktext": [escape(labels[i]) for i in shown],
-            "ticks": "",
             "showline": False,
         },
     )
@@ -219,13 +218,13 @@ def order_reading(scheme: Scheme, both: Orders) -> str:
     if scheme == "none":
         largest, mean = rest(both.largest), rest(both.pooled)
         return (
-            f"Without positions the rows only swap places: each word has the same output in both orders (Δ is {largest}), so "
-            "that no row holds a hint of which order it was, nor does the mean"
+            f"Without positions the rows only swap places: each word has the same output in both orders (Δ is {largest}): "
+            "no row holds a hint of who stood where, nor does the mean"
             f"{'' if largest == mean else f' (Δ is {mean})'}. Choose a way to tell the positions."
         )
     if both.largest <= ROUNDING:
         other = (
-            "Write three words: two have no other order."
+            "Write three words: two can only be turned around."
             if len(both.words) == 2
             else "Try an order that is not the first read backwards."
         )
