@@ -33,7 +33,7 @@ from core.sources import HAVIV_2022, KAZEMNEJAD_2023, PRESS_2021, SU_2021, VASWA
 
 concept = Concept(
     __name__,
-    equation=r"f(PX) = P\,f(X) \quad\text{but in general}\quad f(PX, \disputed{E}) \neq P\,f(X, \disputed{E})",
+    equation=r"f(PX) = P\,f(X) \quad\allowbreak\text{but in general}\quad\allowbreak f(PX, \disputed{E}) \neq P\,f(X, \disputed{E})",
     words=("f(X)", "P", "E", "equivariant", "invariant"),
 )
 
@@ -79,7 +79,7 @@ def outputs_follow_their_words(causal: bool = False, matched: Matched = "rightly
 
 
 @concept.predicts(
-    "A decoder (causal mask) without positions: another verb moves its mean output by 1, “man bites dog” by how much?",
+    "A decoder (causal mask) without positions: another verb moves its mean output by 1. How far does “man bites dog” move it?",
     Option(
         "0",
         0.0,
