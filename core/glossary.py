@@ -10,7 +10,7 @@ GLOSSARY = {
     "cross-entropy": "−ln of the probability given to the right answer, averaged",
     "d²": "the parameters of one d × d matrix; d is the width of the model",
     "d_ff": "the width of the feed-forward layer's middle",
-    "E": "the position encoding, a row for each place",
+    "E": "what tells the positions: added to X, or in the scores",
     "encoder": "a stack in which every token sees every token",
     "entropy": "the loss of the best possible guess; on fresh data no honest model averages less",
     "equivariant": "reorder the inputs, and the outputs are reordered alike",

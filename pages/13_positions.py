@@ -51,8 +51,9 @@ with lesson(concept) as page:
 
     if page.look("causal"):
         st.markdown(
-            "An encoder must be told. Must a decoder? Give the same random layers a causal mask, still no positions, and "
-            "shuffle all words before the last one: the words in between see other words before them, and notice."
+            "An encoder must be told. A decoder need not: give the same random layers a causal mask, still no positions, and "
+            "shuffle all words before the last one. The words in between then see other words before them, and their outputs "
+            "change. From the start token a decoder can even count."
         )
         story, refusal = positions.shufflable(
             controls.words(f"Your sentence (3 to {MOST} words)", "story", positions.STORY)
@@ -65,8 +66,8 @@ with lesson(concept) as page:
 
     if page.look("offsets"):
         st.markdown(
-            "Counting is little, so positions are told, first as sinusoids: position p is the row of numbers at which p "
-            "cuts the waves. Two such rows agree more or less depending on how far apart they are. Attention sees them "
+            "A decoder can count; an encoder must be told, first by sinusoids: position p is the row of numbers at which p "
+            "cuts the waves. How well two such rows agree depends on their distance |k| alone. But attention sees them "
             "through W_Q and W_K; RoPE turns queries and keys *after* W_Q and W_K, here those of one random word."
         )
         width = controls.whole("Width d_model", "pe_width", 8, 512, 64, step=8)
@@ -75,15 +76,15 @@ with lesson(concept) as page:
     if page.look("pairs"):
         st.markdown(
             "RoPE turns pairs of columns, and code exists for two kinds of pairs: neighbours, as in the paper and in Meta's "
-            "Llama, and halves, as in Hugging Face's Llama. What happens to weights that change house?"
+            "Llama, and halves, as in Hugging Face's Llama. What happens to weights made for the one under code for the other?"
         )
         sweep(
             "rope_pairs",
-            "Weights and code",
+            "RoPE turns",
             CODES,
             pairing_frames,
             seed,
-            default="mixed",
+            default="converted",
             labels=CODE_NAMES,
             panel_width=320,
         )

@@ -72,7 +72,9 @@ def test_each_scheme_draws_its_own_numbers(words: str, order: str) -> None:
             f"Δ = {drawn.number(both.largest, 2)}",
             f"Δ = {drawn.number(both.pooled, 2)}",
         ]
-        for note, by in zip(notes(figure), (both.largest, both.pooled), strict=True):
+        heights = ((middle[0] + middle[2 * n]) / 2, (middle[2 * n + 2] + middle[2 * n + 3]) / 2)
+        for note, by, height in zip(notes(figure), (both.largest, both.pooled), heights, strict=True):
+            assert note["y"] == pytest.approx(height), "in the middle of its arcs"
             assert note["font"]["color"] == (WITH if by > positions.ROUNDING else WITHOUT)
             assert note["x"] < 1.3 and note["xref"] == "x2"
 
@@ -118,7 +120,10 @@ def test_the_default_order_says_why_alibi_is_blind() -> None:
     assert "exactly 0" in seen["none"].reading and "only swap places" in seen["none"].reading
     for scheme in ("sinusoidal", "learned", "rope"):
         assert "the orders differ" in seen[scheme].reading and "exactly 0" not in seen[scheme].reading
+    assert "not the first read backwards" in seen["alibi"].reading
     assert "the orders differ" in frames(positions.SENTENCE, BITES)["alibi"].reading
+    two = frames("on off", "off on")["alibi"].reading
+    assert two.endswith("Write three words: two can only be turned around.") and "Try" not in two
 
 
 @pytest.mark.parametrize(
@@ -235,12 +240,12 @@ def test_the_offsets_draw_what_was_measured(width: int) -> None:
         (rule,) = left["layout"]["shapes"]
         assert rule["x0"] == rule["x1"] == p
         names = left["layout"]["yaxis"]["ticktext"]
-        assert names[0] == "pair 0<br>6.3 long" and names[-1].startswith(f"pair {width // 2 - 1}<br>")
+        assert names[0] == "pair 0<br>6.3 positions" and names[-1].startswith(f"pair {width // 2 - 1}<br>")
         assert left["layout"]["title"]["text"].startswith(
             "All 4 pairs" if width == 8 else f"6 of the {width // 2} pairs"
         )
         for trace, y in zip(
-            right["data"], (seen.projected[0], seen.projected[i], seen.raw[i], seen.turned[i]), strict=True
+            right["data"], (seen.raw[i], seen.projected[i], seen.projected[0], seen.turned[i]), strict=True
         ):
             np.testing.assert_allclose(trace["y"], y, atol=1e-6)
             np.testing.assert_array_equal(trace["x"], seen.offsets)
@@ -248,7 +253,7 @@ def test_the_offsets_draw_what_was_measured(width: int) -> None:
             assert low < trace["y"].min() and trace["y"].max() < high
         ranges.add(tuple(right["layout"]["yaxis"]["range"]))
         assert [t["name"] for t in right["data"]] == [
-            "after W_Q and W_K, p = 24", "after W_Q and W_K", "the sinusoids themselves", "RoPE",
+            "the sinusoids themselves", "after W_Q and W_K", "after W_Q and W_K, p = 24", "RoPE",
         ]  # fmt: skip
         assert f"p = {p}" in frame.reading and f"p = {p}" in right["layout"]["title"]["text"]
         if i:
@@ -296,7 +301,7 @@ def test_the_pairs_draw_what_was_measured(seed: int) -> None:
 
 
 def test_the_columns_that_are_turned_together() -> None:
-    """Each arc stands over two columns: partners where the code fits the weights, strangers where it does not."""
+    """Each arc stands over two columns: partners where the code fits the weights, others where it does not."""
     for code in drawn.CODES:
         figure = drawn.columns_figure(code)
         texts = [t for t in figure["data"] if t.get("mode") == "text"]
@@ -319,7 +324,7 @@ def test_the_columns_that_are_turned_together() -> None:
             colours.setdefault(text["text"][0][0], set()).add(box["line"]["color"])
             assert min(box["x"]) < text["x"][0] < max(box["x"])
         assert len({c for found in colours.values() for c in found}) == 4 and all(len(c) == 1 for c in colours.values())
-        assert ("stranger" in " ".join(t["text"][0] for t in texts)) == (code == "mixed")
+        assert ("none with its partner" in " ".join(t["text"][0] for t in texts)) == (code == "mixed")
 
 
 def test_a_column_is_the_same_part_in_every_frame() -> None:

@@ -1,6 +1,7 @@
 """What order does to random, untrained Transformers, and what position encodings know: measured, nothing claimed."""
 
 import math
+import unicodedata
 from dataclasses import dataclass
 from functools import reduce
 from typing import Literal
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from core.memory import remember
 from core.ops import masks, positions
 from core.ops.attention import masked
-from core.ops.words import MOST, embed, tokens
+from core.ops.words import MOST, embed
+from core.ops.words import tokens as split
 
 SENTENCE, ORDER = "dog bites man", "man bites dog"
 STORY = "the dog that bit the man ran away"
@@ -25,6 +27,16 @@ Summation = Literal["sorted", "plain"]
 # In float64 the longest sum has D_FF terms, there are four layers of sums, and a layer makes a small error at most
 # about ten times as large (measured: all of it stays below 4e-15). What is larger than this is no rounding error.
 ROUNDING = 10 * DEPTHS[-1] * D_FF * torch.finfo(torch.float64).eps
+
+
+def tokens(text: str) -> list[str]:
+    """The words of a sentence; those that look the same are the same, however their accents were typed.
+
+    >>> len(set(tokens("caf\u00e9 cafe\u0301")))
+    1
+    """
+    return split(unicodedata.normalize("NFC", text))
+
 
 # ------------------------------------------------------------------------------------------------ one encoder
 
@@ -204,10 +216,12 @@ class Orders:
         return self.order == self.words[::-1]
 
 
-def turned_or_replaced(seed: int, scheme: Scheme = "none") -> float:
-    """4 layers: how far a word's output moves when the sentence is turned around, ÷ when its verb is another one."""
-    turned = two_orders(SENTENCE, ORDER, scheme, DEPTHS[-1], seed).largest
-    verb, other = (encode(words.split(), scheme, DEPTHS[-1], seed)[-1, ::2] for words in (SENTENCE, "dog chases man"))
+def turned_or_replaced(seed: int, causal: bool = True) -> float:
+    """4 layers, no positions: how far the mean moves when the sentence is turned around, ÷ when its verb is another one."""
+    turned = two_orders(SENTENCE, ORDER, "none", DEPTHS[-1], seed, causal=causal).pooled
+    verb, other = (
+        pool(encode(words.split(), "none", DEPTHS[-1], seed, causal)[-1]) for words in (SENTENCE, "dog chases man")
+    )
     return turned / float((other - verb).abs().max())
 
 
@@ -250,6 +264,8 @@ def torch_encoder(
     scheme: Literal["none", "sinusoidal"] = "none",
     seed: int = 0,
     dtype: torch.dtype = torch.float64,
+    causal: bool = False,
+    matched: Literal["rightly", "the wrong way"] = "rightly",
 ) -> float:
     """The largest difference after un-shuffling that torch's own nn.TransformerEncoder leaves: 2 layers, Post-Norm.
 
@@ -267,8 +283,10 @@ def torch_encoder(
                 weights.normal_(std=weights.shape[1] ** -0.5, generator=g)
             elif name.endswith("bias"):
                 weights.zero_()
-        x, y = (encoder((embed(row, D) + table).to(dtype)[None])[0] for row in (first, second))
-    return float((y[matching(first, second)] - x).abs().max())
+        mask = ~masks.causal(len(first)) if causal else None
+        x, y = (encoder((embed(row, D) + table).to(dtype)[None], mask)[0] for row in (first, second))
+    place = matching(first, second)
+    return float((y[place if matched == "rightly" else place.argsort()] - x).abs().max())
 
 
 # ------------------------------------------------------------------------------------------------ sinusoids and RoPE
@@ -315,6 +333,14 @@ class Pattern:
         )
         return raw, projected, turned
 
+    @property
+    def variation(self) -> tuple[float, float, float]:
+        """How far one start's curve goes up and down over the offsets, at most: of `raw`, `projected` and `turned`."""
+        raw, projected, turned = (
+            float((product.amax(1) - product.amin(1)).max()) for product in (self.raw, self.projected, self.turned)
+        )
+        return raw, projected, turned
+
     def moved(self, start: int) -> tuple[float, float, float]:
         """How far the curves of one start lie from those of the first, at most: `raw`, `projected` and `turned`."""
         raw, projected, turned = (
@@ -324,7 +350,7 @@ class Pattern:
 
 
 @remember
-def pattern(width: int = 64, seed: int = 0, turn: Literal["after", "before"] = "after") -> Pattern:
+def pattern(width: int = 64, seed: int = 0, turn: Literal["after", "before"] = "after", tied: bool = False) -> Pattern:
     r"""$\langle PE_p, PE_{p+k} \rangle / (d/2)$ for each start p and offset k, raw and as $PE_p W_Q \cdot PE_{p+k} W_K$.
 
     `turned` is RoPE's score $R_p(x W_Q) \cdot R_{p+k}(x W_K) / (d/2)$ of one random word x, as long as an encoding, that
@@ -333,6 +359,7 @@ def pattern(width: int = 64, seed: int = 0, turn: Literal["after", "before"] = "
     """
     g = torch.Generator().manual_seed(seed)
     w_q, w_k = (torch.randn(width, width, generator=g, dtype=torch.float64) / math.sqrt(width) for _ in range(2))
+    w_k = w_q if tied else w_k
     word = F.normalize(torch.randn(width, generator=g, dtype=torch.float64), dim=0) * math.sqrt(width / 2)
     table = positions.sinusoidal(STARTS[-1] + REACH + 1, width)
     offsets = torch.arange(-REACH, REACH + 1)
@@ -353,39 +380,10 @@ def pattern(width: int = 64, seed: int = 0, turn: Literal["after", "before"] = "
     return Pattern(offsets, products(table, table), products(table @ w_q, table @ w_k), rope)
 
 
-def longest_wavelength(d: int, divide_by: Literal["d/2", "d/2 - 1"] = "d/2") -> float:
-    r"""$2\pi \cdot 10000^{i/(d/2)}$ of the last pair, $i = d/2 - 1$, in positions; or $2\pi \cdot 10000$ in code that divides by $d/2 - 1$.
-
-    >>> round(longest_wavelength(512)), round(longest_wavelength(512, divide_by="d/2 - 1"))
-    (60611, 62832)
-    """
-    last = d // 2 - 1  # the pairs are counted from 0
-    return 2 * math.pi * 10_000 ** (last / (d // 2 if divide_by == "d/2" else last))
-
-
 def spread_at_an_offset(pe: Float[Tensor, "n d"]) -> float:
     """How far ⟨PE_p, PE_p+k⟩ moves with p, the worst of k = 1, 10, 100."""
     products = [(pe[:-k] * pe[k:]).sum(-1) for k in (1, 10, 100)]
     return max(float(p.max() - p.min()) for p in products)
-
-
-def usual_two_lines(n: int, d: int, drop_last_cosine: bool = False) -> Float[Tensor, "n d"]:
-    """The sinusoids as most PyTorch code writes them.
-
-    Raises RuntimeError for an odd d above 1: there is one sine more than there is room for cosines. The usual repair
-    leaves the last cosine out.
-    """
-    place = torch.arange(n, dtype=torch.float64)[:, None]
-    frequency = 10_000 ** (-torch.arange(0, d, 2, dtype=torch.float64) / d)
-    pe = torch.zeros(n, d, dtype=torch.float64)
-    pe[:, 0::2] = (place * frequency).sin()
-    pe[:, 1::2] = (place * (frequency[: d // 2] if drop_last_cosine else frequency)).cos()
-    return pe
-
-
-def as_complex_pairs(x: Float[Tensor, "*b d"]) -> Tensor:
-    """The first step of RoPE in Meta's Llama: neighbours become complex numbers. Raises RuntimeError if d is odd."""
-    return torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -456,17 +454,21 @@ def shuffled_prefix(
 def shufflable(story: str) -> tuple[str, str]:
     """The reader's sentence and "", or the one that is shown instead and the reason in words.
 
+    The figures put the start token before it; a second one would spoil the count.
+
     >>> shufflable("no no no")[1]
     'Write at least two different words before the last one: they are shuffled. Until then, the figure shows “the dog that bit the man ran away”.'
     """
     try:
+        if START in tokens(story):
+            raise ValueError(f"{START} is the start token, which the figure itself puts first: leave it out.")
         return " ".join(shuffled_prefix(story).words), ""
     except ValueError as reason:
         return STORY, f"{reason} Until then, the figure shows “{STORY}”."
 
 
 def counting_head(words: list[str], causal: bool = True) -> Float[Tensor, " n"]:
-    r"""A head with all scores 0 that looks for the first word: its value is 1 at that word, wherever it stands, else 0.
+    r"""A head with all scores 0, so that it averages evenly. Its value is 1 at the first word, wherever it stands, else 0.
 
     It knows words, not places. Under a causal mask it reads $1/(t+1)$ at token t, if the first word occurs only once.
     """

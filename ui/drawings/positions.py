@@ -14,7 +14,7 @@ from core.say import number
 from ui import figures
 from ui.drawings import corners
 from ui.figures import Box, Figure, Frame, Label, Path, Series, escape, numbers
-from ui.palette import INK, MASKED, OCHRE, ROSE, SIGNED, WITH, WITHOUT
+from ui.palette import MASKED, OCHRE, ROSE, SIGNED, VALUE, WITH, WITHOUT
 
 SCHEMES: dict[Scheme, str] = {
     "none": "none",
@@ -78,7 +78,7 @@ def rest(value: float) -> str:
 
 MATRIX = 0.66  # of the figure's width; arcs and Δ have the rest, also on a phone
 GAP = 0.6  # between two blocks of rows, in rows
-TITLE = "Each word's output in both orders, and the two means; Δ is the largest difference along the arcs"
+TITLE = "Each word's output in both orders, then the mean over the words; Δ: largest difference along the arcs"
 
 
 def arc(top: float, bottom: float, most: float) -> tuple[np.ndarray, np.ndarray]:
@@ -134,11 +134,14 @@ def orders_figure(both: Orders) -> Figure:
         xaxis={"domain": [0, MATRIX], "showticklabels": False, "ticks": "", "showline": False},
         xaxis2={"domain": [MATRIX + 0.01, 1], "range": [0, 2.4], "visible": False, "anchor": "y", "fixedrange": True},
         yaxis={
+            # Ticks that are not seen keep the names off the cells.
+            "ticks": "outside",
+            "ticklen": 5,
+            "tickcolor": "rgba(0,0,0,0)",
             "autorange": False,
             "range": [float(edges[-1]), 0.0],
             "tickvals": [float(middle[i]) for i in shown],
             "ticktext": [escape(labels[i]) for i in shown],
-            "ticks": "",
             "showline": False,
         },
     )
@@ -215,14 +218,19 @@ def order_reading(scheme: Scheme, both: Orders) -> str:
     if scheme == "none":
         largest, mean = rest(both.largest), rest(both.pooled)
         return (
-            f"Without positions the rows only swap places: each word has the same output in both orders (Δ is {largest}), and "
-            f"{'so has the mean' if largest == mean else f'the mean is the same (Δ is {mean})'}. Choose a way to tell the "
-            "positions."
+            f"Without positions the rows only swap places: each word has the same output in both orders (Δ is {largest}): "
+            "no row holds a hint of who stood where, nor does the mean"
+            f"{'' if largest == mean else f' (Δ is {mean})'}. Choose a way to tell the positions."
         )
     if both.largest <= ROUNDING:
+        other = (
+            "Write three words: two can only be turned around."
+            if len(both.words) == 2
+            else "Try an order that is not the first read backwards."
+        )
         return (
             f"{SCHEMES[scheme]} adds no direction, only distances |i − j|, and backwards these stay as they are: Δ is "
-            f"{rest(both.largest)}, as without positions. Try an order that is not the first read backwards."
+            f"{rest(both.largest)}, as without positions. {other}"
         )
     return (
         f"With {IN_WORDS[scheme]} the orders differ: the output at a word by up to Δ = {number(both.largest, 2)}, the mean by "
@@ -272,7 +280,7 @@ def prefix_reading(seen: positions.Prefix) -> str:
 
 @corners(story=(STORY, "on off end", TWELVE))
 def counting_frames(story: str) -> list[Frame]:
-    """A uniform head that looks for the start token, which stands before the story."""
+    """A head that averages evenly and whose value marks the start token, which stands before the story."""
     words = [START, *story.split()]
     last = len(words) - 1
     causal, full = (positions.counting_head(words, mask) for mask in (True, False))
@@ -282,14 +290,15 @@ def counting_frames(story: str) -> list[Frame]:
                 figures.lines(
                     [Series("causal mask", causal, WITH, markers=True), Series("no mask", full, WITHOUT, "dash")],
                     x=range(last + 1),
-                    title=f"A uniform head that looks for a start token {START}",
+                    title=f"A head that averages evenly; its value is 1 at the start token {START}, else 0",
                     x_title=f"position t ({START} stands at 0)",
                     y_title="what the head reads",
                     y_range=(0, 1.05),
                     height=260,
                 ),
             ),
-            f"Under the causal mask the head reads 1/(t + 1), down to {number(float(causal[-1]), 2)} at t = {last}: it counts. "
+            f"Under the causal mask the head reads 1/(t + 1), down to {number(float(causal[-1]), 2)} at t = {last}, another number "
+            "at each place: it counts. "
             f"Without a mask it reads {number(float(full[0]), 2)} everywhere.",
         )
     ]
@@ -311,9 +320,9 @@ def offset_frames(width: int, seed: int) -> list[Frame]:
                 cut(shared, drawn, p),
                 figures.lines(
                     [
-                        Series(f"after W_Q and W_K, p = {STARTS[0]}", seen.projected[0], OCHRE, "dot", width=2.0),
-                        Series("after W_Q and W_K", seen.projected[i], OCHRE),
                         Series("the sinusoids themselves", seen.raw[i], WITHOUT),
+                        Series("after W_Q and W_K", seen.projected[i], OCHRE),
+                        Series(f"after W_Q and W_K, p = {STARTS[0]}", seen.projected[0], OCHRE, "dot", width=2.0),
                         Series("RoPE", seen.turned[i], WITH),
                     ],
                     x=seen.offsets,
@@ -339,7 +348,7 @@ def waves_figure(drawn: positions.Waves, width: int) -> Figure:
     figure = figures.lines(
         [Series(f"{labels[i]}, sine", sines[i] + shift[i], WITHOUT, width=1.6) for i in range(n)],
         x=drawn.places,
-        title=f"{'All' if n == width // 2 else f'{n} of the'} {width // 2} pairs of features, the sine of each",
+        title=f"{'All' if n == width // 2 else f'{n} of the'} {width // 2} pairs of features: the sine, and how long a wave is",
         x_title="position",
         y_title="",
         x_range=(0, float(drawn.places[-1])),
@@ -348,11 +357,11 @@ def waves_figure(drawn: positions.Waves, width: int) -> Figure:
     )
     figure.lay_out(
         showlegend=False,
-        margin={"l": 96},
+        margin={"l": 112},
         yaxis={
             "tickvals": shift.tolist(),
             "ticktext": [
-                f"{name}<br>{number(float(w), 2)} long" for name, w in zip(labels, drawn.lengths, strict=True)
+                f"{name}<br>{number(float(w), 2)} positions" for name, w in zip(labels, drawn.lengths, strict=True)
             ],
             "showgrid": False,
         },
@@ -409,10 +418,10 @@ def offset_reading(p: int, moved: tuple[float, float, float]) -> str:
 
 # ------------------------------------------------------------------------------------------------ neighbours or halves
 
-CODES = ("neighbours", "mixed", "converted")
-CODE_NAMES = ("made for neighbours", "neighbours' weights, halves' code", "the same, columns reordered")
+CODES = ("neighbours", "converted", "mixed")
+CODE_NAMES = ("neighbours", "halves, columns reordered", "halves, columns as they were")
 PAIR_WIDTH = 8  # of the head that is drawn
-PAIR_COLOURS = (ROSE, OCHRE, INK, WITHOUT)
+PAIR_COLOURS = (ROSE, OCHRE, VALUE, WITHOUT)
 
 
 @corners(seed=SEEDS)
@@ -460,7 +469,7 @@ def columns_figure(code: str) -> Figure:
         wide = (right - left) / 2
         points = [(left + 0.5 + wide + wide * float(np.cos(a)), 0.9 + 0.42 * wide * float(np.sin(a))) for a in angle]
         parts.append(Path(tuple(points), WITH if fits else MASKED, 3.0, "solid" if fits else "dot"))
-    words = "each with its own partner" if code != "mixed" else "each with a stranger"
+    words = "each with its partner" if code != "mixed" else "none with its partner"
     parts.append(Label(PAIR_WIDTH / 2, 2.25, f"turned together: {words}"))
     parts.append(Label(PAIR_WIDTH / 2, -0.35, "columns of W_Q and W_K; a₁ and a₂ were made to be partners"))
     return figures.diagram(
@@ -475,14 +484,15 @@ def columns_figure(code: str) -> Figure:
 
 def pairing_reading(code: str, off: float) -> str:
     if code == "neighbours":
-        return "Weights made for neighbours, and code that turns neighbours: these are the scores that are meant."
+        return "The weights were made for code that turns neighbours: these are the scores that are meant."
     if code == "mixed":
         return (
             "Code that turns halves takes weights made for neighbours without an error, and the scores are off by up to "
-            f"{number(off, 2)}: each column is turned with a stranger."
+            f"{number(off, 2)}: no column is turned with its partner."
         )
     return (
-        f"With the columns of W_Q and W_K reordered alike, partners meet again: the scores are those that are meant, "
+        f"Code that turns halves is as right: with the columns of W_Q and W_K reordered alike, partners meet again, and the "
+        "scores are those that are meant, "
         f"{'exactly' if off == 0 else f'up to rounding ({number(off, 2)})'}."
     )
 
