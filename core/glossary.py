@@ -38,6 +38,6 @@ GLOSSARY = {
     "stream x": "the sum so far",
     "sublayer": "attention or feed-forward, with its skip and its norm",
     "W_Q … W_O": "attention's four matrices: for queries, keys, values and the output",
-    "W_up, W_down": "the two matrices of the feed-forward layer (FFN), into its width and back, with a bend between",
+    "W_up, W_down": "the feed-forward layer's two matrices (FFN): to width d_ff, a bend, and back",
     "warm-up": "a learning rate that starts small and rises",
 }

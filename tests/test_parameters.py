@@ -623,12 +623,9 @@ def test_every_matrix_of_a_block_is_placed_to_scale_and_none_on_another(name: st
     a = preset(name)
     found = parameters.placed(a)
     assert [p.term for p in found] == [
-        *(
-            t
-            for t in a.terms
-            if t.place == "block" and t.matrix and not (t.part == "feed-forward" and t.label != "router")
-        ),
+        *(t for t in a.terms if t.place == "block" and t.matrix and t.part != "feed-forward"),
         *(t for t in a.terms if t.place == "cross" and t.matrix),
+        *(t for t in a.terms if t.label == "router"),
         *(t for t in a.terms if t.part == "feed-forward" and t.matrix and t.label != "router"),
     ]
     for p in found:
@@ -650,6 +647,9 @@ def test_experts_of_one_kind_stand_below_each_other() -> None:
     gate, up, down = (p.corners for p in found[-3:])
     assert torch.equal(up - gate, torch.tensor([[0.0, 1.0]]).double().expand(8, 2))
     assert torch.equal(down - up, up - gate)
+    router = found[-4]
+    assert router.term.label == "router", "it is counted in the feed-forward layer, and drawn there"
+    assert router.corners.tolist() == [[4 * 3.5, 1.0]], "at the end of the experts' first line"
 
 
 # ------------------------------------------------------------------------------------------------ boxes that follow

@@ -19,7 +19,7 @@ from ui.figures import Figure, Frame, Label, Rectangle, Series
 from ui.palette import INK, KEY, OCHRE, QUERY, ROSE, VALUE, WITH, WITHOUT
 
 MODELS = {parameters.GPT_2: parameters.GPT_2, **{name: name for name in PRESETS if name != parameters.GPT_2}}
-HERO = 320  # pixels: question, prediction and hero fit one screen
+HERO = 290  # pixels: question, prediction and hero fit one screen
 NOW = 8_192  # tokens: a cache of this length is the example, where learned positions do not end before
 
 # ------------------------------------------------------------------------------------------------ the words of the controls
