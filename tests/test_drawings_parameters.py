@@ -365,7 +365,7 @@ def test_the_work_of_a_token(name: str) -> None:
         assert (lines["through the weights"][i], lines["between positions (attention)"][i]) == pytest.approx(
             (flops.weights, flops.attention), rel=1e-6
         )
-    digits = re.search(r"when it sees ([\d,]+) tokens", said)[1].replace(",", "")
+    digits = re.search(r"when it sees about ([\d,]+) tokens", said)[1].replace(",", "")
     even = float(digits)
     assert even == pytest.approx(counting.even_context(a), rel=0.05)
     assert not digits[2:].strip("0"), "two digits, for every model"

@@ -535,13 +535,13 @@ def work_reading(a: Architecture, name: str) -> str:
     layers = counting.even_context(replace(a, head="none", head_bias=False))
     times = Fraction(layers / a.d_model)
     alone = (
-        f"{number(layers)} = {number(float(times))}"
+        f"{number(layers)}{NO_BREAK}={NO_BREAK}{number(float(times))}"
         if written_exactly(times)
-        else f"{rounded(layers)} ≈ {number(float(times), 2)}"
+        else f"{rounded(layers)}{NO_BREAK}≈{NO_BREAK}{number(float(times), 2)}"
     )
     return (
         f"In {name} a token costs {amount(counting.flops_per_token(a, 0).weights)}FLOPs through the weights, "
-        f"{per_parameter(a)}. Attention's own work is as large when it sees {rounded(even)} tokens{limit} (layers alone, "
+        f"{per_parameter(a)}. Attention's own work is as large when it sees about {rounded(even)} tokens{limit} (layers alone, "
         f"without the output head: {alone}{NO_BREAK}d)."
     )
 
