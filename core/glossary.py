@@ -16,7 +16,7 @@ GLOSSARY = {
     "equivariant": "reorder the inputs, and the outputs are reordered alike",
     "f(X)": "an encoder's outputs, a row for each word",
     "FFN": "the feed-forward layer: two matrices and a bend between them",
-    "gate": "a third feed-forward matrix, whose output multiplies the first one's",
+    "gate": "a third matrix: its output, bent, multiplies the first one's",
     "grouped heads": "query heads that share one key head and one value head",
     "head": "one attention with its own small Q, K and V",
     "invariant": "reorder the inputs, and nothing changes at all",
@@ -40,5 +40,7 @@ GLOSSARY = {
     "stream x": "the sum so far",
     "sublayer": "attention or feed-forward, with its skip and its norm",
     "W₂": "the feed-forward layer's second matrix",
+    "W_Q … W_O": "attention's four matrices: for queries, keys, values and the output",
+    "W_up, W_down": "the feed-forward layer's two matrices (FFN): to width d_ff, a bend, and back",
     "warm-up": "a learning rate that starts small and rises",
 }

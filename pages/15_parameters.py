@@ -48,9 +48,9 @@ with lesson(concept) as page:
 
     if page.look("whole"):
         st.markdown(
-            "Layers are stacked, and around them stand embeddings and an output head. Choose a published model, or change its "
-            "numbers: a formula counts it, and so does a module that PyTorch builds on a device that stores no numbers (one "
-            "layer of each stack, taken as often as it stands)."
+            "Around L layers stand embeddings of V tokens and P positions: in GPT-2 small N ≈ 12 L d² + V d + P d. Choose a "
+            "published model, or change its numbers: a formula counts it, and so does a module that PyTorch builds on a "
+            "device that stores no numbers (one layer of each stack, taken as often as it stands)."
         )
         side, stage = st.columns([1, 3.4], gap="large")
         with side:
@@ -82,21 +82,24 @@ with lesson(concept) as page:
     if page.look("memory"):
         st.markdown(
             "So what does the count cost? First memory: training keeps a gradient for every weight and, with Adam, two "
-            "running means. Running the model needs the weights, and what the last look shows."
+            "running means. “Mixed” keeps gradients in 16 bits, as Rajbhandari et al. 2020 (arXiv 1910.02054) count it. "
+            "Running the model needs the weights, and what the last look shows."
         )
         models("memory_of", drawings.memory_frames)
 
     if page.look("work"):
         st.markdown(
             "Then work: a weight multiplies once for every token, and a product and its sum are two operations. Attention's "
-            "own work, between positions, has no weights: it grows with what the token sees."
+            "own work, between positions, has no weights: it grows with what the token sees. The claim above is about layers; "
+            "the figure is the whole model, whose output head multiplies too."
         )
         models("work_of", drawings.work_frames)
 
     if page.look("cache"):
         st.markdown(
             "What attention sees must still be there: a model that writes keeps every token's keys and values. Grouped heads "
-            "make them fewer. Layers that see only a window, as in Mistral 7B and gpt-oss, need no cache beyond it."
+            "make them fewer. Layers that see only a window, all of the first Mistral 7B and every other one of gpt-oss, need no "
+            "cache beyond it."
         )
         models("cache_of", drawings.cache_frames, default=parameters.LLAMA_3)
 

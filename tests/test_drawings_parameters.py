@@ -75,7 +75,11 @@ def test_the_readings_of_a_model(name: str) -> None:
     assert ("with cross-attention" in said) == bool(a.decoder_layers)
     assert f"{a.parameters:,} parameters" in whole.reading
     assert sum(whole.figures[0]["data"][0]["y"]) == pytest.approx(a.parameters, rel=1e-6)
-    assert len(whole.figures[0]["data"][0]["x"]) == len(counting.by_part(a))
+    (bars,) = whole.figures[0]["data"]
+    heights = dict(zip(bars["x"], (float(y) for y in bars["y"]), strict=True))
+    assert heights == pytest.approx(
+        {drawings.PART_LABELS.get(p, p): n for p, n in counting.by_part(a).items()}, rel=1e-6
+    )
     for frame in (own, whole):
         assert not list(faults(frame.reading)), frame.reading
     words = written(own.figures[1])
@@ -111,7 +115,13 @@ def test_the_readings_of_some_models_word_for_word() -> None:
         "counts 0.14 % too few."
     )
     assert "about 29.3 d²" in layer(preset("Gemma 7B")) and "counts 59 % too few" in layer(preset("Gemma 7B"))
-    assert "about 4.00 d²" in layer(replace(GPT, d_ff=1)), "rounded, and said so"
+    assert "about 4 d²" in layer(replace(GPT, d_ff=1)), "rounded, and said so"
+    mixtral = layer(preset("Mixtral 8x7B"))
+    assert (
+        "about 86.5 d² in matrices and 2 d in norms, at d = 4,096; a token, sent to 2 of 8 experts, uses about 23.5 d²."
+        in mixtral
+    )
+    assert "a token" not in layer(LLAMA)
     assert "and nothing else" in layer(preset("OLMo 7B"))
     plain_gpt = replace(GPT, norm="no parameters", qkv_bias=False, out_bias=False, ffn_bias=False)
     assert layer(plain_gpt).endswith("The rule 12 d² is exact.")
@@ -154,11 +164,34 @@ def test_the_controls_beside_the_hero_do_what_they_say() -> None:
     full = "Llama 3 8B with a key/value head for every query head"
     assert said("Llama 3 8B", "one per query head", published) == (full, replace(LLAMA, n_kv_heads=32).block)
     alone = replace(LLAMA, n_kv_heads=1, gated=False).block
-    assert said("Llama 3 8B", "one for all", "not gated") == ("Llama 3 8B with one key/value head and no gate", alone)
+    bare = "Llama 3 8B with one key/value head and no gate (d_ff unchanged)"
+    assert said("Llama 3 8B", "one for all", "not gated") == (bare, alone)
     assert said("GPT-2 small", "one per query head", "not gated") == ("GPT-2 small", GPT.block)
     gated = GPT.block + 4 * 768**2 + 4 * 768  # one more matrix, and its bias
-    assert said("GPT-2 small", published, "gated") == ("GPT-2 small with a gate", gated)
+    assert said("GPT-2 small", published, "gated") == ("GPT-2 small with a gate (d_ff unchanged)", gated)
     assert said("Falcon 7B", "one for all", published)[0] == "Falcon 7B"
+
+
+@pytest.mark.parametrize("gate", drawings.GATES)
+@pytest.mark.parametrize("kv_heads", drawings.KV_HEADS)
+def test_the_picture_is_of_the_layer_that_the_controls_ask_for(kv_heads: str, gate: str) -> None:
+    """Its table, its areas, the count beside it and the sentence below: all of the same design, not of the published one."""
+    for name, frame in zip(parameters.SHOWN, drawings.layer_frames(kv_heads, gate), strict=True):
+        a, called = drawings.varied(name, kv_heads, gate)
+        drawn, counted = frame.figures
+        rows = drawn["layout"]["meta"]["table"]["rows"]
+        of = {row[0]: row[-1] for row in rows}
+        assert sum(of.values()) == a.block_matrices, name
+        assert of["W_K"] == of["W_V"] == a.kv_heads * a.d_head * a.d_model and ("W_gate" in of) == a.gated, name
+        area = 0.0
+        for trace in drawn["data"]:
+            if trace["name"] in of:
+                x, y = np.asarray(trace["x"], float), np.asarray(trace["y"], float)
+                gaps = np.flatnonzero(np.isnan(x))
+                for one, other in zip(np.split(x, gaps), np.split(y, gaps), strict=True):
+                    area += float(np.ptp(one[~np.isnan(one)]) * np.ptp(other[~np.isnan(other)]))
+        assert area * a.d_model**2 == pytest.approx(a.block_matrices, rel=1e-4), name
+        assert written(counted)[0] == f"{a.block:,}" and f"{called} has {a.block:,} parameters" in plain(frame.reading)
 
 
 @every_model
@@ -272,6 +305,12 @@ def test_refusals_use_the_letters_of_the_boxes_and_leave_words_alone() -> None:
     assert drawings.worded(
         ValueError("`experts` = 9: a token cannot be sent to experts and positions of n_heads.")
     ) == ("E = 9: a token cannot be sent to experts and positions of n_heads.")
+    with pytest.raises(ValueError, match="kind") as refused:
+        parameters.changed(preset("T5 small"), {"decoder_layers": 0})
+    assert drawings.worded(refused.value) == (
+        "“Decoder layers” = 0 in an encoder-decoder: only an encoder-decoder has decoder layers apart from L. Take “Decoder "
+        "layers” = 1 or more."
+    )
     for typed in ({"d_model": 770}, {"n_kv_heads": 5}, {"experts_used": 3}, {"experts": 10**6}, {"positions": -1}):
         with pytest.raises(ValueError, match="`") as refused:
             parameters.changed(GPT, typed)
@@ -302,7 +341,10 @@ def shown(frames: list, name: str) -> tuple[dict[str, np.ndarray], str, dict]:
 
 @pytest.mark.parametrize("name", parameters.SHOWN)
 def test_the_memory_of_training(name: str) -> None:
-    bars, said, _ = shown(drawings.memory_frames(), name)
+    frames = drawings.memory_frames()
+    bars, said, _ = shown(frames, name)
+    for trace in frames[parameters.SHOWN.index(name)].figures[0]["data"]:
+        assert list(trace["x"]) == ["float32", "mixed", "bfloat16", "int8"], "in the order of the numbers below"
     n = preset(name).parameters / 1e9
     assert list(bars) == ["weights", "gradients", "Adam's moments", "float32 copy"]
     # float32, mixed, bfloat16, int8: bytes per parameter
@@ -323,13 +365,21 @@ def test_the_work_of_a_token(name: str) -> None:
         assert (lines["through the weights"][i], lines["between positions (attention)"][i]) == pytest.approx(
             (flops.weights, flops.attention), rel=1e-6
         )
-    even = float(re.search(r"when it sees ([\d,]+) tokens", said)[1].replace(",", ""))
+    digits = re.search(r"when it sees about ([\d,]+) tokens", said)[1].replace(",", "")
+    even = float(digits)
     assert even == pytest.approx(counting.even_context(a), rel=0.05)
+    assert not digits[2:].strip("0"), "two digits, for every model"
+    layers = counting.even_context(replace(a, head="none"))
+    n, sign, times = re.search(r"\(layers alone, without the output head: ([\d,]+) ([=≈]) ([\d.]+) d\)", said).groups()
+    assert float(n.replace(",", "")) == pytest.approx(layers, rel=0.05 if sign == "≈" else 1e-12)
+    assert float(times) * a.d_model == pytest.approx(layers, rel=0.05 if sign == "≈" else 1e-12)
     at = float(np.interp(np.log(even), np.log(parameters.CONTEXTS), np.log(lines["between positions (attention)"])))
     assert at == pytest.approx(np.log(lines["through the weights"][0]), abs=0.05), "where the lines cross"
     marks = [note["text"] for note in layout["annotations"]]
     assert marks[0] == f"equal at {even:,.0f}" and (len(marks) == 2) == bool(a.positions)
-    assert ("that it has positions for" in said) == (0 < a.positions < even)
+    usable = {"GPT-2 small": 1024, "GPT-2 XL": 1024, "OPT 175B": 2048}.get(name)  # OPT never uses 2 of its 2,050
+    assert marks[1:] == ([f"{usable:,} learned positions"] if usable else [])
+    assert re.findall(r"more than the ([\d,]+) that it has positions for", said) == ([f"{usable:,}"] if usable else [])
     each = counting.flops_per_token(a, 0).weights / a.parameters
     assert ("instead of 2" in said) == (abs(each - 2) >= 0.005), said
     assert float(re.findall(r"([\d.]+) per parameter", said)[0]) == pytest.approx(each, rel=0.006)
@@ -373,11 +423,14 @@ def test_the_cache(name: str) -> None:
 def test_the_cache_of_llama_3_word_for_word() -> None:
     said = plain(drawings.cache_reading(LLAMA, "Llama 3 8B"))
     assert said == (
-        "Each token in Llama 3 8B keeps 131 kB of keys and values: a text of 8,192 takes 1.07 GB, beside 16.1 GB of weights. "
-        "With a key/value head for every query head it would be 4 times as much."
+        "Each token in Llama 3 8B keeps 131 kB (128 KiB) of keys and values: 8,192 positions would take 1.07 GB, beside "
+        "16.1 GB of weights. With a key/value head for every query head it would be 4 times as much."
     )
     assert "a text of 1,024 takes" in drawings.cache_reading(GPT, "GPT-2 small"), "as long as it can read"
     assert "a text of 2,048 takes" in drawings.cache_reading(preset("OPT 175B"), "OPT 175B")
+    assert "4.72 MB (4.5 MiB)" in plain(drawings.cache_reading(preset("OPT 175B"), "OPT 175B"))
+    opt = drawings.cache_frames()[parameters.SHOWN.index("OPT 175B")].figures[0]["layout"]["annotations"]
+    assert [note["text"] for note in opt] == ["2,048 learned positions"]
     assert "positions" not in drawings.work_reading(replace(GPT, positions=10_000), "it"), "it can read so far"
 
 

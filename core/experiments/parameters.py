@@ -105,12 +105,14 @@ def placed(a: Architecture) -> tuple[Placed, ...]:
     """Every weight matrix of a block (of the decoder's, if there is one), drawn to scale.
 
     One side of each is d_model: with that side upright, widths can be compared and areas are parameters / d². The
-    matrices of attention stand in a row, those of a feed-forward layer below each other, experts in a grid.
+    matrices of attention stand in a row, those of a feed-forward layer below each other, experts in a grid, their router
+    at the end of its first line.
     """
     found: list[Placed] = []
     matrices = [t for t in a.terms if t.place != "model" and t.matrix]
     stack = [t for t in matrices if t.part == "feed-forward" and t.each == a.experts]
-    row, top = [t for t in matrices if t.place == "block" and t not in stack], 0.0
+    routers = [t for t in matrices if t.part == "feed-forward" and t not in stack]
+    row, top = [t for t in matrices if t.place == "block" and t.part == "attention"], 0.0
     for line in (row, [t for t in matrices if t.place == "cross"]):
         left = 0.0
         for term in line:
@@ -121,6 +123,9 @@ def placed(a: Architecture) -> tuple[Placed, ...]:
     tile, n = a.d_ff / a.d_model, len(stack)
     across = min(a.experts, ceil(sqrt(1.5 * a.experts * n / tile)))
     expert = torch.arange(a.experts)
+    for router in routers:
+        wide, corner = router.rows * router.columns / a.d_model**2, [[min(across, a.experts) * tile, top]]
+        found.append(Placed(router, wide, torch.tensor(corner, dtype=torch.float64)))
     for i, term in enumerate(stack):
         left_of, top_of = expert % across * tile, top + expert // across * n + i
         found.append(Placed(term, tile, torch.stack([left_of, top_of], -1).double()))

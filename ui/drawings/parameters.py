@@ -20,7 +20,7 @@ from ui.palette import INK, KEY, OCHRE, QUERY, ROSE, VALUE, WITH, WITHOUT
 
 MODELS = {parameters.GPT_2: parameters.GPT_2, **{name: name for name in PRESETS if name != parameters.GPT_2}}
 HERO = 290  # pixels: question, prediction and hero fit one screen
-NOW = 8_192  # tokens: a text of this length is the example, where the model can read it
+NOW = 8_192  # tokens: a cache of this length is the example, where learned positions do not end before
 
 # ------------------------------------------------------------------------------------------------ the words of the controls
 
@@ -108,16 +108,26 @@ def worded(reason: ValueError) -> str:
 
     >>> worded(ValueError("`experts_used` = 2 is more than `experts` = 1: no such experts."))
     '“Experts per token” = 2 is more than E = 1: no such experts.'
+    >>> worded(ValueError("`decoder_layers` = 0 with `kind` = encoder-decoder."))
+    '“Decoder layers” = 0 in an encoder-decoder.'
     """
-    return re.sub(r"`(\w+)`", lambda field: LETTERS.get(field[1], field[1]), str(reason))
+    said = re.sub(
+        r" with `kind` = (\w)", lambda kind: f" in {'an' if kind[1] in 'aeiou' else 'a'} {kind[1]}", str(reason)
+    )
+    return re.sub(r"`(\w+)`", lambda field: LETTERS.get(field[1], field[1]), said)
 
 
 # ------------------------------------------------------------------------------------------------ how numbers are said
 
 
 def squared(times: Fraction | float) -> str:
-    """As in “2.5 d²”."""
-    return f"{number(float(times))}{NO_BREAK}d²"
+    """As in “2.5 d²”, without zeros at the end: whether it is rounded is said beside it, with “about” or “≈”.
+
+    >>> squared(Fraction(5, 2)).replace(NO_BREAK, " "), squared(84.002).replace(NO_BREAK, " "), squared(120.0)[:3]
+    ('2.5 d²', '84 d²', '120')
+    """
+    said = number(float(times))
+    return f"{said.rstrip('0').rstrip('.') if '.' in said else said}{NO_BREAK}d²"
 
 
 def written_exactly(times: Fraction) -> bool:
@@ -127,6 +137,15 @@ def written_exactly(times: Fraction) -> bool:
     (True, False)
     """
     return Fraction(number(float(times)).replace(",", "")) == times if times >= 1e-3 or not times else False
+
+
+def rounded(value: float) -> str:
+    """Two digits, whatever the number.
+
+    >>> rounded(18_933), rounded(6_704.4), rounded(73_728), rounded(4_608)
+    ('19,000', '6,700', '74,000', '4,600')
+    """
+    return number(float(f"{value:.1e}"))
 
 
 def share(part: float) -> str:
@@ -154,6 +173,16 @@ def amount(value: float) -> str:
 def size_of(size: float) -> str:
     """Bytes with a decimal prefix, as in “16 GB”."""
     return amount(size) + "B"
+
+
+def in_both(size: int) -> str:
+    """Bytes with both prefixes, as in “131 kB (128 KiB)”: 1 KiB is 1,024 bytes.
+
+    >>> in_both(131_072).replace(NO_BREAK, " "), in_both(4_718_592).replace(NO_BREAK, " ")
+    ('131 kB (128 KiB)', '4.72 MB (4.5 MiB)')
+    """
+    large = size >= 1024**2
+    return f"{size_of(size)} ({number(size / 1024 ** (2 if large else 1))}{NO_BREAK}{'MiB' if large else 'KiB'})"
 
 
 # ------------------------------------------------------------------------------------------------ one layer, and the whole
@@ -286,21 +315,21 @@ def tally(a: Architecture, built: int) -> Figure:
     """The count, in words and numbers: what it adds up to, and what PyTorch's own module has."""
     s = added_up(a)
     equal = "=" if s.exact else "≈"
-    rows = [(part, squared(n)) for part, n in s.squares.items()]
+    rows = [(part, ("" if written_exactly(n) else "≈ ") + squared(n)) for part, n in s.squares.items()]
     rows += [(s.thin, f"{number(float(s.linear))}{NO_BREAK}d, too thin to draw")] if s.linear else []
     same = "formula and built module: the same" if built == s.total else f"built module: {built:,}, not the same"
     parts: list[Label] = [
-        Label(0, 9, f"{s.total:,}", INK, "middle right", 28),
-        Label(0, 7.4, f"{equal} {s.formula}", WITH, "middle right", 19),
+        Label(0, 9, f"{s.total:,}", INK, "middle right", 34),
+        Label(0, 7.3, f"{equal} {s.formula}", WITH, "middle right", 22),
         *(
             label
             for i, (part, n) in enumerate(rows)
             for label in (
-                Label(0, 5.6 - 1.1 * i, part, INK, "middle right", 14),
-                Label(4.4, 5.6 - 1.1 * i, n, INK, "middle right", 14),
+                Label(0, 5.6 - 1.1 * i, part, INK, "middle right", 16),
+                Label(4.4, 5.6 - 1.1 * i, n, INK, "middle right", 16),
             )
         ),
-        Label(0, 0.9, f"d = {a.d_model:,}; {same}", WITHOUT, "middle right", 12),
+        Label(0, 0.9, f"d = {a.d_model:,}; {same}", WITHOUT, "middle right", 13),
     ]
     drawn = figures.diagram(parts, title="Its parameters, counted", x_range=(-0.2, 10), y_range=(0, 10), height=HERO)
     rest = s.total - sum(int(n * a.d_model**2) for n in s.squares.values())
@@ -308,6 +337,16 @@ def tally(a: Architecture, built: int) -> Figure:
     counted += [[s.thin, rest]] if rest else []
     drawn.tabulate(["part", "parameters"], [*counted, ["one layer by formula", s.total], ["one layer as built", built]])
     return drawn
+
+
+def met_squares(a: Architecture) -> Fraction:
+    """The weight matrices of a layer that one token uses, ÷ d²: of its experts those that it is sent to."""
+    met = sum(
+        t.rows * t.columns * (a.experts_used if t.routed else t.each)
+        for t in a.terms
+        if t.place != "model" and t.matrix
+    )
+    return Fraction(met, a.d_model**2)
 
 
 def layer_reading(a: Architecture, name: str) -> str:
@@ -318,9 +357,14 @@ def layer_reading(a: Architecture, name: str) -> str:
     which = f"One layer of {name}"
     if a.decoder_layers:
         which = f"One decoder layer of {name}, with cross-attention in its second row,"
+    used = ""
+    if a.experts > a.experts_used:
+        met = met_squares(a)
+        roughly = "" if written_exactly(met) else "about "
+        used = f"; a token, sent to {a.experts_used:,} of {a.experts:,} experts, uses {roughly}{squared(met)}"
     return (
         f"{which} has {count(s.total, 'parameter')}: {about}{squared(s.matrices)} in matrices{thin}, at "
-        f"d = {a.d_model:,}. The rule 12{NO_BREAK}d² {'counts ' + judged(off) if off else 'is exact'}."
+        f"d = {a.d_model:,}{used}. The rule 12{NO_BREAK}d² {'counts ' + judged(off) if off else 'is exact'}."
     )
 
 
@@ -330,7 +374,9 @@ def varied(name: str, kv_heads: str, gate: str) -> tuple[Architecture, str]:
     a = parameters.changed(published, KV_HEADS[kv_heads] | GATES[gate])
     heads = "one key/value head" if a.kv_heads == 1 else "a key/value head for every query head"
     differs = [heads] if a.kv_heads != published.kv_heads else []
-    differs += ["a gate" if a.gated else "no gate"] if a.gated != published.gated else []
+    differs += (
+        ["a gate (d_ff unchanged)" if a.gated else "no gate (d_ff unchanged)"] if a.gated != published.gated else []
+    )
     return a, f"{name} with {listed(differs)}" if differs else name
 
 
@@ -418,7 +464,7 @@ def memory_frames() -> list[Frame]:
             ],
             labels=list(PRECISIONS.values()),
             title=f"Training memory of {name}, without activations",
-            x_title="numbers kept as (mixed: bfloat16 with Adam in float32; int8 cannot train)",
+            x_title="numbers kept as (mixed: weights, gradients in 16 bits; int8 cannot train)",
             y_title="GB (10⁹ bytes)",
             stacked=True,
             height=360,
@@ -437,6 +483,24 @@ def memory_reading(name: str) -> str:
     )
 
 
+IDLE_POSITIONS = {"OPT": 2, "BART": 2}  # by family, the learned positions that are never used
+
+
+def usable_positions(a: Architecture, name: str) -> int:
+    """How many tokens a model has learned positions for; 0 if it learns none.
+
+    >>> usable_positions(preset("OPT 175B"), "OPT 175B"), usable_positions(GPT, "GPT-2 small")
+    (2048, 1024)
+    """
+    return max(0, a.positions - (IDLE_POSITIONS.get(PRESETS[name].family, 0) if name in PRESETS else 0))
+
+
+def reach(a: Architecture, name: str) -> dict[str, tuple[float, str]]:
+    """The mark where learned positions end."""
+    usable = usable_positions(a, name)
+    return {f"{usable:,} learned positions": (float(usable), WITHOUT)} if usable else {}
+
+
 @corners()
 def work_frames() -> list[Frame]:
     """One frame for each model: the work of one token, through the weights and between positions."""
@@ -444,9 +508,7 @@ def work_frames() -> list[Frame]:
     for name in parameters.SHOWN:
         a = preset(name)
         c, even = parameters.costs(a), counting.even_context(a)
-        marks = {f"equal at {number(even, 2)}": (even, INK)}
-        if a.positions:
-            marks[f"{a.positions:,} learned positions"] = (float(a.positions), WITHOUT)
+        marks = {f"equal at {rounded(even)}": (even, INK), **reach(a, name)}
         work = figures.lines(
             [
                 Series("through the weights", c.weights, WITH),
@@ -468,11 +530,19 @@ def work_frames() -> list[Frame]:
 
 
 def work_reading(a: Architecture, name: str) -> str:
-    even = counting.even_context(a)
-    limit = f", more than the {a.positions:,} that it has positions for" if 0 < a.positions < even else ""
+    even, usable = counting.even_context(a), usable_positions(a, name)
+    limit = f", more than the {usable:,} that it has positions for" if 0 < usable < even else ""
+    layers = counting.even_context(replace(a, head="none", head_bias=False))
+    times = Fraction(layers / a.d_model)
+    alone = (
+        f"{number(layers)}{NO_BREAK}={NO_BREAK}{number(float(times))}"
+        if written_exactly(times)
+        else f"{rounded(layers)}{NO_BREAK}≈{NO_BREAK}{number(float(times), 2)}"
+    )
     return (
         f"In {name} a token costs {amount(counting.flops_per_token(a, 0).weights)}FLOPs through the weights, "
-        f"{per_parameter(a)}. Attention's own work is as large when it sees {number(even, 2)} tokens{limit}."
+        f"{per_parameter(a)}. Attention's own work is as large when it sees about {rounded(even)} tokens{limit} (layers alone, "
+        f"without the output head: {alone}{NO_BREAK}d)."
     )
 
 
@@ -518,7 +588,7 @@ def cache_frames() -> list[Frame]:
             log_y=True,
             x_range=(100, 1.3e6),
             y_range=(1e-3, 1e4),
-            marks={f"{a.positions:,} learned positions": (float(a.positions), WITHOUT)} if a.positions else {},
+            marks=reach(a, name),
             height=360,
         )
         frames.append(Frame((cache,), cache_reading(a, name)))
@@ -527,7 +597,8 @@ def cache_frames() -> list[Frame]:
 
 def cache_reading(a: Architecture, name: str) -> str:
     each = counting.kv_cache_bytes(a)
-    n = max(n for n in parameters.CONTEXTS if n <= min(a.positions or NOW, NOW))  # OPT never uses 2 of its positions
+    n = min(usable_positions(a, name) or NOW, NOW)
+    text = f"a text of {n:,} takes" if usable_positions(a, name) else f"{n:,} positions would take"
     times = counting.kv_cache_bytes(parameters.full_heads(a)) // each
     shared = (
         f"With a key/value head for every query head it would be {times} times as much."
@@ -535,7 +606,7 @@ def cache_reading(a: Architecture, name: str) -> str:
         else "Every query head has a key/value head of its own."
     )
     return (
-        f"Each token in {name} keeps {size_of(each)} of keys and values: a text of {n:,} takes {size_of(n * each)}, beside "
+        f"Each token in {name} keeps {in_both(each)} of keys and values: {text} {size_of(n * each)}, beside "
         f"{size_of(counting.BYTES['bfloat16'] * a.parameters)} of weights. {shared}"
     )
 
