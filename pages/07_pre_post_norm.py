@@ -36,7 +36,7 @@ with lesson(concept) as page:
         st.caption("Xavier weights, and attention that still looks at all tokens alike: W_Q = W_K = 0.")
     with stage:
         sweep(
-            "norm",
+            "norm_place",
             "Where the norm stands",
             norms.ORDERS,
             drawings.block_frames,

@@ -177,7 +177,7 @@ def _struck(figure: figures.Figure, n: int) -> figures.Figure:
     """What is hidden is hatched by slanting strokes, three in a cell: as a hidden bar is, and as nothing else here."""
     strokes = figure["data"][1]
     strokes.update(x=np.repeat(strokes["x"], 3), y=np.repeat(strokes["y"], 3))
-    strokes["x"] += np.tile(np.float32([-0.28, 0, 0.28]), len(strokes["x"]) // 3)
+    strokes["x"] += np.tile(np.array([-0.28, 0, 0.28], np.float32), len(strokes["x"]) // 3)
     strokes["marker"].update(symbol="line-ne", size=18 if n <= ROOMY else 9)
     return figure
 
