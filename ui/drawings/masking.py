@@ -177,7 +177,7 @@ def _struck(figure: figures.Figure, n: int) -> figures.Figure:
     """What is hidden is hatched by slanting strokes, three in a cell: as a hidden bar is, and as nothing else here."""
     strokes = figure["data"][1]
     strokes.update(x=np.repeat(strokes["x"], 3), y=np.repeat(strokes["y"], 3))
-    strokes["x"] += np.tile(np.float32([-0.28, 0, 0.28]), len(strokes["x"]) // 3)
+    strokes["x"] += np.tile(np.array([-0.28, 0, 0.28], np.float32), len(strokes["x"]) // 3)
     strokes["marker"].update(symbol="line-ne", size=18 if n <= ROOMY else 9)
     return figure
 
@@ -228,9 +228,9 @@ def flow_chart(head: masking.Head, i: int, where: Where) -> figures.Figure:
         left, right = min(x for x, _, _ in ends) - 0.2, max(x for x, _, _ in ends) + 0.2
         pool = {"x0": left, "x1": right, "y0": POOL[0], "y1": POOL[1]}
         figure.shape(type="rect", **pool, line={"width": 0}, fillcolor=faded(WITH, 0.25))
-        if where == "before":  # as in the reading
-            text = f"{percent(float(lost.sum()))}{' to share' if right - left > n / 3 else ''}"
-            figure.note(text, x=(left + right) / 2, y=sum(POOL) / 2, font={"color": INK, "size": 12})
+        goes = "to share" if where == "before" else "moved"
+        text = f"{percent(float(lost.sum()))} {goes if right - left > n / 3 else ''}".rstrip()
+        figure.note(text, x=(left + right) / 2, y=sum(POOL) / 2, font={"color": INK, "size": 12})
     figure.trace(
         "scatter",
         x=figures.numbers(gainers + BAR / 2),
