@@ -144,8 +144,11 @@ def test_the_numbers_of_the_hero(rows: str, where: Where) -> None:
             assert ribbon["x0"] == ribbon["x1"] == x and ribbon["y1"] == drawings.POOL[0] < drawings.TOP, "upright"
             assert ribbon["y0"] == pytest.approx(float(y), abs=1e-6) and ribbon["y0"] < ribbon["y1"]
             assert ribbon["line"]["width"] == pytest.approx(drawings.RIBBON * float(much)), "to scale"
-        said = [note["text"].split(" to")[0] for note in row["layout"].get("annotations", [])]
-        assert said == ([percent(float(lost.sum()))] if where == "before" and places else [])
+        said = [
+            note["text"].removesuffix(" to share" if where == "before" else " moved")
+            for note in row["layout"].get("annotations", [])
+        ]
+        assert said == ([percent(float(lost.sum()))] if places else [])
         assert arrows["x"].round().tolist() == gained.nonzero().flatten().tolist()
         table = row["layout"]["meta"]["table"]["rows"]
         assert [line[0] for line in table] == drawings.labelled(SIX.split())

@@ -228,9 +228,9 @@ def flow_chart(head: masking.Head, i: int, where: Where) -> figures.Figure:
         left, right = min(x for x, _, _ in ends) - 0.2, max(x for x, _, _ in ends) + 0.2
         pool = {"x0": left, "x1": right, "y0": POOL[0], "y1": POOL[1]}
         figure.shape(type="rect", **pool, line={"width": 0}, fillcolor=faded(WITH, 0.25))
-        if where == "before":  # as in the reading
-            text = f"{percent(float(lost.sum()))}{' to share' if right - left > n / 3 else ''}"
-            figure.note(text, x=(left + right) / 2, y=sum(POOL) / 2, font={"color": INK, "size": 12})
+        goes = "to share" if where == "before" else "moved"
+        text = f"{percent(float(lost.sum()))} {goes if right - left > n / 3 else ''}".rstrip()
+        figure.note(text, x=(left + right) / 2, y=sum(POOL) / 2, font={"color": INK, "size": 12})
     figure.trace(
         "scatter",
         x=figures.numbers(gainers + BAR / 2),
