@@ -66,10 +66,11 @@ with lesson(concept) as page:
 
     if page.look("steps"):
         st.markdown(
-            f"Adam's first steps nudge all weights too, each by about the learning rate, but in the direction of its gradient's "
-            f"sign. Encoders of both orders take them from the same weights, to read {training.LENGTH} tokens backwards "
+            "Adam's first steps nudge all weights too, each by about the learning rate, but against the sign of its gradient. "
+            f"Encoders of both orders take them from the same weights, to read {training.LENGTH} tokens backwards "
             f"({len(training.SEEDS)} seeds, trained beforehand). A run fails here if its loss is not below {training.LEARNED:g} nat "
-            f"after {training.STEPS} steps; some are still falling then. The imbalance goes along with failing and does not decide it: at 8 "
+            f"after {training.STEPS} steps; some are still falling then. The imbalance, in some runs only a few steps long, goes "
+            "along with failing and does not decide it: at 8 "
             "layers and 0.003 two runs pass tenfold and learn, and four with a warm-up fail that pass it only after step 100."
         )
         side, stage = st.columns([1, 5], gap="medium")
@@ -77,7 +78,7 @@ with lesson(concept) as page:
             chosen = cell()
         with stage:
             steps = training.SNAPSHOTS
-            sweep("train_step", "Training step", steps, drawings.step_frames, *chosen, default=10, panel_width=340)
+            sweep("train_step", "Training step", steps, drawings.step_frames, *chosen, default=5, panel_width=340)
 
     if page.look("cells"):
         st.markdown(
