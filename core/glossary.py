@@ -36,7 +36,6 @@ GLOSSARY = {
     "row": "one query's weights over all keys; after a softmax they sum to 1",
     "saturated": "one weight near 1, the rest near 0",
     "sinusoids": "sines and cosines of the position, each pair with its own speed",
-    "stream": "the running sum x that every sublayer adds to",
     "stream x": "the sum so far",
     "sublayer": "attention or feed-forward, with its skip and its norm",
     "W₂": "the feed-forward layer's second matrix",

@@ -93,13 +93,6 @@ def attend(divisor: Divisor, n_keys: int = 64, distribution: Distribution = "nor
     return Rows(*(torch.stack(values) for values in zip(*each, strict=True)))
 
 
-@remember
-def attention_map(divisor: Divisor, n: int, seed: int = 0) -> Float[Tensor, "s n n"]:
-    """The weights of n queries (at most QUERIES) and n keys for every width: the figure of the front door."""
-    products = zip(WIDTHS, dot_products(n, "normal", seed), strict=True)
-    return torch.stack([softmax(some[:n].double() / divide_by(divisor, d_k)) for d_k, some in products])
-
-
 @dataclass(frozen=True, eq=False)
 class Response:
     """How strongly the softmax answers, against the spread of its logits."""
