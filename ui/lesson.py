@@ -188,13 +188,16 @@ def _prediction(concept: Concept) -> None:
         measured = _outcome(slug)
         right, mine = prediction.right(measured), texts.index(chosen)
         verdict = "As you predicted." if mine == right else f"It is {texts[right]}."
-        (st.success if mine == right else st.info)(f"{verdict} {prediction.outcome(measured)}")
-        rows = [
-            f"- {':material/check:' if i == right else ':material/close:'} **{option.text}**"
-            f"{' (your choice)' if i == mine else ''}: {option.why}"
+        tempts = "" if mine == right else f"  \n{texts[mine]}: {prediction.options[mine].why}"
+        whys = "\n".join(
+            f"- {':material/check:' if i == right else ':material/close:'} **{option.text}**: {option.why}"
             for i, option in enumerate(prediction.options)
-        ]
-        st.markdown("\n".join(rows))
+        )
+        # The others are told over the picture when asked for: what pushes it down would hide what was predicted.
+        with st.container(horizontal=True, key="outcome", vertical_alignment="center", gap="small"):
+            (st.success if mine == right else st.info)(f"{verdict} {prediction.outcome(measured)}{tempts}")
+            st.popover("Why each tempts", type="tertiary", width="content").markdown(whys)
+        _on_paper("predicted", whys)
 
 
 # ------------------------------------------------------------------------------------------------ the usual answer, checked

@@ -85,6 +85,8 @@ STYLE = """<style>
 .st-key-equation .katex { font-size: 1.3em; }
 .st-key-equation .katex .fbox { border-radius: 4px; }
 .st-key-predict { background: color-mix(in srgb, currentcolor 4%, transparent); padding: .4rem .9rem; }
+.st-key-outcome { flex-wrap: nowrap !important; }
+.st-key-outcome [data-testid="stAlertContainer"] { padding: .45rem .8rem; }
 .st-key-predict h3 { font-size: 1rem; font-weight: 650; padding: 0; }
 .st-key-predict [data-testid="stHeaderActionElements"] { display: none; }
 [data-testid="stMain"] [data-testid="stButtonGroup"] button { height: auto; min-height: 2rem; }
@@ -117,6 +119,7 @@ a:focus-visible, button:focus-visible { outline: 3px solid currentcolor !importa
 @media (max-width: 1100px) { [data-testid="stMainBlockContainer"] { padding-top: 2.5rem; } }
 @media (max-width: 700px) {
   .st-key-hero [data-testid="stHorizontalBlock"] { flex-direction: column-reverse; }
+  .st-key-outcome { flex-wrap: wrap !important; }
   [data-testid="stMain"] h1 { font-size: 1.5rem; }
 }
 [class*="st-key-on_paper"], [data-testid="stLayoutWrapper"]:has(> [class*="st-key-on_paper"]) { display: none !important; }
@@ -157,7 +160,7 @@ a:focus-visible, button:focus-visible { outline: 3px solid currentcolor !importa
   [data-testid="stMain"] * { min-width: 0 !important; }
   [data-testid="stTable"], [data-testid="stTable"] * { overflow: visible !important; }
   [data-testid="stTable"] table { width: 100%; font-size: .8rem; }
-  pre, pre * { white-space: pre-wrap !important; overflow: visible !important; overflow-wrap: anywhere; }
+  pre, pre *, code { white-space: pre-wrap !important; overflow: visible !important; overflow-wrap: anywhere; }
   pre { padding: .5rem .7rem !important; border: 1px solid !important; }
   h1, h2, h3 { padding: .7rem 0 .2rem !important; }
   [data-testid="stHeading"] [data-testid="stMarkdownContainer"] { margin: 0 !important; }

@@ -118,6 +118,13 @@ def works(pid: int, amount: float = 0.5, patience: float = PATIENCE) -> None:
     until(lambda: seconds(pid) - begin > amount, f"process {pid} computes", patience)
 
 
+# Streamlit says in the page whether it is connected, and whether a run is going on.
+RESTS = """() => {
+  const app = document.querySelector("[data-testid=stApp]")?.dataset ?? {};
+  return app.testConnectionState === "CONNECTED" && app.testScriptState === "notRunning";
+}"""
+
+
 def program(page: Page, d_k: int, keys: int = 64, divisor: str = "sqrt", seed: int = 0) -> None:
     """What Python has of question 2's controls, as its program says it."""
     said = page.locator("pre").filter(has_text=f"d_k, n_keys, divisor, seed = {d_k}, {keys}, '{divisor}', {seed}")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PATIENCE, program, rests, seconds, serve, works
+from tests.browser.conftest import PATIENCE, RESTS, program, rests, seconds, serve, works
 
 WAIT = 1000 * PATIENCE  # milliseconds
 SLOWEST = "/pre_post_norm?look=cells&train_order=Pre-Norm"  # twelve layers
@@ -21,6 +21,7 @@ def own_server():
 
 
 def train(page: Page) -> None:
+    page.wait_for_function(RESTS)  # a press while the page is still being made can get lost
     page.get_by_role("button", name="Train this cell").click()
     page.get_by_text("Training: ").first.wait_for(timeout=WAIT)
     page.get_by_text("the shipped curve").wait_for(timeout=WAIT)  # the first slice has been computed

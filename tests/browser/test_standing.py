@@ -11,19 +11,13 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PATIENCE, ROOT, free_port, program, serve, until
+from tests.browser.conftest import PATIENCE, RESTS, ROOT, free_port, program, serve, until
 
 Visit = Callable[..., Page]
 WAIT = 1000 * PATIENCE
 SWEEP = "#tt-d_k"
 NOTE = "[data-testid=stText]"
 MAP = ".front[data-drawn]"
-# Streamlit says in the page whether it is connected, and whether a run is going on.
-RESTS = """() => {
-  const app = document.querySelector("[data-testid=stApp]")?.dataset ?? {};
-  return app.testConnectionState === "CONNECTED" && app.testScriptState === "notRunning";
-}"""
-
 
 def link(page: Page) -> str:
     """What the page says is its address."""
@@ -129,7 +123,7 @@ def test_coming_back_finds_everything_and_costs_nothing(server: str, visit: Visi
     page = visit(f"{server}/scaling?divisor=1+(none)&seed=7")
     page.locator(SWEEP).press("Home")
     program(page, 1, divisor="none", seed=7)
-    page.locator(".st-key-predict").get_by_test_id("stButtonGroup").get_by_text("30 %", exact=False).click()
+    page.locator(".st-key-predict").get_by_test_id("stButtonGroup").get_by_text("78 %").click()
     verdict = page.get_by_test_id("stAlert").first
     expect(verdict).to_be_visible()
     verdict = verdict.inner_text()
@@ -282,7 +276,7 @@ def test_a_move_sends_the_frames_only_once(server: str, visit: Visit) -> None:
     page.locator(SWEEP).press("Home")
     program(page, 1)
     page.wait_for_function(RESTS)
-    assert sum(size > 20_000 for size in received) >= 3, "the figures"
+    assert sum(size > 20_000 for size in received) >= 1, "the figure"
     received.clear()
     page.locator(SWEEP).press("End")
     program(page, 1024)
@@ -305,7 +299,7 @@ def test_a_figure_that_fails_leaves_the_page_and_links_to_the_defaults(
     drawing.write_text(
         source[:body] + "    if seed == 13:\n        raise ArithmeticError(seed)\n" + source[body:], "utf-8"
     )
-    page = visit(f"{fresh(broken)}/scaling?seed=13&keys=100")
+    page = visit(f"{fresh(broken)}/scaling?seed=13&keys=100", drawn=False)
     sorry = page.get_by_test_id("stAlert").filter(has_text="This figure could not be computed for these values.")
     expect(sorry).to_be_visible(timeout=WAIT)
     program(page, 64, 100, seed=13)
