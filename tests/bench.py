@@ -218,7 +218,7 @@ def main(quick: bool) -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         (Path(folder) / "app.py").write_text(BARE)
         bare = App("bare", Path(folder), "/", "[data-testid=stPlotlyChart] .main-svg", "n", range(2, 257))
-        app = App("the app, /scaling", ROOT, "/scaling", ".tt[data-drawn]", "Number of keys N", range(2, 257))
+        app = App("the app, /scaling", ROOT, "/scaling", ".tt[data-drawn]", "Keys N", range(2, 257))
         browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         apps = bare, app
         for one in apps:

@@ -160,7 +160,8 @@ a:focus-visible, button:focus-visible { outline: 3px solid currentcolor !importa
   [data-testid="stMain"] * { min-width: 0 !important; }
   [data-testid="stTable"], [data-testid="stTable"] * { overflow: visible !important; }
   [data-testid="stTable"] table { width: 100%; font-size: .8rem; }
-  pre, pre *, code { white-space: pre-wrap !important; overflow: visible !important; overflow-wrap: anywhere; }
+  pre, pre * { white-space: pre-wrap !important; overflow: visible !important; overflow-wrap: anywhere; }
+  :not(pre) > code { padding: 0 !important; white-space: normal !important; overflow-wrap: anywhere !important; }
   pre { padding: .5rem .7rem !important; border: 1px solid !important; }
   h1, h2, h3 { padding: .7rem 0 .2rem !important; }
   [data-testid="stHeading"] [data-testid="stMarkdownContainer"] { margin: 0 !important; }
