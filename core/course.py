@@ -155,6 +155,15 @@ class Sentence:
         return self.proof(**mistake)
 
 
+class Verdict(StrEnum):
+    """What the measurement says of a bullet that people learn."""
+
+    HOLDS = "holds"
+    HOLDS_IF = "holds if …"
+    OTHERWISE = "measured otherwise"
+    CONTESTED = "contested"
+
+
 @dataclass(frozen=True)
 class Correction:
     """What is often said, what is true instead, and the measurement that decides between them."""
@@ -164,6 +173,7 @@ class Correction:
     proof: Proof
     mistakes: tuple[Mistake, ...]
     sources: tuple[Source, ...] = ()
+    verdict: Verdict = Verdict.OTHERWISE
 
     @property
     def text(self) -> str:
@@ -171,14 +181,6 @@ class Correction:
 
     def evidence(self, **mistake: Any) -> Evidence:
         return self.proof(**mistake)
-
-
-class Verdict(StrEnum):
-    """What the measurement says of a bullet that people learn."""
-
-    HOLDS = "holds"
-    HOLDS_IF = "holds if …"
-    OTHERWISE = "measured otherwise"
 
 
 @dataclass(frozen=True)
@@ -357,12 +359,18 @@ class Concept:
         self.sentences.append(Sentence(text, sources=_each(source)))
 
     def corrects(
-        self, said: str, *, better: str, fails_if: Mistakes, source: Sources | None = None
+        self,
+        said: str,
+        *,
+        better: str,
+        fails_if: Mistakes,
+        source: Sources | None = None,
+        verdict: Verdict = Verdict.OTHERWISE,
     ) -> Callable[[Proof], Proof]:
         """What is often said, and the measurement below that asks for a better sentence."""
 
         def bind(proof: Proof) -> Proof:
-            self.corrections.append(Correction(said, better, proof, _each(fails_if), _each(source)))
+            self.corrections.append(Correction(said, better, proof, _each(fails_if), _each(source), verdict))
             return proof
 
         return bind

@@ -49,7 +49,7 @@ with lesson(concept) as page:
     if page.look("softer"):
         st.markdown(
             "So would still smaller logits be better still? Draw logits with a chosen standard deviation. With many keys, "
-            "nearly equal logits pass little on, and saturated ones hardly anything in the worst rows: the most is in between. "
+            "nearly equal logits pass less on, and saturated ones hardly anything in the worst rows: the most is in between. "
             "With two or four keys, nearly equal logits pass on most."
         )
         sweep("jacobian_keys", "Number of keys", KEYS, response_frames, seed, default=64)
@@ -58,20 +58,24 @@ with lesson(concept) as page:
         st.markdown(
             "Models learn to find a key among 16 and return its value, by Adam with learning rate 0.001, all from the same data: with the factor; with W_Q "
             "divided by √dₖ once, at the start, and no factor, which is the same function; and without either. Adam's steps "
-            "do not shrink with the weights, so folded, W_Q moves √dₖ times as far in the eyes of the logits, and learns "
-            "first. Leaving the factor out slows learning at widths 64 and 256. At 16 it speeds it up: there "
-            "the logits, and with them the steps in the eyes of the softmax, are too small rather than too large."
+            "do not shrink with the weights: folded, each step on W_Q changes the logits √dₖ times as much, a larger learning rate "
+            "for that one matrix, and learning comes first. Leaving the factor out slows it at widths 64 and 256. At 16 it "
+            "speeds it up: with the factor each step changes the logits only a quarter as much, and there that costs more "
+            "than the softer start gains."
         )
-        width = controls.choice("Width of the trained models", "train_d_k", {64: "64", 16: "16", 256: "256"})
-        live(
-            "retrieval",
-            "Train all three now",
-            retrieval.train,
-            training_frame,
-            width,
-            share=lambda p: p.losses.shape[-1] / p.cap,
-            shipped=retrieval.trained(width),
-        )
+        side, stage = st.columns([1, 5], gap="medium")
+        with side:
+            width = controls.choice("Width trained", "train_d_k", {64: "64", 16: "16", 256: "256"})
+        with stage:
+            live(
+                "retrieval",
+                "Train all three now",
+                retrieval.train,
+                training_frame,
+                width,
+                share=lambda p: p.losses.shape[-1] / p.cap,
+                shipped=retrieval.trained(width),
+            )
 
     if page.look("modules"):
         st.markdown(

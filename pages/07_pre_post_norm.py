@@ -50,8 +50,9 @@ with lesson(concept) as page:
 
     if page.look("stream"):
         st.markdown(
-            "Why do the late layers of Pre-Norm get so little, and less the deeper it is? Its blocks only add, and nothing sets "
-            "the stream back. The last norm divides by the length that it has reached, and with it what comes back."
+            "Why does Pre-Norm's last layer get so little, and less the deeper it is? Its blocks only add, and nothing sets the "
+            "stream back. The last norm divides by the length that it has reached, and with it what comes back. (That the first "
+            "layers get more is another matter: they also act through all the branches above them.)"
         )
         figure("stream", drawings.stream_frames, width, seed, panel_width=360)
 
@@ -60,7 +61,7 @@ with lesson(concept) as page:
             "So a late layer of Pre-Norm has little say, and so have its errors. Change all weights a little. A Post-Norm block "
             "has about the same share in what it hands on, wherever it stands: the squared changes of L blocks add up to about L. In "
             "Pre-Norm block i's share is about 1/i of the squared stream, and 1 + ½ + ⅓ + … grows like the logarithm. This is "
-            "with Xavier weights, from 2 to 24 layers: from other first weights it can grow by other laws."
+            "the hero's encoder, 32 wide, with Xavier weights, from 2 to 24 layers: from other first weights it can grow by other laws."
         )
         figure("nudge", drawings.nudge_frames, seed, panel_width=360)
 
@@ -69,9 +70,9 @@ with lesson(concept) as page:
             "Adam's first steps nudge all weights too, each by about the learning rate, but against the sign of its gradient. "
             f"Encoders of both orders take them from the same weights, to read {training.LENGTH} tokens backwards "
             f"({len(training.SEEDS)} seeds, trained beforehand). A run fails here if its loss is not below {training.LEARNED:g} nat "
-            f"after {training.STEPS} steps; some are still falling then. The imbalance, in some runs only a few steps long, goes "
-            "along with failing and does not decide it: at 8 "
-            "layers and 0.003 two runs pass tenfold and learn, and four with a warm-up fail that pass it only after step 100."
+            f"after {training.STEPS} steps; some are still falling then. The imbalance goes along with failing "
+            "and does not decide it: two runs (8 layers, 0.003) pass tenfold and still learn, and four that fail with a "
+            "warm-up pass it only after step 100."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:

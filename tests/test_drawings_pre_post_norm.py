@@ -87,19 +87,19 @@ def test_the_block_and_its_gradients(depth: int, width: int, seed: int) -> None:
         assert thick[drawings.NAMES[order]] > thick[drawings.NAMES[other]]
         colours = {t["name"]: t["line"]["color"] for t in gradient["data"]}
         assert colours[drawings.NAMES[order]] == {"post": WITHOUT, "pre": WITH}[order]
-        assert colours[drawings.NAMES[other]] == faded({"post": WITHOUT, "pre": WITH}[other], 0.5)
+        assert colours[drawings.NAMES[other]] == faded({"post": WITHOUT, "pre": WITH}[other], 0.75)
         assert all(t["x"].tolist() == list(range(1, depth + 1)) for t in gradient["data"]), "layer 1 is the first"
         notes = gradient["layout"]["annotations"]
         assert [note["x"] for note in notes] == [1, depth]
         assert [value(note["text"]) for note in notes] == two(shown[drawings.NAMES[order]][[0, -1]])
         assert [note["y"] for note in notes] == pytest.approx(shown[drawings.NAMES[order]][[0, -1]])
-        first, last = shown[drawings.NAMES[order]][[0, -1]]
         found = re.findall(
-            rf"= {NUMBER} d.*: the last gets a gradient of {NUMBER}, the first {NUMBER} times that\. "
-            rf"{drawings.NAMES[other]}'s last gets {NUMBER}, and still Post-Norm is the harder one",
+            rf"= {NUMBER} d.* the last layer's gradient is {NUMBER} \({drawings.NAMES[other]}: {NUMBER}\)\. .* moves {NUMBER} times",
             frame.reading,
         )
-        assert list(map(value, found[0])) == two([size, last, first / last, shown[drawings.NAMES[other]][-1]])
+        moved = {o: norms.typical(norms.amplification(o))[norms.POOLED_DEPTHS.index(depth)] for o in norms.ORDERS}
+        ends = (shown[drawings.NAMES[o]][-1] for o in (order, other))
+        assert list(map(value, found[0])) == two([size, *ends, float(moved["post"] / moved["pre"])])
 
 
 def test_the_norm_slides() -> None:
@@ -119,6 +119,8 @@ def test_the_norm_slides() -> None:
     branches = boxes(pre, "the branch F")
     assert all(norm[1] < branch[1] for norm, branch in zip(on_branch, branches, strict=True)), "before its sublayer"
     joins = [t["y"][0] for t in post["data"] if t.get("text") == ["⊕"]]
+    ends = [t["y"][-1] for t in post["data"] if len(t["x"]) == 3 and t["x"][-1] == drawings.PATH + 3]
+    assert joins == ends, "where a branch comes back"
     assert all(norm[1] > join for norm, join in zip(on_path, joins, strict=True)), "after the addition"
     high = post["layout"]["yaxis"]["range"][1]
     (last_pre,), (last_post,) = (boxes(figure, "one more norm") for figure in (pre, post))
@@ -207,6 +209,7 @@ def test_the_grid_counts_what_is_shipped() -> None:
     for figure, (order, warmup) in zip(frame.figures, [(o, w) for o in norms.ORDERS for w in (0, 100)], strict=True):
         counts = [[training.learned(order, d, r, warmup) for r in training.RATES] for d in training.DEPTHS]
         assert figure["data"][0]["z"].tolist() == counts
+        assert (figure["data"][0]["zmin"], figure["data"][0]["zmax"]) == (0, len(training.SEEDS)), "full is dark"
         axes = figure["layout"]
         assert axes["yaxis"]["ticktext"] == [str(d) for d in training.DEPTHS], "as the rows of z"
         assert axes["xaxis"]["ticktext"] == [f"{r:g}" for r in training.RATES]
@@ -234,6 +237,9 @@ def test_every_cell_can_be_scrubbed(cell: tuple) -> None:
         assert all(t["x"].tolist() == list(training.SNAPSHOTS) for t in loss["data"])
         assert all(t["x"].tolist() == list(range(1, cell[0] + 1)) for t in layers["data"])
         assert "about more" not in said and not re.search(r"(?<![\d.,])1 times", said), said
+        at_step, guessing, learned = loss["layout"]["shapes"]
+        assert at_step["x0"] == at_step["x1"] == step
+        assert (guessing["y0"], learned["y0"]) == (training.NOTHING, training.LEARNED)
         assert mark(loss) == f"step {step}" and f"at step {step}," in layers["layout"]["title"]["text"]
         shown, _, costs = said.partition(". The loss is ")
         for order, name in drawings.NAMES.items():

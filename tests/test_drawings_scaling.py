@@ -46,6 +46,12 @@ def test_grey_is_undivided_and_purple_is_divided(divisor: str) -> None:
         assert [t["line"]["color"] for t in derivative["data"]] == [WITHOUT, WITH]
         assert [t["marker"]["color"] for t in weights["data"]] == [WITHOUT, WITH]
         assert list(weights["data"][0]["x"]) == [str(rank) for rank in range(1, 13)]
+        # Every bar at its logit, and none cut off at the top.
+        for trace in logits["data"]:
+            edges = torch.linspace(-scaling.LIMIT, scaling.LIMIT, scaling.BINS + 1)
+            assert trace["x"].tolist() == pytest.approx(edges[: len(trace["x"])].tolist(), abs=1e-5)
+        highest = max(float(rows.histogram.max()) for rows in (before, after))
+        assert logits["layout"]["yaxis"]["range"][1] >= highest
 
 
 def test_the_readings_say_the_numbers_of_the_figures() -> None:
@@ -55,7 +61,7 @@ def test_the_readings_say_the_numbers_of_the_figures() -> None:
         for how, name in ((lambda x: number(x, 2), "spread"), (lambda x: words(percent(x)), "largest"))
     )
     assert words(drawings.width_frames("sqrt", 64, "normal", 0)[i].reading) == (
-        f"At width 64 the logits have standard deviation {spread}, divided by √dₖ {divided}. On average the favourite key "
+        f"At width 64 the logits have standard deviation {spread}; divided by √dₖ, {divided}. On average the favourite key "
         f"takes {largest} of its row; divided, {softer}."
     )
     (mean, softer), (worst, better) = (
@@ -66,7 +72,7 @@ def test_the_readings_say_the_numbers_of_the_figures() -> None:
         )
     )
     assert words(drawings.gradient_frames("sqrt", 64, "normal", 0)[i].reading) == (
-        f"At width 64 ‖J‖ is {mean} in the mean row; divided, {softer}. In the worst tenth of rows it is at most {worst}; "
+        f"At width 64 ‖J‖ is {mean} on average; divided, {softer}. In the worst tenth of rows it is at most {worst}; "
         f"divided, {better}."
     )
 
@@ -87,7 +93,7 @@ def test_the_smallest_numbers_are_said_as_they_are() -> None:
     said = words(drawings.gradient_frames("sqrt", 64, "normal", 0)[at(1024)].reading)
     assert "·10⁻" in worst and f"at most {worst}; divided, 0.16" in said
     said = words(drawings.width_frames("d_k", 256, "normal", 0)[at(1024)].reading)
-    assert "divided by dₖ 0.031. On" in said and "divided, 0.43 %" in said
+    assert "divided by dₖ, 0.031. On" in said and "divided, 0.43 %" in said
 
 
 # ---------------------------------------------------------------------------------------------- freshly built modules

@@ -98,7 +98,7 @@ def test_what_a_sentence_pools_holds_for_other_seeds(seed: int, monkeypatch: pyt
     first_loss, profile, start = norms.first_loss, norms.profile, norms.start
     monkeypatch.setattr(lesson, "first_loss", lambda final_norm, s: first_loss(final_norm, s + 10 * seed))
     monkeypatch.setattr(lesson, "profile", lambda order, kind, depth: profile(order, kind, depth, seed))
-    monkeypatch.setattr(lesson, "start", lambda depth, width: start(depth, width, seed))
+    monkeypatch.setattr(lesson, "start", lambda depth, width, **how: start(depth, width, seed, **how))
     for claim in lesson.concept.claims:
         assert claim.evidence().holds, str(claim.evidence())
 

@@ -188,7 +188,7 @@ def _prediction(concept: Concept) -> None:
         measured = _outcome(slug)
         right, mine = prediction.right(measured), texts.index(chosen)
         verdict = "As you predicted." if mine == right else f"It is {texts[right]}."
-        tempts = "" if mine == right else f"  \n{texts[mine]}: {prediction.options[mine].why}"
+        tempts = "" if mine == right else f"  \n**{texts[mine]}**: {prediction.options[mine].why}"
         whys = "\n".join(
             f"- {':material/check:' if i == right else ':material/close:'} **{option.text}**: {option.why}"
             for i, option in enumerate(prediction.options)
@@ -206,6 +206,7 @@ VERDICTS = {
     Verdict.HOLDS: (":material/check: holds", "holds"),
     Verdict.HOLDS_IF: (":material/airwave: holds if …", "if"),
     Verdict.OTHERWISE: (":material/close: measured otherwise", "otherwise"),
+    Verdict.CONTESTED: (":material/balance: contested", "if"),
 }
 """A verdict is told by its words and by the shape of its chip (`ui.nav.STYLE`): colours mean other things."""
 
@@ -227,7 +228,7 @@ def _usual(concept: Concept) -> None:
     if shown.open:
         with shown:
             for i, one in others:
-                _row(concept, one.said, one.better, Verdict.OTHERWISE, one.sources, one.proof, f"said{i}")
+                _row(concept, one.said, one.better, one.verdict, one.sources, one.proof, f"said{i}")
 
 
 def _row(
@@ -306,7 +307,8 @@ def _proof(slug: str, kind: str, index: int) -> None:
     if claim.proof is None:
         st.markdown(f":material/menu_book: cited: {_cited(claim.sources)}")
         return
-    evidence = _measured(slug, kind, index)
+    with st.spinner("Measuring …"):
+        evidence = _measured(slug, kind, index)
     lines = [f"**{claim.text}**", ""]
     if not evidence.holds:
         lines.append(":material/error: This check fails on this machine.\n")

@@ -58,19 +58,30 @@ def mean_of_values(x: Float[Tensor, "*b n d"], v: Float[Tensor, "*#b d d"]) -> T
     return (x.mean(-2, keepdim=True) @ v).expand_as(x)
 
 
-def block(order: Order, x: Float[Tensor, "r b n d"], layer: Layer) -> Float[Tensor, "r b n d"]:
-    """One block: attention, then the feed-forward layer, each wired as the order says."""
+def block(
+    order: Order, x: Float[Tensor, "r b n d"], layer: Layer, through_branches: bool = True
+) -> Float[Tensor, "r b n d"]:
+    """One block: attention, then the feed-forward layer, each wired as the order says.
+
+    Not `through_branches`, it gives the same, but gradients come back along the path alone: what a branch reads is cut off.
+    """
     wire = WIRING[order]
     v, w_1, w_2 = (w[:, None] for w in layer)
-    x = wire(x, lambda y: mean_of_values(y, v))
-    return wire(x, lambda y: feed_forward(y, w_1, w_2))
+
+    def read(y: Tensor) -> Tensor:
+        return y if through_branches else y.detach()
+
+    x = wire(x, lambda y: mean_of_values(read(y), v))
+    return wire(x, lambda y: feed_forward(read(y), w_1, w_2))
 
 
-def stream(order: Order, x: Float[Tensor, "r b n d"], layers: Sequence[Layer]) -> list[Tensor]:
+def stream(
+    order: Order, x: Float[Tensor, "r b n d"], layers: Sequence[Layer], through_branches: bool = True
+) -> list[Tensor]:
     """The stream before the first block and after each one; Pre-Norm's final norm is not yet applied."""
     found = [x]
     for layer in layers:
-        found.append(block(order, found[-1], layer))
+        found.append(block(order, found[-1], layer, through_branches))
     return found
 
 
@@ -109,11 +120,11 @@ class Start:
 
 
 @remember
-def start(depth: int, width: int = 64, seed: int = 0) -> dict[Order, Start]:
+def start(depth: int, width: int = 64, seed: int = 0, through_branches: bool = True) -> dict[Order, Start]:
     r"""$\lVert \partial \mathcal{L} / \partial W_2^{(l)} \rVert_F$ of every layer, of both orders
 
     The loss is the cross-entropy of random targets. Both orders get the same numbers, and more layers leave the first ones as
-    they were.
+    they were. Not `through_branches`, gradients come back along the path alone.
 
     Xiong et al. 2020, §3.3, arXiv 2002.04745
     """
@@ -121,7 +132,7 @@ def start(depth: int, width: int = 64, seed: int = 0) -> dict[Order, Start]:
     seconds = [layer.w_2.requires_grad_() for layer in layers]
     found: dict[Order, Start] = {}
     for order in ORDERS:
-        states = stream(order, x, layers)
+        states = stream(order, x, layers, through_branches)
         gradients = torch.autograd.grad(asked(order, states[-1], head, target), seconds)
         found[order] = Start(
             torch.stack([g.flatten(1).norm(dim=1).mean() for g in gradients]),

@@ -57,7 +57,9 @@ class Rows:
     """What one divisor makes of the same dot products, for every width: what is drawn of it, not the megabytes behind."""
 
     spread: Float[Tensor, " s"]  # standard deviation of the logits
-    histogram: Float[Tensor, "s bins"]  # share of all logits per bin of [−LIMIT, LIMIT]
+    histogram: Float[
+        Tensor, "s bins"
+    ]  # share of all logits per bin of [−LIMIT, LIMIT]; of components with mean ½, from their mean
     typical: Float[Tensor, "s top"]  # a row's largest weights by rank, the mean over rows
     largest: Float[Tensor, " s"]  # the mean over rows of a row's largest weight
     jacobian: Float[Tensor, "s q"]  # ‖∂softmax/∂logits‖ of each row
@@ -80,7 +82,10 @@ def attend(divisor: Divisor, n_keys: int = 64, distribution: Distribution = "nor
         scores = products.double() / divide_by(divisor, d_k)
         weights = softmax(scores)
         largest = weights.amax(-1)
-        counts = torch.histogram(scores, BINS, range=(-LIMIT, LIMIT)).hist
+        # From their mean: one number for all keys changes no weight.
+        counts = torch.histogram(
+            scores - scores.mean() if distribution == "shifted" else scores, BINS, range=(-LIMIT, LIMIT)
+        ).hist
         each.append(
             (
                 scores.std(),

@@ -41,7 +41,7 @@ STEP_AXIS: dict[str, Any] = {
 
 
 def layer_axis(depth: int, name: str = "layer, from the bottom") -> dict[str, Any]:
-    return {"x": torch.arange(1, depth + 1), "x_title": name, "x_range": (0, depth + 1)}
+    return {"x": torch.arange(1, depth + 1), "x_title": name, "x_range": (0.5, depth + 0.5)}
 
 
 def panel(
@@ -64,8 +64,8 @@ def panel(
     for order, values in curves.items():
         runs = values if values.dim() > 1 else values[None]
         other = bold is not None and order != bold
-        width = 1.2 if other else 1.6 if values.dim() > 1 else 3 if bold is None else 4
-        colour = faded(COLOURS[order], 0.5) if other else COLOURS[order]
+        width = 2 if other else 1.6 if values.dim() > 1 else 3 if bold is None else 4
+        colour = faded(COLOURS[order], 0.75) if other else COLOURS[order]
         dots = values.dim() == 1 and len(values) <= 12
         for run, line in enumerate(runs):
             series.append(Series(NAMES[order], line, colour, width=width, markers=dots, legend=not run))
@@ -179,27 +179,32 @@ def gradient_figure(order: Order, begin: dict[Order, norms.Start]) -> Figure:
     for layer in (1, depth):
         value = float(begin[order].gradient[layer - 1])
         figure.note(
-            number(value, 2), x=layer, y=value, yanchor="bottom" if order == "pre" else "top",
+            number(value, 2), x=layer, y=value, xanchor="left" if layer == 1 else "right",
+            yanchor="bottom" if order == "pre" else "top",
             yshift=6 if order == "pre" else -6, font={"color": COLOURS[order], "size": 15},
         )  # fmt: skip
     return figure
 
 
 def block_reading(order: Order, begin: dict[Order, norms.Start]) -> str:
-    start = begin[order]
-    size, last = number(float(start.size[-1]), 2), number(float(start.gradient[-1]), 2)
-    times = number(float(start.gradient[0] / start.gradient[-1]), 2)
-    shares = f"the last gets a gradient of {last}, the first {times} times that"
-    other: Order = "pre" if order == "post" else "post"
-    rival = number(float(begin[other].gradient[-1]), 2)
+    """What the place of the norm does to the stream and to the last gradient; and to the output, on which training depends."""
+    depth = len(begin[order].gradient)
+    rival: Order = "pre" if order == "post" else "post"
+    size = number(float(begin[order].size[-1]), 2)
+    last = {each: number(float(begin[each].gradient[-1]), 2) for each in norms.ORDERS}
     begins = (
-        f"On the path, the norm sets the stream back to ‖x‖² = {size} d after every addition"
+        f"On the path, the norm sets the stream back to ‖x‖² = {size} d after every addition, and"
         if order == "post"
-        else f"On the branch, the norm lets the stream grow to ‖x‖² = {size} d, so later layers count less"
+        else f"On the branch, the norm lets the stream grow to ‖x‖² = {size} d; the last norm divides by that length, on the "
+        "way back too, and"
     )
+    moved = {
+        each: float(norms.typical(norms.amplification(each))[norms.POOLED_DEPTHS.index(depth)]) for each in norms.ORDERS
+    }
     return (
-        f"{begins}: {shares}. {NAMES[other]}'s last gets {rival}, and still Post-Norm is the harder one to train: the looks "
-        "show why."
+        f"{begins} the last layer's gradient is {last[order]} ({NAMES[rival]}: {last[rival]}). But nudge all weights: "
+        f"Post-Norm's output moves {number(moved['post'] / moved['pre'], 2)} times as far, squared (typical of "
+        f"{norms.POOLED_DRAWS} encoders of width {norms.POOLED_WIDTH})."
     )
 
 

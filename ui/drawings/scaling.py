@@ -49,7 +49,7 @@ def width_frames(divisor: Divisor, n_keys: int, distribution: Distribution, seed
                     limits=(-scaling.LIMIT, scaling.LIMIT),
                     counted=True,
                     title="The logits spread",
-                    x_title="logit",
+                    x_title="logit" if distribution != "shifted" else "logit, counted from their mean",
                     y_title="share of all logits",
                     y_range=(0, high),
                     height=HERO,
@@ -77,7 +77,7 @@ def width_reading(d_k: int, divisor: Divisor, before: scaling.Rows, after: scali
         why = "Nothing is divided" if divisor == "none" else "At width 1 the divisor is 1"
         return f"{why}: the logits have standard deviation {spread[0]}, and on average the favourite key takes {largest[0]} of its row."
     return (
-        f"At width {d_k} the logits have standard deviation {spread[0]}, divided by {DIVISORS[divisor]} {spread[1]}. On "
+        f"At width {d_k} the logits have standard deviation {spread[0]}; divided by {DIVISORS[divisor]}, {spread[1]}. On "
         f"average the favourite key takes {largest[0]} of its row; divided, {largest[1]}."
     )
 
@@ -128,9 +128,9 @@ def gradient_reading(d_k: int, divisor: Divisor, before: scaling.Rows, after: sc
     mean = [number(float(rows.jacobian[i].mean()), 2) for rows in (before, after)]
     if divisor == "none" or d_k == 1:
         why = "Nothing is divided" if divisor == "none" else "At width 1 the divisor is 1"
-        return f"{why}: ‖J‖ is {mean[0]} in the mean row and at most {worst[0]} in the worst tenth."
+        return f"{why}: ‖J‖ is {mean[0]} on average and at most {worst[0]} in the worst tenth."
     return (
-        f"At width {d_k} ‖J‖ is {mean[0]} in the mean row; divided, {mean[1]}. In the worst tenth of rows it is at most "
+        f"At width {d_k} ‖J‖ is {mean[0]} on average; divided, {mean[1]}. In the worst tenth of rows it is at most "
         f"{worst[0]}; divided, {worst[1]}."
     )
 
@@ -182,7 +182,7 @@ def response_reading(n_keys: int, r: scaling.Response) -> str:
         )
     scaled, unscaled = (number(float(r.tenth[(r.spread - s).abs().argmin()]), 2) for s in (SCALED, UNSCALED))
     return (
-        f"With {n_keys} keys the mean {way}. In the worst tenth of rows the answer is at most {scaled} at 1, where the factor "
+        f"With {n_keys} keys the mean {way}. In the worst tenth of rows ‖J‖ is at most {scaled} at 1, where the factor "
         f"puts random logits, and {unscaled} at 8."
     )
 
