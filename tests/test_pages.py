@@ -56,7 +56,7 @@ def controls(app: AppTest) -> list:
 def ends(widget) -> Iterator[object]:
     match widget.type:
         case "slider" | "number_input":
-            yield from (widget.min, widget.max)
+            yield from (end for end in (widget.min, widget.max) if end is not None)
         case "selectbox" | "radio":
             # Of a long list (all published models), the first, the last and some between.
             yield from widget.options[:: max(1, len(widget.options) // 12)]
@@ -161,6 +161,14 @@ def test_a_lesson_is_presented(path: Path) -> None:
     assert [m.label for m in app.button if m.key == f"{found.topic.slug}:present"] == ["Leave"]
 
 
+def shown(app: AppTest) -> int:
+    """All that the page draws and writes, as one number."""
+    drawn = [(repr(head), [array.tobytes() for array in arrays]) for head, arrays in figures(app)]
+    # A refusal is an answer too.
+    written = [*app.markdown, *app.metric, *app.table, *app.code, *app.warning, *app.text]
+    return hash((repr(drawn), *(repr(element.value) for element in written)))
+
+
 def own(path: Path) -> Iterator[tuple[str, set[str], AppTest]]:
     """Each look, the controls that only it has, and the page with it."""
     always: set[str] = set()
@@ -178,9 +186,12 @@ def test_both_ends_of_every_control(path: Path) -> None:
         for widget in controls(start):
             if widget.key not in keys:
                 continue
+            seen = {shown(app)}
             for value in ends(widget):
                 current = next(w for w in controls(app) if w.key == widget.key)
                 checked(current.set_value(value).run())
+                seen.add(shown(app))
+            assert len(seen) > 1 or not [*ends(widget)], f"{widget.key} moves, and nothing that is shown moves with it"
             app = opened(path, look=look)
 
 

@@ -57,6 +57,7 @@ def opening(file: str) -> None:
         st.caption(f"{topic.theme} · question {topic.number} of {max(len(SYLLABUS), topic.number)}", width="stretch")
         nav.link(before, ":material/arrow_back:")
         nav.link(after, ":material/arrow_forward:", icon_position="right")
+        present.on_demand(topic.slug)
         present.button(f"{topic.slug}:present")
     st.title(topic.question, anchor=False)
     present.keys(nav.page_of(before), nav.page_of(after))
@@ -125,8 +126,9 @@ def lesson(concept: Concept) -> Iterator[Lesson]:
         yield page
     page._ask()
     if present.on():
-        with st.container(horizontal=True, key="asked_for", vertical_alignment="center"), standing("The answer"):
+        with standing("The answer"):
             _answer_asked_for(concept)
+        with standing("The code for phones"):
             present.code_for_phones()
         return
     with standing("The answer"):
@@ -345,7 +347,7 @@ def _marked(sentence: Sentence, place: int) -> str:
 
 def _answer_asked_for(concept: Concept) -> None:
     """In a presentation: when the room has tried."""
-    if present.shown("The answer", f"{concept.topic.slug}:shown"):
+    if present.answer_shown(concept.topic.slug):
         with st.container(key="short_answer"):
             st.markdown(concept.answer)
 

@@ -13,7 +13,7 @@ import streamlit as st
 from core.memory import remember
 from ui import parts, visit
 
-NAME, _ON = "present", "presenting"
+NAME, _ON, _PHONES = "present", "presenting", "present:phones"
 
 # 24 px: 1.4 times the size of type in config.toml.
 STYLE = """<style>
@@ -21,6 +21,9 @@ html { font-size: 24px; }
 [data-testid="stSidebar"], [data-testid="stExpandSidebarButton"] { display: none; }
 [data-testid="stMainBlockContainer"] { max-width: none; padding: .6rem 1.4rem .6rem; }
 .tt-take { display: none; }
+/* The answer takes the place of sentence, words and prediction, so that it is on the slide with the picture. */
+[data-testid="stMain"]:has(.st-key-short_answer) :is([data-testid="stLayoutWrapper"]:has(> :is(.st-key-predict, .st-key-short)),
+  .st-key-equation [data-testid="stCaptionContainer"]) { display: none; }
 </style>"""
 
 
@@ -75,11 +78,29 @@ def _code(address: str) -> str:
     return out.getvalue().decode()
 
 
+def on_demand(slug: str) -> None:
+    """What a teacher presses, at the top of the slide: the answer, and the code for the phones."""
+    if not on():
+        return
+    st.toggle("The answer", key=_answer(slug))
+    st.session_state[_PHONES] = st.popover(
+        "Open on your phone", icon=":material/qr_code_2:", key="present:code", on_change="rerun", type="tertiary"
+    )
+
+
+def _answer(slug: str) -> str:
+    return f"{slug}:shown"
+
+
+def answer_shown(slug: str) -> bool:
+    return bool(st.session_state.get(_answer(slug)))
+
+
 def code_for_phones() -> None:
-    """On demand, a QR code of this page in exactly this state, for reading and not for presenting."""
-    shown = st.popover("Open on your phone", icon=":material/qr_code_2:", key="present:code", on_change="rerun")
-    if shown.open:
+    """At the end of the page, when its state is known: a QR code of it, for reading and not for presenting."""
+    popover = st.session_state.pop(_PHONES, None)
+    if popover is not None and popover.open:
         address = visit.link(without=NAME)
-        with shown:
+        with popover:
             st.image(_code(address), width=420)
             st.code(address, language=None, wrap_lines=True)

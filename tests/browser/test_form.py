@@ -58,6 +58,11 @@ def test_a_slide_for_a_room(server: str, visit: Visit, slug: str) -> None:
     page.wait_for_timeout(700)
     assert bottom(page, f"{HERO} .tt-reading") <= 1080
     expect(page.get_by_test_id("stSidebar")).to_be_hidden()
+    page.get_by_text("The answer", exact=True).click()
+    expect(page.locator(".st-key-short_answer")).to_be_visible()
+    rests(page)
+    page.wait_for_timeout(700)
+    assert bottom(page, ".st-key-short_answer") <= 1080, "the room sees the answer beside the picture"
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
