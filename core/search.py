@@ -166,7 +166,8 @@ def passages(topic: Topic) -> Iterator[Passage]:
         elif texts:
             where, weight = _SAYS[way]
             yield Passage(where, plain(" ".join(texts)), weight)
-    yield from (Passage("The usual answer", plain(usual), 6) for usual in topic.usual)
+    usual = "The usual answer" if _concept(topic.slug) else "The usual answer, not yet checked"
+    yield from (Passage(usual, plain(bullet), 6) for bullet in topic.usual)
     yield Passage("Theme", str(topic.theme), 2)
 
 

@@ -57,7 +57,7 @@ def test_nothing_of_it_needs_pytorch() -> None:
         ("O(N^2)", 1, "Question"), ("n²", 1, "Question"), ("7", 7, "Question"), ("question 13", 13, "Question"),
         ("pre norm", 7, "Question"), ("prenorm", 7, "Question"), ("warmup", 17, "Question"), ("warm up", 17, "Question"),
         ("layer norm", 6, "Question"), ("batch normalization", 6, "Question"), ("what is GELU?", 19, "Question"),
-        ("information retrieval", 8, "The usual answer"), ("training", 16, "Theme"), ("Ⅰnformation retrieval", 8, None),
+        ("information retrieval", 8, "The usual answer, not yet checked"), ("training", 16, "Theme"), ("Ⅰnformation retrieval", 8, None),
     ],
 )  # fmt: skip
 def test_what_people_type_finds_its_question(query: str, number: int, where: str | None) -> None:
@@ -105,7 +105,9 @@ def test_nothing_found_says_what_to_try() -> None:
 @pytest.mark.parametrize("topic", topics(), ids=lambda t: t.slug)
 def test_an_excerpt_is_short_and_readable(topic: search.Topic) -> None:
     for passage in search.passages(topic):
-        assert not set("$\\{}") & set(search.plain(passage.text)) or passage.where != "The usual answer", passage.text
+        assert not set("$\\{}") & set(search.plain(passage.text)) or not passage.where.startswith("The usual answer"), (
+            passage.text
+        )
         for word in re.findall(r"[^\W\d_]{4,}", passage.text)[-1:]:
             excerpt = search._excerpt(passage.text, [search._pattern(search._folded(word)[0].replace("\x1f", ""))])
             assert sum(len(piece) for piece, _ in excerpt) <= 155

@@ -64,7 +64,7 @@ const PARTS = {
       ...box(28, 496, 58, 36, "plain", "Q", "query"), arrow("M57 496 V434"), words(57, 554, "query", "quiet middle"),
       ...box(110, 496, 58, 36, "plain", "K", "key"), arrow("M139 496 V434"), words(139, 554, "key", "quiet middle"),
       ...box(214, 496, 58, 36, "plain", "V", "value"), arrow("M243 496 V130"), words(243, 554, "value", "quiet middle"),
-      ...weights(181, 218, 9, 6),
+      ...weights(181, 218, 9, 6), words(208, 288, "decoder", "quiet middle"),
     ],
     pins: { multi_head: [300, 16], scaling: [28, 338], masking: [28, 262], quadratic_cost: [28, 414], query_key_value: [28, 514] },
   },

@@ -155,8 +155,9 @@ function drawFound(s) {
   const { asked, hits, tries, topics } = s.data, place = s.root.querySelector(".found");
   place.hidden = !asked;
   if (!asked) return place.replaceChildren();
-  const lessons = new Set(hits.map((hit) => hit.slug)).size;
-  const said = hits.length ? `${lessons === 1 ? "One question" : `${lessons} questions`} with “${asked}”` : `Nothing has “${asked}”. Try ${tries.join(", ")}.`;
+  const lessons = new Set(hits.filter((hit) => hit.slug).map((hit) => hit.slug)).size, meant = hits.some((hit) => !hit.slug);
+  const questions = lessons === 1 ? "One question" : `${lessons || "No"} questions`;
+  const said = hits.length ? `${questions} with “${asked}”${meant ? ", and what it means" : ""}` : `Nothing has “${asked}”. Try ${tries.join(", ")}.`;
   const rows = hits.map((hit) => {
     const topic = topics.find(({ slug }) => slug === hit.slug);
     const words = hit.excerpt.map(([text, marked]) => (marked ? html("mark", {}, text) : text));
@@ -209,6 +210,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
     drawCards(s);
     delete root.dataset.theme;
   }
+  // The pins of what was found, so that the map shows where it belongs.
+  const found = new Set(data.hits.map(({ slug }) => slug));
+  for (const pin of root.querySelectorAll(".pin")) pin.classList.toggle("hit", found.has(pin.dataset.slug));
   dress(s);
   sayWhere(s);
   root.onkeydown = (event) => { if (event.key === "Escape" && s.shown) { const pin = s.shown; hide(s); pin.focus({ preventScroll: true }); hide(s); } };
