@@ -423,3 +423,8 @@ def test_joiners_hold_words_together() -> None:
     assert lesson.two_orders(f"{FAMILY} {I_WANT} a", f"a {FAMILY} {I_WANT}", "rope").largest > lesson.ROUNDING
     with pytest.raises(ValueError, match="at least two"):
         tokens(f"{FAMILY} \u200d")
+
+
+def test_the_pooled_output_is_the_mean() -> None:
+    x = torch.randn(3, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(lesson.pool(x), x.mean(0))
