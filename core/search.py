@@ -61,7 +61,7 @@ _SAYS = {
     "cites": ("In 30 seconds", 4),
     "looks_closer": ("Look closer", 5),
     "judges": ("The usual answer, checked", 6),
-    "corrects": ("Often said wrongly", 6),
+    "corrects": ("Often said wrongly", 6),  # and in its other half, said more exactly
     "predicts": ("Predict", 8),
     "pushes_back": ("Push-back", 7),
 }
@@ -134,7 +134,8 @@ def _read(slug: str, changed: int) -> tuple[tuple[str, tuple[str, ...]], ...]:
     for call in _calls(ast.parse((CONCEPTS / f"{slug}.py").read_text("utf-8")).body):
         match call.func:
             case ast.Attribute(attr=way) if way in _SAYS:
-                said.append((way, tuple(_arguments(call))))
+                texts = tuple(_arguments(call))
+                said.append((way, texts[1:] if way == "looks_closer" else texts))  # a look's name is for its address
             case ast.Name(id="Concept"):
                 words = [k.value for k in call.keywords if k.arg == "words"]
                 said += [("words", tuple(map(_written, w.elts))) for w in words if isinstance(w, ast.Tuple | ast.List)]
@@ -159,10 +160,17 @@ def one_sentence(slug: str) -> str | None:
 
 def passages(topic: Topic) -> Iterator[Passage]:
     """Everything of a question that can be found, as it is read."""
-    yield Passage("Question", f"{topic.number} · {topic.title}. {topic.question}", 0)
+    yield Passage(
+        "Question", f"{topic.number} · {topic.title}{'' if topic.title.endswith('?') else '.'} {topic.question}", 0
+    )
     for way, texts in _concept(topic.slug):
         if way == "words":
             yield from (Passage("Words", _entry(word), 1) for word in texts if word in GLOSSARY)
+        elif way == "corrects":
+            yield from (
+                Passage(where, plain(text), 6)
+                for where, text in zip(("Often said wrongly", "Said more exactly"), texts, strict=False)
+            )
         elif texts:
             where, weight = _SAYS[way]
             yield Passage(where, plain(" ".join(texts)), weight)
@@ -231,11 +239,30 @@ def _folded(text: str) -> tuple[str, list[int]]:
 def _words(query: str) -> list[str]:
     """The words to look for: not the small ones, unless there are no others.
 
-    >>> _words("What is the KV-cache of N²?")
-    ['kvcache', 'n2']
+    A hyphen may be written as one, as a space, or not at all.
+
+    >>> _words("What is the KV-cache of N²?"), _words("MoE")
+    (['kv-cache', 'n2'], ['expert'])
     """
-    found = _folded(query[:200])[0].replace(_BEGIN, "").split()
+    found: list[str] = []
+    for i, piece in enumerate(re.split(f"(?<=\\w)[{_HYPHENS}](?=\\w)", query[:200])):
+        words = _folded(piece)[0].replace(_BEGIN, "").split()
+        if i and found and words:
+            found[-1] += f"-{words.pop(0)}"
+        found += words
+    found = [other for word in found for other in _MEANS.get(word, (word,))]
     return [word for word in found if not _SMALL.fullmatch(word)] or found
+
+
+# What is asked for by another name than the lessons'.
+_MEANS = {
+    "gqa": ("grouped", "head"),
+    "mqa": ("grouped", "head"),
+    "moe": ("expert",),
+    "pre-ln": ("pre-norm",),
+    "post-ln": ("post-norm",),
+    "autoregressive": ("causal",),
+}
 
 
 def _pattern(word: str) -> re.Pattern[str]:
@@ -243,7 +270,7 @@ def _pattern(word: str) -> re.Pattern[str]:
     whole = len(word) == 1 or word.isdecimal()
     if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
         word = word[:-1]
-    letters = f"{_BEGIN}?".join(map(re.escape, word))
+    letters = f"{_BEGIN}?".join(map(re.escape, word)).replace(rf"{_BEGIN}?\-{_BEGIN}?", f" ?{_BEGIN}?")
     return re.compile(f"{_BEGIN}{letters}" + (r"(?![^\W_])" if whole else ""))
 
 

@@ -19,12 +19,17 @@ ROOT = Path(__file__).parent.parent
 def test_everything_that_a_lesson_says_is_found_in_its_source(slug: str) -> None:
     """The source is read by its form (`@concept.says("…")`), so this compares with what the concept itself says."""
     said = concept(slug)
-    shown = [(s.text,) for s in said.sentences] + [(look.name, look.claim.text) for look in said.looks]
-    shown += [(c.said, c.better) for c in said.corrections] + [(p.question, p.answer) for p in said.push_backs]
+    shown = [(s.text,) for s in said.sentences] + [(look.claim.text,) for look in said.looks]
+    shown += [(text,) for c in said.corrections for text in (c.said, c.better)] + [
+        (p.question, p.answer) for p in said.push_backs
+    ]
     shown += [(text,) for j in said.judgements for text in (j.usual, j.better) if text]
     if said.prediction:
         options = (t for o in said.prediction.options for t in (o.text, o.why))
         shown.append((said.prediction.question, *options))
+    # What is said wrongly and what is right are told apart.
+    wrong = {p.text for p in search.passages(said.topic) if p.where == "Often said wrongly"}
+    assert not wrong & {search.plain(c.better) for c in said.corrections}
     # A number that a sentence fills in itself stands as an ellipsis in what was read.
     read = [re.escape(p.text).replace("…", ".+?") for p in search.passages(said.topic)]
     for parts in shown:
