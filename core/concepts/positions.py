@@ -98,14 +98,14 @@ def outputs_follow_their_words(causal: bool = False, matched: Matched = "rightly
         "75 %",
         0.51,
         0.9,
-        "Training makes a faint hint strong. Here is none: both means are the same numbers, whatever the weights.",
+        "Training makes a faint hint strong, but here is none at all: both means are the same numbers.",
     ),
     Option(
         "99 %",
         0.9,
         1.01,
-        "Training finds almost any difference, but here is none to find: both means are the same numbers, whatever the weights. "
-        "Under a causal mask they differ, and the same training gets over 99 %.",
+        "Training finds almost any difference, but here is none to find. Under a causal mask the means differ, and the same "
+        "training gets over 99 %: look closer, first.",
     ),
     shows="Trained just now, it gives the right sentence {percent}, a coin's chance: training sets weights, and for any weights "
     "both means are the same.",
