@@ -52,8 +52,8 @@ with lesson(concept) as page:
     if page.look("causal"):
         st.markdown(
             "An encoder must be told. A decoder need not: give the same random layers a causal mask, still no positions, and "
-            "shuffle all words before the last one. The words in between then see other words before them, and their outputs "
-            "change. From the start token a decoder can even count."
+            "shuffle all words before the last one. A word that then sees other words before it gets another output. And since a "
+            "token at place t, counted from 0, sees t + 1, a decoder can even count."
         )
         story, refusal = positions.shufflable(
             controls.words(f"Your sentence (3 to {MOST} words)", "story", positions.STORY)
@@ -66,9 +66,10 @@ with lesson(concept) as page:
 
     if page.look("offsets"):
         st.markdown(
-            "A decoder can count; an encoder must be told, first by sinusoids: position p is the row of numbers at which p "
-            "cuts the waves. How well two such rows agree depends on their distance |k| alone. But attention sees them "
-            "through W_Q and W_K; RoPE turns queries and keys *after* W_Q and W_K, here those of one random word."
+            "A decoder can count; an encoder must be told, first by sinusoids: position p is the numbers at which p cuts these "
+            "waves, and their cosines. How well two positions agree depends on their distance |k| alone (farther is not "
+            "always less alike). But attention sees them through W_Q and W_K, which make queries and keys. RoPE turns "
+            "queries and keys *after* W_Q and W_K, here those of one random word: its score knows k, sign included."
         )
         width = controls.whole("Width d_model", "pe_width", 8, 512, 64, step=8)
         sweep("pe_start", "Position p", STARTS, offset_frames, width, seed, default=60, panel_width=320)
@@ -84,9 +85,10 @@ with lesson(concept) as page:
             CODES,
             pairing_frames,
             seed,
-            default="converted",
+            default="mixed",
             labels=CODE_NAMES,
             panel_width=320,
+            buttons=True,
         )
 
     page.ran(

@@ -116,7 +116,7 @@ def test_rounding_is_not_called_zero_nor_a_difference() -> None:
 
 def test_the_default_order_says_why_alibi_is_blind() -> None:
     seen = frames(positions.SENTENCE, positions.ORDER)
-    assert "only distances" in seen["alibi"].reading and "exactly 0" in seen["alibi"].reading
+    assert "and no direction" in seen["alibi"].reading and "exactly 0" in seen["alibi"].reading
     assert "exactly 0" in seen["none"].reading and "only swap places" in seen["none"].reading
     for scheme in ("sinusoidal", "learned", "rope"):
         assert "the orders differ" in seen[scheme].reading and "exactly 0" not in seen[scheme].reading
@@ -257,7 +257,7 @@ def test_the_offsets_draw_what_was_measured(width: int) -> None:
         ]  # fmt: skip
         assert f"p = {p}" in frame.reading and f"p = {p}" in right["layout"]["title"]["text"]
         if i:
-            assert frame.reading.endswith(f"by up to {drawn.number(seen.moved(i)[1], 2)}.")
+            assert frame.reading.endswith(f"at p = {p} by up to {drawn.number(seen.moved(i)[1], 2)}.")
             assert frame.reading.count("up to rounding") + frame.reading.count("(exactly)") == 2
     assert len(ranges) == 1, "what stands still must be seen to stand still"
 
@@ -273,9 +273,9 @@ def test_the_table_of_the_waves() -> None:
 
 def test_the_offsets_say_what_would_not_be_rounding() -> None:
     said = drawn.offset_reading(60, (1.5e-16, 0.41, 0.53))
-    assert "RoPE's scores (up to 0.53)" in said and "stay (up to rounding, 1.5·10⁻¹⁶)" in said
+    assert "RoPE's (up to 0.53)" in said and "at p = 24 (up to rounding, 1.5·10⁻¹⁶)" in said
     assert drawn.offset_reading(60, (0.0, 0.4, 0.0)).count("(exactly)") == 2
-    assert "compared with" in drawn.offset_reading(24, (0.0, 0.0, 0.0))
+    assert "stay where they are at p = 24" in drawn.offset_reading(24, (0.0, 0.0, 0.0))
 
 
 # ------------------------------------------------------------------------------------------------ neighbours or halves

@@ -14,7 +14,9 @@ from core.experiments import positions as lesson
 from core.ops import positions as ops
 from core.ops.masks import causal
 from core.ops.words import embed, tokens
+from tests.test_pages import LESSONS, opened
 
+(PAGE,) = (path for path in LESSONS if path.stem.endswith("_positions"))
 quick = settings(deadline=None, derandomize=True, max_examples=12)
 schemes = st.sampled_from(lesson.SCHEMES)
 # On x86 a number is computed alike wherever it stands, so sorted sums agree to the last bit; elsewhere up to rounding.
@@ -384,17 +386,31 @@ def test_accents_typed_in_another_way_are_the_same_word() -> None:
     assert lesson.shuffled_prefix(two).words == ("b", "a", "caf\u00e9")
 
 
-def test_turning_around_moves_a_decoders_mean_and_not_an_encoders() -> None:
-    for seed in range(4):
-        assert 0 <= lesson.turned_or_replaced(seed, causal=False) <= lesson.ROUNDING
-        first, around, other = (
-            lesson.encode(row.split(), "none", 4, seed, causal=True)[-1].mean(0)
-            for row in ("dog bites man", "man bites dog", "dog chases man")
-        )
-        expected = (around - first).abs().max() / (other - first).abs().max()
-        assert lesson.turned_or_replaced(seed) == pytest.approx(float(expected))
-    many = sorted(lesson.turned_or_replaced(seed) for seed in range(40))
-    assert many[0] > 0.1 and many[-1] < 10, "the prediction says: about 1"
+def test_training_finds_no_order_that_is_not_there() -> None:
+    """The same training again by hand, and one that can find it."""
+    assert lesson.trained(3).sure == pytest.approx(0.5, abs=1e-9) and lesson.trained(3).largest <= NOTHING
+    told = lesson.trained(3, causal=True)
+    assert told.sure > 0.99 and told.largest > 1
+    reader = torch.randn(16, generator=torch.Generator().manual_seed(3), dtype=torch.float64) / 4
+    weights = [*lesson.draw(2, 3), reader]
+    adam = torch.optim.Adam([w.requires_grad_() for w in weights], lr=0.03)
+    rows, first = (["dog", "bites", "man"], ["man", "bites", "dog"]), torch.tensor([1.0, 0.0], dtype=torch.float64)
+
+    def logits() -> Tensor:
+        outputs = [
+            lesson.encode(row, "none", 2, causal=True, summation="plain", weights=weights[:-1])[-1] for row in rows
+        ]
+        return torch.stack(outputs).mean(1) @ weights[-1]
+
+    for _ in range(lesson.STEPS):
+        adam.zero_grad()
+        F.binary_cross_entropy_with_logits(logits(), first).backward()
+        adam.step()
+    sure = (logits().sigmoid() - (1 - first)).abs().mean().detach()
+    assert told.sure == pytest.approx(sure.item(), abs=1e-6)
+    assert torch.equal(
+        lesson.encode(rows[0], "rope", 2, 7), lesson.encode(rows[0], "rope", 2, weights=lesson.draw(2, 7))
+    )
 
 
 def test_what_is_no_rounding_error() -> None:
@@ -423,6 +439,34 @@ def test_joiners_hold_words_together() -> None:
     assert lesson.two_orders(f"{FAMILY} {I_WANT} a", f"a {FAMILY} {I_WANT}", "rope").largest > lesson.ROUNDING
     with pytest.raises(ValueError, match="at least two"):
         tokens(f"{FAMILY} \u200d")
+
+
+@pytest.mark.parametrize(
+    ("look", "control", "value"),
+    [
+        ("", "words", "man bites dog"),
+        ("", "order", "bites man dog"),
+        ("", "encoder_layers", "3"),
+        ("", "positions_seed", "1"),
+        ("causal", "story", "a b c d"),
+        ("causal", "order_seed", "4"),
+        ("causal", "positions_seed", "1"),
+        ("offsets", "pe_width", "8"),
+        ("offsets", "positions_seed", "1"),
+        ("pairs", "positions_seed", "1"),
+    ],
+)
+def test_every_control_moves_its_picture(look: str, control: str, value: str) -> None:
+    before, after = (
+        [
+            element.proto.bytes
+            for element in opened(PAGE, look=look, **asked).get("bidi_component")
+            if element.proto.bytes
+        ]
+        for asked in ({}, {control: value})
+    )
+    where = slice(1, None) if look else slice(0, 1)  # the hero comes first
+    assert before[where] and before[where] != after[where]
 
 
 def test_the_pooled_output_is_the_mean() -> None:

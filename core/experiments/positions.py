@@ -19,6 +19,7 @@ from core.ops.words import tokens as split
 
 SENTENCE, ORDER = "dog bites man", "man bites dog"
 STORY = "the dog that bit the man ran away"
+STEPS = 30  # of training
 START = "⟨s⟩"  # a token that stands first and nowhere else
 D, HEADS, D_FF, DEPTHS = 16, 2, 64, (1, 2, 3, 4)
 Scheme = Literal["none", "sinusoidal", "learned", "rope", "alibi"]
@@ -79,6 +80,19 @@ def attend(
     return add_up(terms.sort(-1).values)
 
 
+def draw(layers: int, seed: int) -> list[Tensor]:
+    """A table of positions, N(0, 1), as nn.Embedding starts; then for each layer W_Q, W_K, W_V, W_O and the feed-forward
+    layer's two matrices, N(0, 1/d_in). float64."""
+    g = torch.Generator().manual_seed(seed)
+
+    def matrix(rows: int, columns: int) -> Tensor:
+        return torch.randn(rows, columns, generator=g, dtype=torch.float64) / math.sqrt(rows)
+
+    table = torch.randn(MOST, D, generator=g, dtype=torch.float64)
+    shapes = [*[(D, D)] * 4, (D, D_FF), (D_FF, D)]
+    return [table, *(matrix(*shape) for _ in range(layers) for shape in shapes)]
+
+
 def encode(
     words: list[str],
     scheme: Scheme = "none",
@@ -86,21 +100,17 @@ def encode(
     seed: int = 0,
     causal: bool = False,
     summation: Summation = "sorted",
+    weights: list[Tensor] | None = None,
 ) -> Float[Tensor, "l n 16"]:
-    r"""The outputs of random, untrained Transformers of 1 … `layers` layers, each one the start of the next: `[-1]` is of all.
+    r"""The outputs of Transformers of 1 … `layers` layers, each one the start of the next: `[-1]` is of all. Their weights
+    are random and untrained, drawn from the seed, unless others are given.
 
     A layer is $x + \mathrm{Attn}(\mathrm{LN}(x))$, then $x + \mathrm{FFN}(\mathrm{LN}(x))$; a last LN makes the output.
-    Width 16, 2 heads, a feed-forward layer of 64 ReLUs, all weights $N(0, 1/d_{in})$ from the seed, float64.
-    Sinusoids and the learned table ($N(0, 1)$, as nn.Embedding starts) are added to the word vectors; RoPE turns
-    queries and keys; ALiBi lowers the scores by slope · |i − j|, here symmetric, as an encoder uses it.
+    Width 16, 2 heads, a feed-forward layer of 64 ReLUs. Sinusoids or a learned table are added to the word vectors; RoPE
+    turns queries and keys; ALiBi lowers the scores by slope · |i − j|, here symmetric, as an encoder uses it.
     """
     n = len(words)
-    g = torch.Generator().manual_seed(seed)
-
-    def matrix(rows: int, columns: int) -> Tensor:
-        return torch.randn(rows, columns, generator=g, dtype=torch.float64) / math.sqrt(rows)
-
-    table = torch.randn(MOST, D, generator=g, dtype=torch.float64)
+    table, *matrices = draw(layers, seed) if weights is None else weights
     x = embed(words, D)
     if scheme == "sinusoidal":
         x = x + positions.sinusoidal(n, D)
@@ -113,9 +123,8 @@ def encode(
     if causal:
         bias = masked(bias, masks.causal(n))
     outputs = []
-    for _ in range(layers):
-        w_q, w_k, w_v, w_o = (matrix(D, D) for _ in range(4))
-        w_up, w_down = matrix(D, D_FF), matrix(D_FF, D)
+    for layer in range(layers):
+        w_q, w_k, w_v, w_o, w_up, w_down = matrices[6 * layer : 6 * layer + 6]
         h = F.layer_norm(x, (D,))
         query, key, value = (
             multiply(h, w, summation).unflatten(-1, (HEADS, -1)).transpose(0, 1) for w in (w_q, w_k, w_v)
@@ -216,15 +225,6 @@ class Orders:
         return self.order == self.words[::-1]
 
 
-def turned_or_replaced(seed: int, causal: bool = True) -> float:
-    """4 layers, no positions: how far the mean moves when the sentence is turned around, ÷ when its verb is another one."""
-    turned = two_orders(SENTENCE, ORDER, "none", DEPTHS[-1], seed, causal=causal).pooled
-    verb, other = (
-        pool(encode(words.split(), "none", DEPTHS[-1], seed, causal)[-1]) for words in (SENTENCE, "dog chases man")
-    )
-    return turned / float((other - verb).abs().max())
-
-
 @remember
 def two_orders(
     words: str = SENTENCE,
@@ -240,6 +240,43 @@ def two_orders(
     place = matching(first, second)
     x, y = (encode(row, scheme, layers, seed, causal, summation)[-1] for row in (first, second))
     return Orders(tuple(first), tuple(second), place, x, y)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training makes of a Transformer without positions."""
+
+    sure: float  # the probability that it gives to the right order, on average over both
+    largest: float  # the largest difference of its outputs after un-shuffling
+
+
+@remember
+def trained(seed: int = 0, causal: bool = False) -> Trained:
+    """Train two layers to say by the mean of their outputs which of “dog bites man” and “man bites dog” they read.
+
+    Every weight is trained, with Adam, and so is the row that reads the mean.
+    """
+    first, second = tokens(SENTENCE), tokens(ORDER)
+    g = torch.Generator().manual_seed(seed)
+    reader = torch.randn(D, generator=g, dtype=torch.float64) / math.sqrt(D)
+    weights = [w.requires_grad_() for w in (*draw(2, seed), reader)]
+    adam = torch.optim.Adam(weights, lr=0.03)
+
+    def right() -> Float[Tensor, " 2"]:
+        """The probability that each order is taken for what it is."""
+        is_first = [
+            (encode(row, "none", 2, seed, causal, "plain", weights[:-1])[-1].mean(0) @ weights[-1]).sigmoid()
+            for row in (first, second)
+        ]
+        return torch.stack([is_first[0], 1 - is_first[1]])
+
+    for _ in range(STEPS):
+        adam.zero_grad()
+        (-right().log().mean()).backward()
+        adam.step()
+    with torch.no_grad():
+        x, y = (encode(row, "none", 2, seed, causal, "sorted", weights[:-1])[-1] for row in (first, second))
+        return Trained(float(right().mean()), float((y[matching(first, second)] - x).abs().max()))
 
 
 def comparable(words: str, order: str) -> tuple[tuple[str, str], str]:

@@ -218,8 +218,7 @@ def order_reading(scheme: Scheme, both: Orders) -> str:
     if scheme == "none":
         largest, mean = rest(both.largest), rest(both.pooled)
         return (
-            f"Without positions the rows only swap places: each word has the same output in both orders (Δ is {largest}): "
-            "no row holds a hint of who stood where, nor does the mean"
+            f"Without positions rows only swap places (Δ is {largest}): no row hints at who stood where, nor does the mean"
             f"{'' if largest == mean else f' (Δ is {mean})'}. Choose a way to tell the positions."
         )
     if both.largest <= ROUNDING:
@@ -229,8 +228,8 @@ def order_reading(scheme: Scheme, both: Orders) -> str:
             else "Try an order that is not the first read backwards."
         )
         return (
-            f"{SCHEMES[scheme]} adds no direction, only distances |i − j|, and backwards these stay as they are: Δ is "
-            f"{rest(both.largest)}, as without positions. {other}"
+            f"{SCHEMES[scheme]}, here symmetric as encoders use it, adds distances |i − j| and no direction, and backwards these "
+            f"stay as they are: Δ is {rest(both.largest)}, as without positions. {other}"
         )
     return (
         f"With {IN_WORDS[scheme]} the orders differ: the output at a word by up to Δ = {number(both.largest, 2)}, the mean by "
@@ -258,11 +257,11 @@ def prefix_frames(story: str, order_seed: int, seed: int) -> list[Frame]:
         column_names=list(seen.words),
         title="How far each word's output moves (×: not at all)",
         row_title="layers",
-        column_title="word; all but the last were shuffled",
+        column_title="each word, wherever it now stands; all but the last were shuffled",
         limits=(0.0, float(change.max())),
         hatched=change <= ROUNDING,
         hatch_name="not at all",
-        text=".2f",
+        text=".2g",
         height=260,
     )
     return [Frame((chart,), prefix_reading(seen))]
@@ -392,7 +391,7 @@ def cut(figure: Figure, drawn: positions.Waves, p: int) -> Figure:
         "scatter",
         x=numbers([p] * n),
         y=numbers(drawn.sines[:, at]) + numbers(shifts(n)),
-        name=f"the encoding of position {p}",
+        name=f"position {p}: its sines",
         mode="markers",
         marker={"color": WITH, "size": 9},
     )
@@ -402,8 +401,8 @@ def cut(figure: Figure, drawn: positions.Waves, p: int) -> Figure:
 def offset_reading(p: int, moved: tuple[float, float, float]) -> str:
     if p == STARTS[0]:
         return (
-            f"The scores around p = {p} are what all others are compared with. Move p: two of the curves stay where they are, "
-            "and the one after W_Q and W_K leaves its dotted place."
+            f"Move p: the sinusoids' own curve and RoPE's stay where they are at p = {p}, and the one after W_Q and W_K leaves its "
+            "dotted place."
         )
     raw, projected, turned = moved
 
@@ -411,15 +410,15 @@ def offset_reading(p: int, moved: tuple[float, float, float]) -> str:
         return "exactly" if by == 0 else f"up to {'rounding, ' if by <= ROUNDING else ''}{number(by, 2)}"
 
     return (
-        f"From p = {STARTS[0]} to p = {p} the products of the sinusoids themselves stay ({stays(raw)}), and so do RoPE's scores "
-        f"({stays(turned)}). After W_Q and W_K they have moved, by up to {number(projected, 2)}."
+        f"Move p: the sinusoids' own curve stays where it is at p = {STARTS[0]} ({stays(raw)}), and so does RoPE's "
+        f"({stays(turned)}). The one after W_Q and W_K has left its dotted place, at p = {p} by up to {number(projected, 2)}."
     )
 
 
 # ------------------------------------------------------------------------------------------------ neighbours or halves
 
-CODES = ("neighbours", "converted", "mixed")
-CODE_NAMES = ("neighbours", "halves, columns reordered", "halves, columns as they were")
+CODES = ("neighbours", "mixed", "converted")
+CODE_NAMES = ("neighbours", "halves, columns as they were", "halves, columns reordered")
 PAIR_WIDTH = 8  # of the head that is drawn
 PAIR_COLOURS = (ROSE, OCHRE, VALUE, WITHOUT)
 
@@ -440,7 +439,7 @@ def pairing_frames(seed: int) -> list[Frame]:
                         Series("this code", getattr(seen, code)[-1].flip(0), WITH, markers=True),
                     ],
                     x=range(len(right)),
-                    title="Scores of the last of 16 words, with each word before it",
+                    title="Scores of the last of 16 words, with itself and each word before it",
                     x_title="words back",
                     y_title="score",
                     y_range=(-top, top),
