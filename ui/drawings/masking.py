@@ -149,7 +149,7 @@ def attention_frames(sentence: str, rows: str, where: Where, seed: int) -> list[
     lost = head.weights.isnan()
     leaking = ~head.visible & (head.weights > 0)
     said = "; NaN: not a number" if lost.any() else ": hatched is hidden" if hidden.any() else ""
-    said = ": outlined is hidden, yet weighs" if leaking.any() else said
+    said = ": outlined is hidden" if leaking.any() else said
     frames = []
     for i in range(n):
         grid = figures.heatmap(
