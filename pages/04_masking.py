@@ -61,14 +61,14 @@ with lesson(concept) as page:
 
         figure("influence", drawings.influence_frames, sentence, rows, seed, panel_width=240, clicked=click)
         st.session_state["row_sees"] = masking.seen_by(rows, row)
-        may, name = f"The same by keyboard: row {row} may look at", labels.__getitem__
+        may, name = f"The same by keyboard: the query row chosen above, {labels[row]}, may look at", labels.__getitem__
         st.pills(may, range(n), selection_mode="multi", key="row_sees", format_func=name, on_change=choose)
 
     if page.look("leak"):
         st.markdown(
-            "The trap “0 after” leaks no more than a sum. A louder leak: a mask one step too far, which shows the answer "
-            "itself. Tokens drawn independently, uniformly and afresh for every step can be neither predicted nor memorised: "
-            "whoever averages less than their entropy copies. And when such a model writes, there is nothing to copy yet."
+            "Zeroed afterwards, hidden words act only through one sum a row. Can a model use that? Tokens drawn independently, "
+            "uniformly and afresh for every step can be neither predicted nor memorised: guessing costs their entropy, ln V, and "
+            "whoever averages less has seen the answer. The last position is the case of a model that writes: nothing there to copy."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
@@ -78,12 +78,13 @@ with lesson(concept) as page:
             usual = (vocabulary, length, seed) == (leak.VOCABULARY, leak.LENGTH, 0)
             shipped, seeds = leak.trained() if usual else None, (seed, seed + 1, seed + 2)
             run = leak.train, drawings.leak_frame, seeds, vocabulary, length
-            live("leak", "Train both", *run, share=lambda p: p.done, shipped=shipped)
+            live("leak", "Train all four", *run, share=lambda p: p.done, shipped=shipped)
 
     if page.look("append"):
         st.markdown(
             "Whoever never looked ahead has nothing to correct when a word comes after: what was computed can be kept. "
-            "Append one and see which outputs move."
+            "Append one and see which outputs move. Writing word by word from such a cache needs no mask, since what is "
+            "hidden is not there yet; the mask is what makes training the same task."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
@@ -93,8 +94,8 @@ with lesson(concept) as page:
 
     if page.look("nobody"):
         st.markdown(
-            "One mistake remains: a mask so strict that a row has nobody left, as row 0 when the diagonal is hidden too. A "
-            "softmax over nothing has no answer, and each function has its own."
+            "One mistake remains: a mask so strict that a row has nobody left, as row 0 when the diagonal is hidden too, or a row of padding "
+            "only (question 9). A softmax over nothing has no answer, and each function has its own."
         )
         figure("nobody", drawings.nobody_frames, sentence, seed, panel_width=420)
 

@@ -125,16 +125,18 @@ def test_the_numbers_of_the_hero(rows: str, where: Where) -> None:
             r for r in range(6) if empty[r] for _ in range(6)
         ]
         assert grid["layout"]["shapes"][0]["y0"] == i - 0.5
-        without, masked, *legend, arrows = row["data"]
+        without, masked, *legend, arrows, rising = row["data"]
         assert same(without["y"], head.unmasked[i]) and same(masked["y"], head.weights[i])
         assert (without["name"], masked["name"]) == ("without the mask", "with it")
         assert [one["name"] for one in legend] == ["without the mask", "with it", "hidden"]
         assert all(np.isnan(one["y"]).all() for one in legend) and legend[2]["marker"]["pattern"]["shape"] == "/"
         assert without["marker"]["pattern"]["shape"] == ["" if one else "/" for one in seen[i]]
         assert without["marker"]["line"]["width"] == [0 if one else 1 for one in seen[i]]
-        flow = head.flow(i)
+        flow = head.flow(i) * (where == "before")  # where hidden words keep weight, nothing is shared
         lost, gained = flow.sum(1), flow.sum(0)
-        ribbons = [shape for shape in row["layout"].get("shapes", []) if shape["type"] == "line"]
+        ribbons = [
+            shape for shape in row["layout"].get("shapes", []) if shape["type"] == "line" and not shape.get("name")
+        ]
         places = [
             *((j - drawings.BAR / 2, head.unmasked[i, j], lost[j]) for j in range(6) if lost[j]),
             *((k + drawings.BAR / 2, head.weights[i, k] + 0.05, gained[k]) for k in range(6) if gained[k]),
@@ -144,12 +146,16 @@ def test_the_numbers_of_the_hero(rows: str, where: Where) -> None:
             assert ribbon["x0"] == ribbon["x1"] == x and ribbon["y1"] == drawings.POOL[0] < drawings.TOP, "upright"
             assert ribbon["y0"] == pytest.approx(float(y), abs=1e-6) and ribbon["y0"] < ribbon["y1"]
             assert ribbon["line"]["width"] == pytest.approx(drawings.RIBBON * float(much)), "to scale"
-        said = [
-            note["text"].removesuffix(" to share" if where == "before" else " moved")
-            for note in row["layout"].get("annotations", [])
-        ]
+        said = [note["text"].removesuffix(" to share") for note in row["layout"].get("annotations", [])]
         assert said == ([percent(float(lost.sum()))] if places else [])
-        assert arrows["x"].round().tolist() == gained.nonzero().flatten().tolist()
+        ends = ((arrows, gained, drawings.BAR / 2), (rising, lost, -drawings.BAR / 2))
+        for heads, much, side in ends:
+            assert heads["x"].tolist() == pytest.approx([k + side for k in much.nonzero().flatten().tolist()], abs=1e-6)
+        leaks = ~head.visible & (head.weights > 0)
+        outlines = "".join(shape.get("path", "") for shape in grid["layout"]["shapes"])
+        assert outlines.count("M") == int(leaks.sum()) and ("outlined" in title(grid)) == bool(leaks.any())
+        assert masked["marker"]["line"]["width"] == [2 if one else 0 for one in leaks[i]]
+        assert (grid["data"][0]["zmin"], grid["data"][0]["zmax"]) == (0, 1)
         table = row["layout"]["meta"]["table"]["rows"]
         assert [line[0] for line in table] == drawings.labelled(SIX.split())
         assert [line[1] for line in table] == without["y"].tolist()
@@ -165,11 +171,12 @@ def test_the_numbers_of_the_hero(rows: str, where: Where) -> None:
         ("causal", "before", 4, "that would have gone to the hidden one is shared among those five. Zeroed", "hidden weight flows to the visible"),
         ("causal", "before", 5, "may look at all 6 words: nothing is hidden, so nothing flows.", "nothing is hidden, nothing flows"),
         ("causal", "after", 1, "the 64 % that hidden words would get goes to nobody. The row sums to 36 %, not to 100 %, and all visible weights still depend on the hidden words.", "hidden weight is lost"),
-        ("causal", "multiply", 0, "but hidden words get 96 % of its weight (95 % without a mask). A logit of 0 counts as e⁰ = 1, not as nothing.", "forbidden words keep weight"),
-        ("causal", "multiply", 4, "but the hidden word gets", "forbidden words keep weight"),
+        ("causal", "multiply", 0, "but hidden words get 96 % of its weight (95 % without a mask). A logit of 0 counts as e⁰ = 1, not as nothing.", "hidden words keep weight"),
+        ("causal", "multiply", 4, "but the hidden word gets", "hidden words keep weight"),
+        ("ahead", "before", 0, "is shared among those two. “cat” is among them, the very next word: a row that is trained to predict it can copy it.", "hidden weight flows to the visible"),
         ("strict", "before", 0, "may look at nobody: its softmax is not a number.", "not a number"),
         ("strict", "after", 0, "may look at nobody: all its weights were set to 0 after the softmax, so its output is 0.", "hidden weight is lost"),
-        ("strict", "multiply", 0, "may look at nobody: every logit became 0, so each of the 6 words gets 17 % all the same.", "forbidden words keep weight"),
+        ("strict", "multiply", 0, "may look at nobody: every logit became 0, so each of the 6 words gets 17 % all the same.", "hidden words keep weight"),
     ],
 )  # fmt: skip
 def test_what_a_row_is_said_to_do(rows: str, where: Where, row: int, said: str, named: str) -> None:
@@ -202,16 +209,18 @@ def test_the_numbers_of_the_influence_figure(rows: str) -> None:
     assert allowed["data"][1]["hoverinfo"] == "skip", "a click is heard by the cell that it is in"
     assert title(allowed).startswith(f"The mask allows {int(visible.sum())} of 36")
     limits = {figure["data"][0]["zmax"] for figure in ways}
-    assert len(limits) == 1, "one colour scale for the three ways"
+    most = max(float(masking.head(SIX, rows, where, 3).influence.max()) for where in drawings.WHERE)
+    assert limits == {max(most, 1e-9)}, "one colour scale for the three ways, up to the largest of all"
+    said = [["may look" if cell else "hidden" for cell in row] for row in visible.tolist()]
+    assert allowed["data"][0]["text"] == said
     for where, figure in zip(drawings.WHERE, ways, strict=True):
         head = masking.head(SIX, rows, where, 3)
         assert same(data(figure), head.influence) and np.isfinite(data(figure)).all()
         assert (crossed(figure, 6, 6) == (data(figure) == 0)).all()
         assert title(figure) == f"{drawings.WHERE[where]}: {int((data(figure) != 0).sum())} of 36 act"
-        assert figure["layout"]["xaxis"]["ticktext"] == list("012345") and figure["layout"]["xaxis"]["range"] == [
-            -0.5,
-            5.5,
-        ]
+        assert figure["layout"]["xaxis"]["ticktext"] == drawings.labelled(SIX.split()) and figure["layout"]["xaxis"][
+            "range"
+        ] == [-0.5, 5.5]
         assert figure["layout"]["yaxis"]["ticktext"] == drawings.labelled(SIX.split())
         assert figure["layout"]["yaxis"]["range"] == [5.5, -0.5], "row 0 on top"
         leaks = (head.influence != 0) & (masking.head(SIX, rows, "before", 3).influence == 0)
@@ -293,13 +302,18 @@ def test_an_empty_row_is_shown_for_each_function() -> None:
         [tick.replace(",<br>", ", ") for tick in ticks] == list(drawings.LIBRARIES) == figure["layout"]["meta"]["rows"]
     )
     assert figure["data"][1]["textfont"]["color"] == palette.INK, "NaN and 0 are what it shows"
-    assert frame.reading.startswith(
-        f"In torch {torch.__version__.split('+')[0]} the weights of row 0 are not a number by"
-    )
-    lost, zero = re.match(r".* not a number by (.*); they are 0 by (.*)\. Adding", frame.reading).groups()  # type: ignore[union-attr]
-    assert lost == "the softmax as written, nn.MultiheadAttention and its fast path for inference"
-    assert zero == "F.scaled_dot_product_attention and nn.MultiheadAttention with need_weights=False in training"
+    assert frame.reading.startswith(f"In torch {torch.__version__.split('+')[0]}, on the CPU")
+    assert "on the CPU, three of the six ways give NaN, two give 0, and the lowest" in frame.reading
     assert "every word 17\u00a0%" in frame.reading
+    gives = ["NaN" if row.isnan().all() else round(float(row[0]), 2) for row in found.row]
+    assert dict(zip(drawings.LIBRARIES, gives, strict=True)) == {
+        "softmax as written": "NaN",
+        "F.scaled_dot_product_attention": 0,
+        "nn.MultiheadAttention, as it comes": "NaN",
+        "nn.MultiheadAttention, need_weights=False, training": 0,
+        "nn.MultiheadAttention, its fast path, inference": "NaN",
+        "lowest number added": 0.17,
+    }
 
 
 # ------------------------------------------------------------------------------------------------ the detector
@@ -311,13 +325,19 @@ def test_the_detector_shows_every_seed_and_says_what_it_shows() -> None:
     curves, places = frame.figures
     for trace, losses in zip(curves["data"], progress.losses.flatten(0, 1), strict=True):
         assert same(trace["y"], losses)
-    assert [t["name"] for t in curves["data"] if t["showlegend"]] == ["honest mask", "one step too far"]
+    assert [t["name"] for t in curves["data"] if t["showlegend"]] == [name for name, _ in drawings.LEAKING.values()]
+    high = curves["layout"]["yaxis"]["range"][1]
+    assert high > progress.entropy and high > float(progress.losses[0, :, -1].max()), "the honest curve stays in view"
+    rules = [shape["y0"] for shape in curves["layout"]["shapes"]]
+    assert rules == [progress.entropy, progress.floor], "each level stands where its name says"
     for trace, losses in zip(places["data"], progress.by_position.mean(1), strict=True):
         assert same(trace["y"], losses)
     levels = [note["text"] for note in curves["layout"]["annotations"]]
-    assert levels == ["ln V = 2.77: entropy of the data", "ln V / N = 0.173: floor of the leak"]
-    assert "After 400 steps the honest runs lose 2.77 nats and the leaking ones 0.188, where" in frame.reading
-    assert "At positions 0–14 the leaking runs lose 0.00337; at 15 they lose 2.96, as" in frame.reading
+    assert levels == ["ln V = 2.77: entropy of the data", "ln V / N = 0.173: floor one step too far"]
+    assert frame.reading.startswith(
+        "Over the last 20 of 400 steps the honest runs lose 2.77 nats, one step too far 0.188, × 0 before 1.88 and 0 after 2.73,"
+    )
+    assert frame.reading.endswith("they lose 2.77, 2.96, 3.02 and 2.84.")
     assert "3 seeds each" in title(curves) and "last 20 steps" in title(places)
 
 
@@ -331,13 +351,13 @@ def test_the_detector_reads_well_from_its_first_step(vocabulary: int, length: in
         reading = drawings.leak_frame(progress).reading
         assert not list(faults(reading)), reading
         now = float(progress.now[1].mean())
-        stated = re.search(r"leaking ones ([\d.]+), where", reading)
+        stated = re.search(r"one step too far ([\d.]+), ×", reading)
         assert stated and math.isclose(float(stated[1]), now, rel_tol=0.006), "in three digits"
 
 
 def test_the_first_step_is_one_step() -> None:
     reading = drawings.leak_frame(next(leak.train((1,), 4, 4, 2, 1))).reading
-    assert reading.startswith("After 1 step the")
+    assert reading.startswith("In the first step the")
 
 
 # ------------------------------------------------------------------------------------------------ shared charts

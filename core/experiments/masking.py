@@ -260,6 +260,21 @@ def changed(where: Where, word: str = "dog", rows: Kind | str = "causal", seed: 
     return torch.stack([(output([*words[:j], word, *words[j + 1 :]]) != usual).any(-1) for j in range(len(words))], -1)
 
 
+def taught(rows: Kind | str = "causal", seed: int = 0) -> Bool[Tensor, " n"]:
+    """Which positions teach W_Q, W_K or W_V something: whose own loss, in one pass over all words, has a finite gradient
+    that is not 0. Each predicts the next word (the last one the first), read out by random weights."""
+    words = tokens(SENTENCE)
+    x, visible = inputs(words), mask(rows, len(words))
+    weights = [each.requires_grad_() for each in projections(seed)]
+    read = torch.randn(D_K, len(words), generator=torch.Generator().manual_seed(seed), dtype=x.dtype)
+    query, key, value = (x @ each for each in weights)
+    targets = torch.tensor([words.index(word) for word in [*words[1:], words[0]]])
+    losses = F.cross_entropy(attention(query, key, value, visible) @ read, targets, reduction="none")
+    gradients = [torch.autograd.grad(loss, weights, retain_graph=True) for loss in losses]
+    flat = torch.stack([torch.cat([one.flatten() for one in each]) for each in gradients])
+    return flat.isfinite().all(-1) & (flat != 0).any(-1)
+
+
 # ---------------------------------------------------------------------------------------------- a decoder layer
 
 

@@ -1,8 +1,9 @@
-"""The cheating detector: one attention layer learns random tokens, honestly and with a mask one step too far.
+"""The cheating detector: one attention layer learns random tokens, honestly and under three masks that leak.
 
 Tokens are independent and uniform over V and drawn afresh for every step, so no honest model can have an expected
-loss below ln V nats: a mean loss below the entropy of the data proves a leak. Positions that see their answer can
-lose nothing; the last position of N never sees its own, so the leak's floor is ln V / N.
+loss below ln V nats: a mean loss below the entropy of the data proves a leak. One step too far, all positions but the
+last of N see their answer and can lose nothing, so that leak's floor is ln V / N. The two traps have the causal mask,
+but it acts as a 0 after the softmax or as a factor 0 before it, and what they let through a head learns to use.
 
 In float64, for less than twice the time: rounding begins nine decades lower than in float32, and the same seeds gave
 the same curves within 10⁻¹³ with and without AVX2, to the last step (in float32 within 10⁻⁴: even the normal draws
@@ -21,7 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from core.ops import masks, positions
-from core.ops.attention import attention
+from core.ops.attention import logits, softmax
 from core.training.shipped import shipped
 
 VOCABULARY, LENGTH, WIDTH, STEPS = 16, 16, 32, 400
@@ -30,9 +31,8 @@ SEEDS = (0, 1, 2)
 TOKENS = 512  # in a batch, whatever the length of its sequences
 RATE = 0.015  # of Adam, falling to a tenth of it along half a cosine
 LAST = 20  # steps over which a loss is averaged where one number is wanted
-Mask = Literal["causal", "ahead"]
-MASKS: tuple[Mask, ...] = ("causal", "ahead")
-OFFSETS = {"causal": 0, "ahead": 1}
+Mask = Literal["causal", "ahead", "after", "multiply"]
+MASKS: tuple[Mask, ...] = ("causal", "ahead", "after", "multiply")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class Progress:
 
 
 def _parameters(vocabulary: int, seeds: tuple[int, ...]) -> dict[str, Tensor]:
-    """Each seed's first weights, the same under both masks: `[runs, rows, columns]`, masks outermost."""
+    """Each seed's first weights, the same under all masks: `[runs, rows, columns]`, masks outermost."""
 
     def draw(rows: int, columns: int, salt: int) -> Tensor:
         each = [
@@ -84,6 +84,18 @@ def _parameters(vocabulary: int, seeds: tuple[int, ...]) -> dict[str, Tensor]:
     }
 
 
+def _masking(length: int) -> tuple[Tensor, Tensor, Tensor]:
+    """For each mask: which logits enter the softmax, what stands for the others, and which weights are kept after it."""
+    causal, full = masks.causal(length), masks.full(length)
+    enter = {"ahead": masks.causal(length, 1), "after": full}
+    replaced = torch.tensor([0.0 if name == "multiply" else -math.inf for name in MASKS], dtype=torch.float64)
+    return (
+        torch.stack([enter.get(name, causal) for name in MASKS]),
+        replaced[:, None, None],
+        torch.stack([causal if name == "after" else full for name in MASKS]),
+    )
+
+
 def train(
     seeds: tuple[int, ...] = SEEDS,
     vocabulary: int = VOCABULARY,
@@ -91,10 +103,10 @@ def train(
     steps: int = STEPS,
     every: int = 5,
 ) -> Iterator[Progress]:
-    """Train all seeds under both masks, on the same tokens; yields every few steps, and at the end.
+    """Train all seeds under all masks, on the same tokens; yields every few steps, and at the end.
 
     One attention layer on [token, position], read out linearly. The runs share no weight and are one tensor program:
-    two masks times three seeds cost little more than one run.
+    four masks times three seeds cost little more than one run.
     """
     weights = _parameters(vocabulary, seeds)
     optimiser = torch.optim.Adam(weights.values(), lr=RATE, betas=(0.9, 0.98))
@@ -102,8 +114,7 @@ def train(
     runs = len(seeds)
     batch, programs = TOKENS // length, len(MASKS) * runs
     places = positions.sinusoidal(length, WIDTH).expand(programs, batch, length, WIDTH)
-    visible = torch.stack([masks.causal(length, OFFSETS[name]) for name in MASKS])
-    visible = visible.repeat_interleave(runs, 0)[:, None]
+    enters, replaced, kept = (each.repeat_interleave(runs, 0)[:, None] for each in _masking(length))
     data = torch.Generator().manual_seed(10_000 + seeds[0])
     at: list[int] = []
     curve: list[Tensor] = []
@@ -115,7 +126,7 @@ def train(
         # One matrix product for all tokens of a run, not one for each sequence.
         qkv = (x.flatten(1, 2) @ weights["qkv"]).unflatten(1, (batch, length))
         query, key, value = qkv.chunk(3, -1)
-        mixed = attention(query, key, value, visible)
+        mixed = (softmax(torch.where(enters, logits(query, key), replaced)) * kept) @ value
         scores = mixed.flatten(1, 2) @ weights["out"]
         loss = F.cross_entropy(scores.flatten(0, 1), targets.flatten().repeat(programs), reduction="none")
         by_position = loss.unflatten(0, (programs, batch, length)).mean(1)

@@ -62,7 +62,7 @@ def test_the_keyboard_makes_the_mask_ones_own(server: str, visit: Callable[..., 
 
 def test_the_detector_trains_and_stops(server: str, visit: Callable[..., Page]) -> None:
     page = visit(f"{server}/masking?look=leak&leak_v=4&leak_n=4")
-    start, stop = (page.get_by_role("button", name=name) for name in ("Train both", "Stop"))
+    start, stop = (page.get_by_role("button", name=name) for name in ("Train all four", "Stop"))
     said = page.get_by_text("the honest runs lose")
     start.click()
     said.wait_for()

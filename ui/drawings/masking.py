@@ -14,19 +14,19 @@ from core.training import leak
 from ui import figures
 from ui.drawings import corners
 from ui.figures import Frame, Series
-from ui.palette import INK, KEY, MASKED, WITH, WITHOUT, faded
+from ui.palette import INK, KEY, MASKED, OCHRE, ROSE, WITH, WITHOUT, faded
 
 KINDS = {
     "causal": "causal",
     "none": "no mask",
     "ahead": "one step too far",
-    "strict": "strict",
+    "strict": "strict (not itself)",
     "prefix": "prefix open",
     "own": "my own",
 }
 MASK_HELP = (
     "Causal: a word sees itself and what came before. One step too far: also the next word. Strict: only what came before, "
-    "so that row 0 is empty. Prefix open: the first words see each other, the rest is causal. My own: write it, or choose its cells."
+    "so that row 0 is empty. Prefix open (T5 calls it causal with prefix): the first words see each other, the rest is causal. My own: write it, or choose its cells."
 )
 OWN_HELP = "Or choose the cells of the mask in “Look closer”, by a click or by the keyboard."
 WHERE: dict[Where, str] = {"before": "−∞ before", "after": "0 after", "multiply": "× 0 before"}
@@ -40,6 +40,7 @@ ROOMY = 7  # words up to which the cells have room for their numbers
 LONGEST = 9  # letters of a word that a label shows
 HERO = 290  # pixels: question, prediction and hero fit one screen
 BAR = 0.38  # the width of a bar
+HEAD = 0.035  # half of an arrow's head, in the units of the weight axis
 POOL, TOP = (1.13, 1.27), 1.3  # where what is lost is gathered, over bars of 1; and the height of the hero's axis
 RIBBON = 18  # pixels of a ribbon that carries a weight of 1
 WORDS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -146,7 +147,9 @@ def attention_frames(sentence: str, rows: str, where: Where, seed: int) -> list[
     n = len(head.words)
     hidden = ~head.visible & (head.weights == 0)
     lost = head.weights.isnan()
+    leaking = ~head.visible & (head.weights > 0)
     said = "; NaN: not a number" if lost.any() else ": hatched is hidden" if hidden.any() else ""
+    said = ": outlined is hidden" if leaking.any() else said
     frames = []
     for i in range(n):
         grid = figures.heatmap(
@@ -169,8 +172,18 @@ def attention_frames(sentence: str, rows: str, where: Where, seed: int) -> list[
             where_lost = {"x": figures.numbers(column), "y": figures.numbers(row)}
             font = {"color": INK, "size": 12 if n <= ROOMY else 9}
             grid.trace("scatter", **where_lost, mode="text", text="NaN", textfont=font, hoverinfo="skip")
+        _outline(grid, leaking)
         frames.append(Frame((_struck(_told(grid), n), flow_chart(head, i, where)), row_reading(head, i, where)))
     return frames
+
+
+def _outline(figure: figures.Figure, leaks: Any) -> None:
+    """What acts though it is hidden, here and in the map of influence."""
+    if leaks.any():
+        a = 0.46
+        cells = leaks.nonzero().tolist()
+        outline = "".join(f"M{c - a:g},{r - a:g}H{c + a:g}V{r + a:g}H{c - a:g}Z" for r, c in cells)
+        figure.shape(type="path", path=outline, line={"color": KEY, "width": 1.5})
 
 
 def _struck(figure: figures.Figure, n: int) -> figures.Figure:
@@ -192,7 +205,7 @@ def flow_chart(head: masking.Head, i: int, where: Where) -> figures.Figure:
     """The weights of one row without the mask and with it, to scale.
 
     Ribbons carry what is lost into one pool, and from there to those who gain, as wide as it is much: the pool is shared as
-    the softmax shares, whoever lost.
+    the softmax shares, whoever lost. Where hidden words keep weight nothing is shared: they are outlined instead.
     """
     n, seen = len(head.words), head.visible[i].tolist()
     figure = figures.Figure(flow_title(head, i, where), "key: who is asked, by position", "weight", HERO)
@@ -200,6 +213,8 @@ def flow_chart(head: masking.Head, i: int, where: Where) -> figures.Figure:
     before, after = (figures.numbers(weights[i]) for weights in (head.unmasked, head.weights))
     hatch = {"shape": ["" if one else "/" for one in seen], "fillmode": "replace", "size": 9, "solidity": 0.2}
     veiled = {"pattern": hatch, "line": {"color": WITHOUT, "width": [0 if one else 1 for one in seen]}}
+    leaks = [not one and weight > 0 for one, weight in zip(seen, after.tolist(), strict=True)]
+    outlined = {"line": {"color": KEY, "width": [2 if one else 0 for one in leaks]}}
     for name, side, heights, colour in (("without the mask", -1, before, WITHOUT), ("with it", 1, after, WITH)):
         figure.trace(
             "bar",
@@ -208,7 +223,7 @@ def flow_chart(head: masking.Head, i: int, where: Where) -> figures.Figure:
             width=BAR,
             name=name,
             showlegend=False,
-            marker={"color": colour, **(veiled if side < 0 else {})},
+            marker={"color": colour, **(veiled if side < 0 else outlined)},
             customdata=labels,
             hovertemplate="%{customdata}: %{y:.3f}",
         )
@@ -216,7 +231,7 @@ def flow_chart(head: masking.Head, i: int, where: Where) -> figures.Figure:
         marker = {"color": colour, **({"pattern": {**hatch, "shape": pattern}} if pattern else {})}
         nothing = {"x": figures.numbers([0]), "y": figures.numbers([np.nan]), "hoverinfo": "skip"}
         figure.trace("bar", **nothing, name=name, marker=marker)  # for the legend alone
-    flow = head.flow(i)
+    flow = head.flow(i) * (where == "before")
     lost, gained = flow.sum(1).numpy(), flow.sum(0).numpy()
     losers, gainers = lost.nonzero()[0], gained.nonzero()[0]
     ends = [(j - BAR / 2, float(before[j]), float(lost[j])) for j in losers.tolist()]
@@ -228,24 +243,27 @@ def flow_chart(head: masking.Head, i: int, where: Where) -> figures.Figure:
         left, right = min(x for x, _, _ in ends) - 0.2, max(x for x, _, _ in ends) + 0.2
         pool = {"x0": left, "x1": right, "y0": POOL[0], "y1": POOL[1]}
         figure.shape(type="rect", **pool, line={"width": 0}, fillcolor=faded(WITH, 0.25))
-        goes = "to share" if where == "before" else "moved"
-        text = f"{percent(float(lost.sum()))} {goes if right - left > n / 3 else ''}".rstrip()
+        text = f"{percent(float(lost.sum()))} {'to share' if right - left > n / 3 else ''}".rstrip()
         figure.note(text, x=(left + right) / 2, y=sum(POOL) / 2, font={"color": INK, "size": 12})
-    figure.trace(
-        "scatter",
-        x=figures.numbers(gainers + BAR / 2),
-        y=after[gainers] + 0.035,
-        mode="markers",
-        marker={"symbol": "triangle-down", "size": figures.numbers(8 + RIBBON * gained[gainers]), "color": WITH},
-        hoverinfo="skip",
-        showlegend=False,
-    )
+    down, up = (gainers + BAR / 2, after[gainers] + HEAD), (losers - BAR / 2, np.full(len(losers), POOL[0] - HEAD))
+    for (x, y), symbol, much in ((down, "triangle-down", gained[gainers]), (up, "triangle-up", lost[losers])):
+        figure.trace(
+            "scatter",
+            x=figures.numbers(x),
+            y=figures.numbers(y),
+            mode="markers",
+            marker={"symbol": symbol, "size": figures.numbers(8 + RIBBON * much), "color": WITH},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    axis = {"xref": "paper", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "line": {"color": MASKED, "width": 1}}
+    figure.shape(type="line", name="the axis ends at 1", **axis)
     figure.lay_out(
         barmode="overlay",
         transition={"duration": 400, "easing": "cubic-in-out"},
         showlegend=True,
         xaxis={"range": [-0.6, n - 0.4], "tickvals": list(range(n)), "ticktext": places(head.words), "showgrid": False},
-        yaxis={"range": [0, TOP], "tickvals": [0, 0.25, 0.5, 0.75, 1]},
+        yaxis={"range": [0, TOP], "tickvals": [0, 0.25, 0.5, 0.75, 1], "showline": False},
     )
     told = ["not a number" if np.isnan(weight) else weight for weight in after.tolist()]
     figure.tabulate(
@@ -260,7 +278,7 @@ def flow_title(head: masking.Head, i: int, where: Where) -> str:
     if seen == n:
         what = "nothing is hidden, nothing flows"
     elif where == "multiply":
-        what = "forbidden words keep weight"
+        what = "hidden words keep weight"
     elif where == "after":
         what = "hidden weight is lost"
     else:
@@ -288,6 +306,12 @@ def row_reading(head: masking.Head, i: int, where: Where) -> str:
     )
     one, who = n - seen == 1, f"{who} may look at {seen} of {n} words"
     others = "the hidden word" if one else "hidden words"
+    if where == "before" and i + 1 < n and head.visible[i, i + 1]:
+        shared = "goes to that one" if seen == 1 else f"is shared among those {WORDS[seen]}"
+        return (
+            f"{who}: the {would} that would have gone to the hidden {'one' if one else 'ones'} {shared}. “"
+            f"{head.words[i + 1]}” is among them, the very next word: a row that is trained to predict it can copy it."
+        ).replace("is among them", "is that one" if seen == 1 else "is among them")
     if where == "before":
         shared = "goes to that one" if seen == 1 else f"is shared among those {WORDS[seen]}"
         return (
@@ -317,7 +341,7 @@ def influence_frames(sentence: str, rows: str, seed: int) -> list[Frame]:
     high = max(float(head.influence.max()) for head in heads.values())
     look: dict[str, Any] = {
         "rows": labels,
-        "columns": [str(i) for i in range(n)],  # four panels in a row leave no room for words
+        "columns": columns(one.words),
         "row_names": labels,
         "column_names": labels,
         "colour_bar": False,
@@ -335,6 +359,8 @@ def influence_frames(sentence: str, rows: str, seed: int) -> list[Frame]:
         )
     ]
     _struck(_told(panels[0]), n)
+    panels[0]["data"][0]["text"] = [["may look" if cell else "hidden" for cell in row] for row in one.visible.tolist()]
+    panels[0]["data"][0]["hovertemplate"] = "%{y} → %{x}: %{text}<extra></extra>"
     strokes = panels[0]["data"][1]
     del strokes["hovertemplate"]
     strokes["hoverinfo"] = "skip"  # a click beside a stroke belongs to the cell that it is in, not to the stroke
@@ -343,19 +369,19 @@ def influence_frames(sentence: str, rows: str, seed: int) -> list[Frame]:
             head.influence,
             title=f"{WHERE[where]}: {head.pairs} of {n * n} act",
             row_title="output of this word",
-            column_title="input of this word, by position",
+            column_title="input of this word",
             hatched=head.influence == 0,
             hatch_name="exactly 0",
             limits=(0, max(high, 1e-9)),
             text=_text(n),
             **look,
         )
-        leaks = ((head.influence != 0) & (one.influence == 0)).nonzero().tolist()
-        if leaks:
-            a = 0.46
-            outline = "".join(f"M{c - a:g},{r - a:g}H{c + a:g}V{r + a:g}H{c - a:g}Z" for r, c in leaks)
-            grid.shape(type="path", path=outline, line={"color": KEY, "width": 1.5})
+        _outline(grid, (head.influence != 0) & (one.influence == 0))
+        grid["data"][0]["hovertemplate"] = "input %{x} → output %{y}: %{z:.3f}<extra></extra>"
         panels.append(_spelt(_told(grid), "0"))
+    if n <= ROOMY:
+        for panel in panels:
+            panel.lay_out(xaxis={"tickangle": -50})
     return [Frame(tuple(panels), influence_reading(heads))]
 
 
@@ -399,18 +425,35 @@ def influence_reading(heads: dict[Where, masking.Head]) -> str:
 # ------------------------------------------------------------------------------------------------ the detector
 
 
+LEAKING: dict[leak.Mask, tuple[str, str]] = {
+    "causal": ("−∞ before: honest", WITH),
+    "ahead": ("one step too far", KEY),
+    "after": ("0 after", OCHRE),
+    "multiply": ("× 0 before", ROSE),
+}
+
+
 def leak_frame(progress: leak.Progress) -> Frame:
-    names = (("honest mask", WITH), ("one step too far", KEY))
+    names = [LEAKING[mask] for mask in leak.MASKS]
     series = [
         Series(name, run, colour, width=1.6, legend=r == 0)
         for (name, colour), runs in zip(names, progress.losses, strict=True)
         for r, run in enumerate(runs)
     ]
     n, top, runs = progress.length, 1.35 * progress.entropy, progress.losses.shape[1]
-    last = min(leak.LAST, int(progress.at[-1]))
-    honest, leaking = progress.by_position.mean(1)
+    at = int(progress.at[-1])
+    last = min(leak.LAST, at)
+    places = progress.by_position.mean(1)
     steps = "the last step" if last == 1 else f"the last {last} steps"
-    stand, cheat, copied, left = (number(float(x)) for x in (*progress.now.mean(-1), leaking[:-1].mean(), leaking[-1]))
+    when = (
+        f"Over the last {last} of {at} steps"
+        if at > last
+        else "In the first step"
+        if at == 1
+        else f"Over the first {at} steps"
+    )
+    honest, ahead, after, multiply = (number(float(x)) for x in progress.now.mean(-1))
+    ends = [number(float(x)) for x in places[:, -1]]
     return Frame(
         (
             figures.lines(
@@ -424,12 +467,17 @@ def leak_frame(progress: leak.Progress) -> Frame:
                 height=380,
                 levels={
                     f"ln V = {number(progress.entropy)}: entropy of the data": (progress.entropy, INK),
-                    f"ln V / N = {number(progress.floor)}: floor of the leak": (progress.floor, INK),
+                    f"ln V / N = {number(progress.floor)}: floor one step too far": (progress.floor, INK),
                 },
             ),
-            figures.bars(
-                [Series(name, values, colour) for (name, colour), values in zip(names, (honest, leaking), strict=True)],
-                labels=[str(i) for i in range(n)],
+            figures.lines(
+                [
+                    Series(name, values, colour, width=1.6, markers=True)
+                    for (name, colour), values in zip(names, places, strict=True)
+                ],
+                x=list(range(n)),
+                x_ticks=list(range(n)),
+                x_range=(-0.5, n - 0.5),
                 title=f"The same by position, mean of {steps}",
                 x_title="position",
                 y_title="cross-entropy, nats",
@@ -437,9 +485,9 @@ def leak_frame(progress: leak.Progress) -> Frame:
                 height=380,
             ),
         ),
-        f"After {count(int(progress.at[-1]), 'step')} the honest runs lose {stand} nats and the leaking ones {cheat}, where "
-        f"the entropy of the data is ln {progress.vocabulary} = {number(progress.entropy)}. At positions 0–{n - 2} the "
-        f"leaking runs lose {copied}; at {n - 1} they lose {left}, as its answer is not among the inputs.",
+        f"{when} the honest runs lose {honest} nats, one step too far {ahead}, × 0 before {multiply} and 0 after {after}, where "
+        f"the entropy of the data is ln {progress.vocabulary} = {number(progress.entropy)}. At position {n - 1}, where no later "
+        f"word stands among the inputs, they lose {ends[0]}, {ends[1]}, {ends[3]} and {ends[2]}.",
     )
 
 
@@ -478,14 +526,14 @@ def append_frames(sentence: str, word: str, seed: int) -> list[Frame]:
 # ------------------------------------------------------------------------------------------------ nobody
 
 
-LIBRARIES = {  # at the axis, where a comma ends the first line, and in a sentence
-    "softmax as written": "the softmax as written",
-    "F.scaled_dot_product_attention": "F.scaled_dot_product_attention",
-    "nn.MultiheadAttention": "nn.MultiheadAttention",
-    "nn.MultiheadAttention, need_weights=False, training": "nn.MultiheadAttention with need_weights=False in training",
-    "nn.MultiheadAttention, its fast path, inference": "its fast path for inference",
-    "lowest number added": "the lowest finite number added",
-}
+LIBRARIES = (  # in the order of `masking.Libraries.row`; at the axis, a comma ends the first line
+    "softmax as written",
+    "F.scaled_dot_product_attention",
+    "nn.MultiheadAttention, as it comes",
+    "nn.MultiheadAttention, need_weights=False, training",
+    "nn.MultiheadAttention, its fast path, inference",
+    "lowest number added",
+)
 
 
 @corners(sentence=SENTENCES, seed=SEEDS)
@@ -513,12 +561,11 @@ def nobody_frames(sentence: str, seed: int) -> list[Frame]:
 
 
 def nobody_reading(found: masking.Libraries) -> str:
-    named = list(zip(LIBRARIES.values(), found.row, strict=True))
-    lost = [name for name, row in named if row.isnan().all()]
-    zero = [name for name, row in named if (row == 0).all()]
+    lost, zero = int(found.row.isnan().all(-1).sum()), int((found.row == 0).all(-1).sum())
     return (
-        f"In torch {masking.TORCH} the weights of row 0 are not a number by {listed(lost)}; they are 0 by {listed(zero)}. "
-        f"Adding the lowest finite number gives every word {percent(float(found.row[-1].max()))}, hidden or not."
+        f"In torch {masking.TORCH}, on the CPU, {WORDS[lost]} of the six ways give NaN, {WORDS[zero]} give 0, and the lowest "
+        f"finite number gives every word {percent(float(found.row[-1].max()))}, hidden or not. So leave no row empty: let "
+        "each see at least itself."
     )
 
 
