@@ -246,13 +246,13 @@ def flow_chart(head: masking.Head, i: int, where: Where) -> figures.Figure:
         text = f"{percent(float(lost.sum()))} {'to share' if right - left > n / 3 else ''}".rstrip()
         figure.note(text, x=(left + right) / 2, y=sum(POOL) / 2, font={"color": INK, "size": 12})
     down, up = (gainers + BAR / 2, after[gainers] + HEAD), (losers - BAR / 2, np.full(len(losers), POOL[0] - HEAD))
-    for (x, y), symbol, much in ((down, "triangle-down", gained[gainers]), (up, "triangle-up", lost[losers])):
+    for (across, tops), symbol, shares in ((down, "triangle-down", gained[gainers]), (up, "triangle-up", lost[losers])):
         figure.trace(
             "scatter",
-            x=figures.numbers(x),
-            y=figures.numbers(y),
+            x=figures.numbers(across),
+            y=figures.numbers(tops),
             mode="markers",
-            marker={"symbol": symbol, "size": figures.numbers(8 + RIBBON * much), "color": WITH},
+            marker={"symbol": symbol, "size": figures.numbers(8 + RIBBON * shares), "color": WITH},
             hoverinfo="skip",
             showlegend=False,
         )
