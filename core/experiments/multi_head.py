@@ -8,11 +8,11 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from core.memory import remember
+from core.models import MatrixProducts
 from core.ops.attention import attention, logits, softmax
-from core.ops.heads import lost, merge_heads, multi_head, split_heads
+from core.ops.heads import lost, merge_heads, multi_head, split_heads, sum_of_heads
 
 # ------------------------------------------------------------------------------------------------ fetch-two
 
@@ -31,11 +31,11 @@ def unrelated(features: int, draws: int = DRAWS, seed: int = 3) -> Float[Tensor,
     return (q * draws**0.5).unflatten(-1, (2, features))
 
 
-def bring(weights: Float[Tensor, "h 2"], values: Float[Tensor, "m 2 c"]) -> Float[Tensor, "m h c"]:
+def bring(weights: Float[Tensor, "s h 2"], values: Float[Tensor, "m 2 c"]) -> Float[Tensor, "s h m c"]:
     """What heads with these weights return for each draw: attention, its logits their logarithms."""
     # With d_k = 1 and a query of 1, a key is its logit.
-    query, key = torch.ones(len(weights), 1, 1, dtype=torch.float64), weights.log()[..., None]
-    return attention(query, key, values[:, None]).squeeze(-2)
+    query, key = torch.ones(*weights.shape[:2], 1, 1, 1, dtype=torch.float64), weights.log()[:, :, None, :, None]
+    return attention(query, key, values).squeeze(-2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,32 +44,31 @@ class Fetched:
 
     one: Float[Tensor, "s 2"]
     two: Float[Tensor, "s 2"]
-    read_one: Float[Tensor, "s 2"]  # the read-out: û and v̂ from what the head brought
+    read_one: Float[Tensor, "s 2 1"]  # the read-out: u and v from what the head brought
     read_two: Float[Tensor, "s 2 2"]  # from what both brought: W_O
 
 
-def read_out(weights: Float[Tensor, "h 2"], values: Float[Tensor, "m 2 c"]) -> tuple[Tensor, Tensor]:
-    """The best linear read-out of u and v from what the heads bring, by least squares, and its errors: `[2, h]` and `[2]`.
+def read_out(weights: Float[Tensor, "s h 2"], values: Float[Tensor, "m 2 c"]) -> tuple[Tensor, Tensor]:
+    """The best linear read-out of u and v from what the heads bring, by least squares, and its errors: `[s, 2, h]` and `[s, 2]`.
 
     Features of a value are alike and unrelated, so that one read-out serves them all. Alike heads share it evenly.
     """
-    brought = bring(weights, values).transpose(1, 2).flatten(0, 1)  # every feature of every draw
-    wanted = values.transpose(1, 2).flatten(0, 1)
-    # By the SVD: alike heads make the columns of `brought` depend on each other. See `lost` for the bound.
-    matrix = torch.linalg.pinv(brought, rtol=1e-10) @ wanted
-    return matrix.mT, (brought @ matrix - wanted).square().mean(0)
+    brought = bring(weights, values).flatten(2)  # every feature of every draw
+    wanted = values.transpose(0, 1).flatten(1)
+    # Alike heads have no inverse, and rounding hides it: see `lost` for the bound.
+    gram = torch.linalg.pinv(brought @ brought.mT, rtol=1e-10, hermitian=True)
+    matrix = (wanted @ brought.mT) @ gram
+    return matrix, (matrix @ brought - wanted).square().mean(-1)
 
 
 @remember
 def fetch_two(second: float = 1.0, features: int = 1) -> Fetched:
     """For every weight of STOPS: one head with that weight on u; and beside it a second one with the weight `second`."""
     values = unrelated(features)
-    found = []
-    for w in STOPS:
-        rows = torch.tensor([[w, 1 - w], [second, 1 - second]], dtype=torch.float64)
-        (read_one, one), (read_two, two) = read_out(rows[:1], values), read_out(rows, values)
-        found.append((one, two, read_one[:, 0], read_two))
-    return Fetched(*(torch.stack(each) for each in zip(*found, strict=True)))
+    w = torch.tensor([(stop, second) for stop in STOPS], dtype=torch.float64)
+    rows = torch.stack([w, 1 - w], -1)
+    (read_one, one), (read_two, two) = read_out(rows[:, :1], values), read_out(rows, values)
+    return Fetched(one, two, read_one, read_two)
 
 
 def many_values(n_heads: int, n_values: int, seed: int = 0) -> float:
@@ -99,7 +98,7 @@ def in_steps(layers: int) -> Float[Tensor, " 2"]:
 
 # ------------------------------------------------------------------------------------------------ what heads cost
 
-D_MODEL = 512
+D_MODEL, CONTEXT = 512, 64
 COUNTS = (1, 2, 4, 8, 16, 32, 64)
 Sharing = Literal["own", "grouped", "one"]
 
@@ -124,24 +123,29 @@ def kv_heads(n_heads: int, sharing: Sharing) -> int:
 
 
 @remember
-def cost(n_heads: int, n: int = 64, sharing: Sharing = "own") -> Cost:
-    """Of `nn.MultiheadAttention`, or of `multi_head` with fewer key and value heads, on the device that stores no numbers."""
-    d_k, g = D_MODEL // n_heads, kv_heads(n_heads, sharing)
-    x = torch.empty(1, n, D_MODEL, device="meta")
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        if g == n_heads:
-            module = nn.MultiheadAttention(D_MODEL, n_heads, batch_first=True, device="meta")
-            module.eval()
-            parameters = sum(p.numel() for p in module.parameters())
-            _, weights = module(x, x, x, average_attn_weights=False)
-        else:
-            widths = (D_MODEL, g * d_k, g * d_k, D_MODEL)
-            matrices = [torch.empty(D_MODEL, width, device="meta") for width in widths]
-            parameters = sum(w.numel() for w in matrices) + sum(widths)  # with biases, as the module has them
-            multi_head(x, *matrices, n_heads)
-            weights = torch.empty(1, n_heads, n, n, device="meta")
-    key = torch.empty(g, d_k, device="meta")
-    return Cost(parameters, counter.get_total_flops(), weights.nbytes, 2 * key.nbytes)
+def cost(n_heads: int, sharing: Sharing = "own", wide: bool = False) -> Cost:
+    """Parameters and weights of `nn.MultiheadAttention`, which is built and run over 64 tokens; the FLOPs of `multi_head`.
+
+    Torch's own FLOP counter finds the same in the module (tests/test_multi_head.py), but loads for a second. With fewer key
+    and value heads, which the module does not know, all is counted on `multi_head`, with the biases that the module has.
+    So are `wide` heads: each as wide as the model, which nobody builds and many imagine.
+    """
+    d_k, g = D_MODEL if wide else D_MODEL // n_heads, kv_heads(n_heads, sharing)
+    x = torch.zeros(1, CONTEXT, D_MODEL)
+    shapes = ((D_MODEL, n_heads * d_k), (D_MODEL, g * d_k), (D_MODEL, g * d_k), (n_heads * d_k, D_MODEL))
+    matrices = [torch.zeros(shape) for shape in shapes]
+    with torch.no_grad(), MatrixProducts() as made:
+        multi_head(x, *matrices, n_heads)
+    parameters = sum(w.numel() + w.shape[-1] for w in matrices)
+    weights = torch.empty(1, n_heads, CONTEXT, CONTEXT)
+    if g == n_heads and not wide:
+        # Nothing is drawn: only shapes are counted.
+        module = nn.utils.skip_init(nn.MultiheadAttention, D_MODEL, n_heads, batch_first=True)
+        parameters = sum(p.numel() for p in module.parameters())
+        with torch.no_grad():
+            weights = module(x, x, x, average_attn_weights=False)[1]
+    key = torch.empty(g, d_k)
+    return Cost(parameters, made.flops, weights.nbytes, 2 * key.nbytes)
 
 
 # ------------------------------------------------------------------------------------------------ the rank of a head
@@ -238,7 +242,7 @@ def written(code: Code, n_heads: int, seed: int = 0) -> Split:
         return Split(float((output - expected).norm() / expected.norm()), origin)
 
 
-def split_or_small(n_heads: int, seed: int = 0) -> float:
+def split_or_small(n_heads: int, code: Code = "right", seed: int = 0) -> float:
     """The largest difference between one projection, split, and so many small ones with its columns.
 
     All numbers are whole, so that every sum is exact in any order, and what is left is a difference of meaning.
@@ -247,7 +251,8 @@ def split_or_small(n_heads: int, seed: int = 0) -> float:
     x = torch.randint(-9, 10, (TOKENS, WIDTH), generator=g, dtype=torch.float64)
     w = torch.randint(-9, 10, (WIDTH, WIDTH), generator=g, dtype=torch.float64)
     small = torch.stack([x @ columns for columns in w.split(WIDTH // n_heads, -1)])
-    return float((split_heads(x @ w, n_heads) - small).abs().max())
+    split = wrong_split if code == "view" else split_heads
+    return float((split(x @ w, n_heads) - small).abs().max())
 
 
 def inputs_seen(sliced: bool = False, n_heads: int = 8) -> int:
@@ -263,3 +268,41 @@ def inputs_seen(sliced: bool = False, n_heads: int = 8) -> int:
     query = x[:, :d_k] @ w_q[:d_k, :d_k] if sliced else split_heads(x @ w_q, n_heads)[0]
     (gradient,) = torch.autograd.grad(query.square().sum(), x)
     return int((gradient != 0).sum())
+
+
+def weights_of_features(n_heads: int, seed: int = 0) -> Float[Tensor, "d n"]:
+    r"""$\partial o_c / \partial v_{jc}$ for every feature c and every key j: with which weights a feature is mixed, by autograd.
+
+    Of the first of 8 tokens of width 16, before W_O.
+    """
+    g = torch.Generator().manual_seed(seed)
+    query, key, value = (torch.randn(TOKENS, WIDTH, generator=g, dtype=torch.float64) for _ in "qkv")
+
+    def first(value: Tensor) -> Tensor:
+        return merge_heads(attention(*(split_heads(x, n_heads) for x in (query, key, value))))[0]
+
+    return torch.autograd.functional.jacobian(first, value).diagonal(dim1=0, dim2=2).mT
+
+
+def heads_as_a_sum(
+    averaged: bool = False, moved_together: bool = True, n_heads: int = 4, seed: int = 0
+) -> tuple[float, float]:
+    """How far the sum of the heads' own maps is from nn.MultiheadAttention, and the module from itself with its heads in
+    another order; each relative to its output. With `averaged`, the sum is divided by the number of heads; unless
+    `moved_together`, the last matrix stays as it was."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        module = nn.MultiheadAttention(WIDTH, n_heads, bias=False, batch_first=True, dtype=torch.float64)
+        x = torch.randn(1, TOKENS, WIDTH, dtype=torch.float64)
+        expected = module(x, x, x)[0]
+        w_q, w_k, w_v = module.in_proj_weight.chunk(3)
+        added = sum_of_heads(x, w_q.T, w_k.T, w_v.T, module.out_proj.weight.T, n_heads)
+        if averaged:
+            added = added / n_heads
+        # A head is d_k rows of each projection, and d_k columns of the last matrix.
+        order = torch.arange(WIDTH).unflatten(0, (n_heads, -1)).flip(0).flatten()
+        module.in_proj_weight.copy_(torch.cat([w[order] for w in (w_q, w_k, w_v)]))
+        if moved_together:
+            module.out_proj.weight.copy_(module.out_proj.weight[:, order])
+        size = expected.norm()
+        return float((added - expected).norm() / size), float((module(x, x, x)[0] - expected).norm() / size)

@@ -33,16 +33,16 @@ def merge_heads(x: Float[Tensor, "*b h n d_k"]) -> Float[Tensor, "*b n d"]:
 
 def multi_head(
     x: Float[Tensor, "*b n d"],
-    w_q: Float[Tensor, "d d"],
+    w_q: Float[Tensor, "d m"],
     w_k: Float[Tensor, "d g"],
     w_v: Float[Tensor, "d g"],
-    w_o: Float[Tensor, "d d"],
+    w_o: Float[Tensor, "m d"],
     n_heads: int,
     divisor: Divisor = "sqrt",
 ) -> Float[Tensor, "*b n d"]:
     r"""$\mathrm{Concat}(\mathrm{head}_1, \dots, \mathrm{head}_h)\, W_O$, $\mathrm{head}_i = \mathrm{Attention}(Q_i, K_i, V_i)$
 
-    Shapes: x `[..., n, d]` → `[..., n, d]`. Narrower $W_K$, $W_V$ make fewer key and value heads, and neighbouring query
+    Shapes: x `[..., n, d]` → `[..., n, d]`; as a rule m = d, so that $d_k = d / h$. Narrower $W_K$, $W_V$ make fewer key and value heads, and neighbouring query
     heads share one: query head i asks key head ⌊i g / h⌋ of g. One of them is multi-query attention, several are
     grouped-query attention. Raises ValueError if the heads do not fit the widths.
 
@@ -53,9 +53,7 @@ def multi_head(
     if w_k.shape[-1] % d_k or n_heads % (w_k.shape[-1] // d_k):
         raise ValueError(f"keys of width {w_k.shape[-1]} are no whole heads of width {d_k} that {n_heads} can share.")
     kv_heads = w_k.shape[-1] // d_k
-    key, value = (
-        split_heads(x @ w, kv_heads).repeat_interleave(n_heads // kv_heads, dim=-3) for w in (w_k, w_v)
-    )
+    key, value = (split_heads(x @ w, kv_heads).repeat_interleave(n_heads // kv_heads, dim=-3) for w in (w_k, w_v))
     return merge_heads(attention(query, key, value, divisor=divisor)) @ w_o
 
 

@@ -32,7 +32,9 @@ class Progress:
     seeds: tuple[int, ...]
     steps: int
     at: Int[Tensor, " t"]
-    losses: Float[Tensor, "3 r t"]  # mean squared error over both values, the mean of the steps since the snapshot before
+    losses: Float[
+        Tensor, "3 r t"
+    ]  # mean squared error over both values, the mean of the steps since the snapshot before
     maps: tuple[Float[Tensor, "r h 3"], ...]  # a head's mean weight on the first wanted place, the second, all others
 
     @property
@@ -46,30 +48,26 @@ class Progress:
         return self.losses[..., -LAST:].mean(-1)
 
 
-def first_weights(seeds: tuple[int, ...]) -> Weights:
+def first_weights(seeds: tuple[int, ...], width: int = WIDTH) -> Weights:
     r"""Every seed's own: `[r, rows, columns]`. Vectors of places $N(0, I)$; matrices $N(0, 1/d)$; the bias 0."""
     generators = [torch.Generator().manual_seed(7919 * (seed + 1)) for seed in seeds]
 
     def normal(*shape: int) -> Tensor:
         return torch.stack([torch.randn(*shape, generator=g, dtype=torch.float64) for g in generators])
 
-    weights = {name: normal(PLACES, WIDTH) for name in ("place", "first", "second")}
-    weights |= {name: normal(WIDTH, WIDTH) / math.sqrt(WIDTH) for name in ("w_q", "w_k", "w_v", "w_o")}
-    weights |= {"read": normal(WIDTH, 2) / math.sqrt(WIDTH), "bias": torch.zeros(len(seeds), 2, dtype=torch.float64)}
+    weights = {name: normal(PLACES, width) for name in ("place", "first", "second")}
+    weights |= {name: normal(width, width) / math.sqrt(width) for name in ("w_q", "w_k", "w_v", "w_o")}
+    weights |= {"read": normal(width, 2) / math.sqrt(width), "bias": torch.zeros(len(seeds), 2, dtype=torch.float64)}
     return {name: weight.requires_grad_() for name, weight in weights.items()}
 
 
-def parameters() -> int:
+def parameters(width: int = WIDTH) -> int:
     """Of one run, whatever its number of heads."""
-    return sum(weight.numel() for weight in first_weights((0,)).values())
+    return sum(weight.numel() for weight in first_weights((0,), width).values())
 
 
 def fetch(
-    weights: Weights,
-    n_heads: int,
-    wanted: Int[Tensor, "r b 2"],
-    value: Float[Tensor, "r b n"],
-    keys_see_values: bool,
+    weights: Weights, n_heads: int, wanted: Int[Tensor, "r b 2"], value: Float[Tensor, "r b n"], keys_see_values: bool
 ) -> tuple[Float[Tensor, "r b 2"], Float[Tensor, "r b h n"]]:
     r"""What is brought, and the weights: $\sum_i A_i X W_V^{(i)} W_O^{(i)} R + c$ for the query $a_{\mathrm{first}} + b_{\mathrm{second}}$.
 
