@@ -28,7 +28,7 @@ from core.training.multi_head import trained
 
 concept = Concept(
     __name__,
-    equation=r"\disputed{\sum_{i=1}^{h}}\, \mathrm{softmax}\big(\query{Q_i}\key{K_i}^\top / \sqrt{d_k}\big)\,\value{V_i}\, W_O^{(i)}",
+    equation=r"\disputed{\textstyle\sum_{i=1}^{h}}\, \mathrm{softmax}\big(\query{Q_i}\key{K_i}^\top / \sqrt{d_k}\big)\,\value{V_i}\, W_O^{(i)}",
     words=("head", "W_O", "read-out", "squared error"),
 )
 
@@ -91,6 +91,26 @@ def several_averages_for_the_price_of_one(one: str = "one", second: float = 1.0,
 )
 def least_error_of_one_head() -> float:
     return round(float(fetch_two().one.sum(-1).min()), 9)
+
+
+# ---------------------------------------------------------------------------------------------- the first look
+
+
+@concept.looks_closer(
+    "trained",
+    "Trained with the same 4,930 parameters, one head stays near ½; two and four bring both.",
+    fails_if=({"one": 1}, {"more": 0}, {"width": 64}),
+)
+def one_head_stays_at_a_half(one: int = 0, more: int = 1, width: int = training.WIDTH) -> Evidence:
+    final = trained().final
+    # With all weight on one place the error is v²/2 of each question: standard deviation √½, over 50 batches of 128.
+    off = 4 * 0.5**0.5 / (training.LAST * training.EVERY * training.BATCH) ** 0.5
+    worst = float(final[one][(final[one] - 0.5).abs().argmax()])
+    return (
+        Evidence.near(f"error of one head, the farthest from ½ of 5 {SHIPPED}", worst, 0.5, within=off)
+        & Evidence.below("of two and four heads, the most", float(final[more:].max()), training.LEARNED)
+        & Evidence.exactly("parameters of every run", training.parameters(width), 4930)
+    )
 
 
 # ---------------------------------------------------------------------------------------------- the answer
@@ -172,7 +192,7 @@ def roles_are_found(training_done: bool = True, runs: int = len(training.SEEDS))
 
 @concept.looks_closer(
     "rank",
-    "Too many heads are too narrow: logits have rank dₖ at most, though their softmax has not.",
+    "Too many heads are too narrow: logits have rank dₖ at most, their softmax may have more.",
     fails_if=({"of_logits": "weights"}, {"of_weights": "logits"}, {"d_k": 64}),
 )
 @concept.says(
@@ -192,24 +212,7 @@ def narrow_heads_have_low_rank(of_logits: str = "logits", of_weights: str = "wei
 concept.cites("In the original paper, one head cost 0.9 BLEU.", source=VASWANI_2017.at("§6.2 and table 3, rows A"))
 
 
-# ---------------------------------------------------------------------------------------------- looks, an argument
-
-
-@concept.looks_closer(
-    "trained",
-    "Trained with the same 4,930 parameters, one head stays near ½; two and four bring both.",
-    fails_if=({"one": 1}, {"more": 0}, {"width": 64}),
-)
-def one_head_stays_at_a_half(one: int = 0, more: int = 1, width: int = training.WIDTH) -> Evidence:
-    final = trained().final
-    # With all weight on one place the error is v²/2 of each question: standard deviation √½, over 50 batches of 128.
-    off = 4 * 0.5**0.5 / (training.LAST * training.EVERY * training.BATCH) ** 0.5
-    worst = float(final[one][(final[one] - 0.5).abs().argmax()])
-    return (
-        Evidence.near(f"error of one head, the farthest from ½ of 5 {SHIPPED}", worst, 0.5, within=off)
-        & Evidence.below("of two and four heads, the most", float(final[more:].max()), training.LEARNED)
-        & Evidence.exactly("parameters of every run", training.parameters(width), 4930)
-    )
+# ---------------------------------------------------------------------------------------------- the last look
 
 
 @concept.looks_closer(
@@ -229,8 +232,6 @@ def a_split_projection_is_small_ones(code: Code = "right", wrong: Code = "view")
         & Evidence.above("the same with view(h, n, dₖ)", written(wrong, 4).error, 0.1)
     )
 
-
-concept.looks.sort(key=lambda look: ("trained", "cost", "rank", "split").index(look.name))
 
 # ---------------------------------------------------------------------------------------------- corrections
 
@@ -328,8 +329,8 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "How many heads, then?",
-    "As many as the width affords. The original paper found 8 and 16 best at d = 512; 1 and 32 were worse. A head narrower "
-    "than the number of tokens cannot form every pattern, whatever is trained; models of today keep dₖ at 64 to 128, and "
+    "As many as the width affords. The original paper found 8 and 16 best at d = 512; 1 and 32 were worse. A head much "
+    "narrower than the number of tokens cannot form every pattern, whatever is trained; models of today keep dₖ at 64 to 128, and "
     "wider models get more heads.",
     (VASWANI_2017.at("table 3, rows A"), BHOJANAPALLI),
 )
