@@ -348,8 +348,8 @@ w, second, features = $w, $second, $features  # weights on u of the first and th
 
 # Draws of u and v with variance 1, made exactly uncorrelated: [draws, 2, features].
 g = torch.Generator().manual_seed(3)
-q, _ = torch.linalg.qr(torch.randn(256, 2 * features, generator=g, dtype=torch.float64))
-values = (16 * q).unflatten(-1, (2, features))
+q, _ = torch.linalg.qr(torch.randn(128, 2 * features, generator=g, dtype=torch.float64))
+values = (128**0.5 * q).unflatten(-1, (2, features))
 
 
 def errors(*weights_on_u):

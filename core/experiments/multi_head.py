@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from core.memory import remember
@@ -17,7 +17,7 @@ from core.ops.heads import lost, merge_heads, multi_head, split_heads, sum_of_he
 # ------------------------------------------------------------------------------------------------ fetch-two
 
 STOPS = tuple(round(0.05 * i, 2) for i in range(21))  # a head's weight on u; v gets the rest
-DRAWS = 256
+DRAWS = 128
 
 
 @remember
@@ -32,10 +32,10 @@ def unrelated(features: int, draws: int = DRAWS, seed: int = 3) -> Float[Tensor,
 
 
 def bring(weights: Float[Tensor, "s h 2"], values: Float[Tensor, "m 2 c"]) -> Float[Tensor, "s h m c"]:
-    """What heads with these weights return for each draw: attention, its logits their logarithms."""
-    # With d_k = 1 and a query of 1, a key is its logit.
-    query, key = torch.ones(*weights.shape[:2], 1, 1, 1, dtype=torch.float64), weights.log()[:, :, None, :, None]
-    return attention(query, key, values).squeeze(-2)
+    """What heads with these weights return for each draw: the softmax of their logarithms, times the values."""
+    # With d_k = 1 and a query of 1, a key is its logit. Many draws share the weights, which are found once.
+    query, key = torch.ones(*weights.shape[:2], 1, 1, dtype=torch.float64), weights.log()[..., None]
+    return torch.einsum("shj,mjc->shmc", softmax(logits(query, key)).squeeze(-2), values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,11 +132,11 @@ def cost(n_heads: int, sharing: Sharing = "own", wide: bool = False) -> Cost:
     """
     d_k, g = D_MODEL if wide else D_MODEL // n_heads, kv_heads(n_heads, sharing)
     x = torch.zeros(1, CONTEXT, D_MODEL)
-    shapes = ((D_MODEL, n_heads * d_k), (D_MODEL, g * d_k), (D_MODEL, g * d_k), (n_heads * d_k, D_MODEL))
-    matrices = [torch.zeros(shape) for shape in shapes]
+    w_q, w_o = torch.zeros(D_MODEL, n_heads * d_k), torch.zeros(n_heads * d_k, D_MODEL)
+    w_k = w_v = torch.zeros(D_MODEL, g * d_k)
     with torch.no_grad(), MatrixProducts() as made:
-        multi_head(x, *matrices, n_heads)
-    parameters = sum(w.numel() + w.shape[-1] for w in matrices)
+        multi_head(x, w_q, w_k, w_v, w_o, n_heads)
+    parameters = sum(w.numel() + w.shape[-1] for w in (w_q, w_k, w_v, w_o))
     weights = torch.empty(1, n_heads, CONTEXT, CONTEXT)
     if g == n_heads and not wide:
         # Nothing is drawn: only shapes are counted.
@@ -220,7 +220,7 @@ class Split:
     """One way to write the code: how wrong its output is, and which token's numbers stand where a token's row should be."""
 
     error: float  # ‖output − that of nn.MultiheadAttention‖ ÷ ‖that‖
-    origin: Int[Tensor, "n c"]  # in the first head, or in the merged matrix
+    origin: Float[Tensor, "n c"]  # in the first head, or in the merged matrix
 
 
 @remember
@@ -237,7 +237,7 @@ def written(code: Code, n_heads: int, seed: int = 0) -> Split:
         if code == "d_model":
             query = query * (query.shape[-1] / WIDTH) ** 0.5  # and attention divides by √d_k: together √d_model
         output = merge(attention(query, key, value)) @ module.out_proj.weight.T
-        tokens = torch.arange(TOKENS)[:, None].expand(TOKENS, WIDTH)
+        tokens = torch.arange(TOKENS, dtype=torch.float64)[:, None].expand(TOKENS, WIDTH)
         origin = merge(split_heads(tokens, n_heads)) if code == "merge" else split(tokens)[0]
         return Split(float((output - expected).norm() / expected.norm()), origin)
 
@@ -279,7 +279,8 @@ def weights_of_features(n_heads: int, seed: int = 0) -> Float[Tensor, "d n"]:
     query, key, value = (torch.randn(TOKENS, WIDTH, generator=g, dtype=torch.float64) for _ in "qkv")
 
     def first(value: Tensor) -> Tensor:
-        return merge_heads(attention(*(split_heads(x, n_heads) for x in (query, key, value))))[0]
+        query_, key_, value_ = (split_heads(x, n_heads) for x in (query, key, value))
+        return merge_heads(attention(query_, key_, value_))[0]
 
     return torch.autograd.functional.jacobian(first, value).diagonal(dim1=0, dim2=2).mT
 

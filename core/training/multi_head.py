@@ -35,7 +35,7 @@ class Progress:
     losses: Float[
         Tensor, "3 r t"
     ]  # mean squared error over both values, the mean of the steps since the snapshot before
-    maps: tuple[Float[Tensor, "r h 3"], ...]  # a head's mean weight on the first wanted place, the second, all others
+    maps: tuple[Float[Tensor, "r _ 3"], ...]  # a head's mean weight on the first wanted place, the second, all others
 
     @property
     def done(self) -> float:
