@@ -51,7 +51,9 @@ def test_shared_keys_are_torchs_grouped_attention(n_heads: int, kv_heads: int) -
     d_k = d // n_heads
     x, w_q, w_o = normal(2, 5, d), normal(d, d, seed=1) / 5, normal(d, d, seed=2)
     w_k, w_v = normal(d, kv_heads * d_k, seed=3) / 5, normal(d, kv_heads * d_k, seed=4)
-    split = [(x @ w).unflatten(-1, (n, d_k)).transpose(1, 2) for w, n in ((w_q, n_heads), (w_k, kv_heads), (w_v, kv_heads))]
+    split = [
+        (x @ w).unflatten(-1, (n, d_k)).transpose(1, 2) for w, n in ((w_q, n_heads), (w_k, kv_heads), (w_v, kv_heads))
+    ]
     expected = F.scaled_dot_product_attention(*split, enable_gqa=True).transpose(1, 2).flatten(2) @ w_o
     torch.testing.assert_close(multi_head(x, w_q, w_k, w_v, w_o, n_heads), expected)
 
@@ -98,7 +100,9 @@ def test_the_errors_add_up_to_the_values_less_the_different_heads(h: int, n: int
 def test_the_draws_are_exactly_unrelated_with_variance_1() -> None:
     for c in (1, 4, 16):
         flat = heads.unrelated(c).flatten(1)
-        torch.testing.assert_close(flat.mT @ flat / len(flat), torch.eye(2 * c, dtype=torch.float64), atol=1e-12, rtol=0)
+        torch.testing.assert_close(
+            flat.mT @ flat / len(flat), torch.eye(2 * c, dtype=torch.float64), atol=1e-12, rtol=0
+        )
         assert float(flat.abs().max()) > 2, "spread like N(0, 1), not ±1"
     assert not torch.allclose(heads.unrelated(1, seed=3), heads.unrelated(1, seed=4))
 
@@ -122,7 +126,9 @@ def test_what_is_lost_is_the_law(second: float, features: int) -> None:
         torch.testing.assert_close(found.one[i], expected, atol=1e-9, rtol=0)
         torch.testing.assert_close(found.read_one[i, :, 0], torch.tensor([w, 1 - w], dtype=torch.float64) / s)
         both = torch.tensor([[w, 1 - w], [second, 1 - second]], dtype=torch.float64)
-        torch.testing.assert_close(found.two[i], expected if w == second else torch.zeros(2, dtype=torch.float64), atol=1e-9, rtol=0)
+        torch.testing.assert_close(
+            found.two[i], expected if w == second else torch.zeros(2, dtype=torch.float64), atol=1e-9, rtol=0
+        )
         torch.testing.assert_close(found.two[i], lost(both), atol=1e-9, rtol=0)
         if w != second:
             torch.testing.assert_close(found.read_two[i] @ both, torch.eye(2, dtype=torch.float64), atol=1e-9, rtol=0)
@@ -134,7 +140,9 @@ def test_no_other_read_out_of_plain_draws_does_better() -> None:
     for seed in range(20):
         u, v = normal(2, 4000, seed=seed)
         o = (0.3 * u + 0.7 * v)[:, None]
-        totals.append(sum(float((o @ torch.linalg.lstsq(o, x[:, None]).solution - x[:, None]).square().mean()) for x in (u, v)))
+        totals.append(
+            sum(float((o @ torch.linalg.lstsq(o, x[:, None]).solution - x[:, None]).square().mean()) for x in (u, v))
+        )
     assert sum(totals) / 20 == pytest.approx(1, abs=4 * math.sqrt(2 / 80_000))
 
 
@@ -294,5 +302,7 @@ def test_the_wrong_options_say_true_things() -> None:
     torch.testing.assert_close(one[half], torch.full((2,), 0.5, dtype=torch.float64))
     torch.testing.assert_close(one[all_], torch.tensor([0.0, 1.0], dtype=torch.float64), atol=1e-12, rtol=0)
     assert concept.prediction is not None
-    assert concept.prediction.outcome(concept.prediction.experiment()).startswith("Measured just now: of 21 weights the best costs 1,")
+    assert concept.prediction.outcome(concept.prediction.experiment()).startswith(
+        "Measured just now: of 21 weights the best costs 1,"
+    )
     assert len(heads.STOPS) == 21 and float(one.sum(-1).max() - one.sum(-1).min()) < 1e-9

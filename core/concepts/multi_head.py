@@ -295,7 +295,7 @@ concept.judges(
     concept.topic.usual[1],
     Verdict.HOLDS_IF,
     "If training finds it. With two heads, each of our runs gave each place a head of its own, but not the same one in every "
-    "seed; with four, some heads share. In trained translation models some heads have a role that can be named, and many can go.",
+    "seed; with four, some look at several places. In trained translation models some heads have a role that can be named, and many can go.",
     by=roles_are_found,
     source=(VOITA, MICHEL),
 )

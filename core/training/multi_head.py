@@ -27,15 +27,17 @@ Weights = dict[str, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """All runs so far, at each snapshot. The axes: number of heads (as in HEADS), run (one for each seed), and time."""
+    """All runs so far, at each snapshot. The axes: number of heads (as in HEADS), run (one for each seed), and time.
+
+    `losses` are mean squared errors over both values, of the steps since the snapshot before. `maps` hold, for each number
+    of heads, each head's mean weight on the first wanted place, on the second, and on all others together.
+    """
 
     seeds: tuple[int, ...]
     steps: int
     at: Int[Tensor, " t"]
-    losses: Float[
-        Tensor, "3 r t"
-    ]  # mean squared error over both values, the mean of the steps since the snapshot before
-    maps: tuple[Float[Tensor, "r _ 3"], ...]  # a head's mean weight on the first wanted place, the second, all others
+    losses: Float[Tensor, "m r t"]
+    maps: tuple[Float[Tensor, "r _ 3"], ...]
 
     @property
     def done(self) -> float:
@@ -43,7 +45,7 @@ class Progress:
         return int(self.at[-1]) / self.steps
 
     @property
-    def final(self) -> Float[Tensor, "3 r"]:
+    def final(self) -> Float[Tensor, "m r"]:
         """Each run's error over its last fifty steps, or over what there is."""
         return self.losses[..., -LAST:].mean(-1)
 

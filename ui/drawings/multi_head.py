@@ -417,9 +417,9 @@ def split_reading(code: Code, n_heads: int, split: heads.Split, small: float) ->
     meant = torch.arange(heads.TOKENS)[:, None]
     own = float((split.origin == meant).double().mean())
     why = (
-        f"only {percent(own)} of the numbers stand in their token's row"
+        f"only {percent(own)} of the numbers in the {WHERE.get(code, FIRST)} stand in their token's row"
         if own < 1
-        else "every row is right, and all logits are too small"
+        else "every row is right, but the logits are too small"
     )
     return f"{heading}: {why}. The output is off by {percent(split.error)} of its size, and no error tells you."
 
