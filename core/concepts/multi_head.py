@@ -37,8 +37,8 @@ SHIPPED = "shipped runs (`python -m core.training multi_head`)"
 
 
 @concept.in_one_sentence(
-    "One head returns one weighted average, so it cannot bring two unrelated values from two places at once; several heads "
-    "return several, for the same parameters and FLOPs.",
+    "One head is one weighted average and cannot bring two unrelated values from two places; several can, for the same "
+    "parameters and FLOPs.",
     fails_if=({"one": "two"}, {"second": 0.5}, {"wide": True}),
 )
 def several_averages_for_the_price_of_one(one: str = "one", second: float = 1.0, wide: bool = False) -> Evidence:

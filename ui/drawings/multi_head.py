@@ -76,19 +76,20 @@ def way_figure(i: int, second: float, fetched: heads.Fetched) -> Figure:
         parts.append(Box(32, y - 5, 33, 10, mixture(weight), colour, 0.12, note=f"{name}: what it returns"))
         parts.append(Path(((65, y), (76, middle)), colour, 1.8, note="what the head returned"))
 
-    def end(y: float, errors: torch.Tensor, colour: str) -> None:
-        parts.append(Box(76, y - 9, 11, 18, "W_O", INK, 0.06, note="the best linear read-out"))
+    def end(y: float, errors: torch.Tensor) -> None:
+        parts.append(Box(76, y - 9, 14, 18, "W_O", INK, 0.06, note="the best linear read-out"))
+        parts.append(Label(93, y + 19, "lost", INK, side="middle right", size=14))
         for name, error, tint, up in zip("uv", errors.tolist(), (U, V), (6, -6), strict=True):
-            parts.append(Label(89, y + up, f"{name}: {said(error)} lost", tint, side="middle right", size=14))
+            parts.append(Label(93, y + up, f"{name}: {said(error)}", tint, side="middle right", size=14))
 
     source_of = {76.0: source(76), 24.0: source(24)}
     parts.append(Label(48.5, 95, "1 head", WITHOUT, size=14))
     head(76, 76, w, WITHOUT, "the head")
-    end(76, fetched.one[i], WITHOUT)
+    end(76, fetched.one[i])
     parts.append(Label(48.5, 45, "2 heads", WITH, size=14))
     head(33, 24, w, WITHOUT, "the first head, the same as above")
     head(15, 24, second, WITH, "the second head")
-    end(24, fetched.two[i], WITH)
+    end(24, fetched.two[i])
     return figures.diagram(
         parts, title="One head, and the same head with a second one", x_range=(0, 116), y_range=(2, 100), height=HERO
     )
@@ -162,6 +163,8 @@ def training_frame(progress: training.Progress) -> Frame:
             first = seed == progress.seeds[0]
             name = WORDS[n_heads] if first else f"{WORDS[n_heads]}, seed {seed}"
             series.append(Series(name, curve, colour, dash, width=1.8, legend=first))
+    half = torch.full_like(progress.at, 0.5, dtype=torch.float64)
+    series.append(Series("½: one value of two", half, MASKED, "dash", width=1.5))
     errors = figures.lines(
         series,
         x=progress.at,
@@ -170,8 +173,6 @@ def training_frame(progress: training.Progress) -> Frame:
         y_title="mean squared error",
         x_range=(0, progress.steps),
         y_range=(0, max(1.2, 1.05 * float(progress.losses.max()))),
-        levels={"½: one value of two": (0.5, INK)},
-        level_at="bottom right",
         height=400,
     )
     return Frame((errors, *(map_figure(progress, n_heads) for n_heads in (2, 4))), training_reading(progress))
