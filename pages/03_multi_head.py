@@ -31,7 +31,7 @@ with lesson(concept) as page:
             f"Does training find this? {training.PLACES} places hold random values, and each question names two of them: bring the "
             "first's value and the second's. Nothing says which head should do what. With “place and value” the keys contain the "
             "values, as in a Transformer. Then the weights themselves can carry news of the values, and a single head may get "
-            "a little below ½."
+            "below ½."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:

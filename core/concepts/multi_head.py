@@ -107,7 +107,12 @@ def one_head_stays_at_a_half(one: int = 0, more: int = 1, width: int = training.
     off = 4 * 0.5**0.5 / (training.LAST * training.EVERY * training.BATCH) ** 0.5
     worst = float(final[one][(final[one] - 0.5).abs().argmax()])
     return (
-        Evidence.near(f"error of one head, the farthest from ½ of 5 {SHIPPED}", worst, 0.5, within=off)
+        Evidence.near(
+            f"error of one head whose weights know no values, the farthest from ½ of 5 {SHIPPED}",
+            worst,
+            0.5,
+            within=off,
+        )
         & Evidence.below("of two and four heads, the most", float(final[more:].max()), training.LEARNED)
         & Evidence.exactly("parameters of every run", training.parameters(width), 4930)
     )
@@ -126,7 +131,9 @@ def all_features_are_mixed_alike(n_heads: int = 1) -> Evidence:
     )
 
 
-@concept.says("Between two unrelated values its read-out errors always add up to 1, of 2.", fails_if={"heads": "two"})
+@concept.says(
+    "Of two unrelated values any weighting loses half: read-out errors add up to 1 of 2.", fails_if={"heads": "two"}
+)
 def what_one_gains_the_other_loses(heads: str = "one") -> Evidence:
     off = torch.cat([(getattr(fetch_two(features=c), heads).sum(-1) - 1).abs() for c in (1, 16)])
     what = f"errors of u and v less 1, the farthest of {len(STOPS)} weights, with 1 and with 16 features"
@@ -161,18 +168,26 @@ def different_heads_bring_both(alike: bool = False) -> Evidence:
 )
 def heads_share_the_width(wide: bool = False, averaged: bool = False) -> Evidence:
     first, *others = (cost(h, wide=wide) for h in (1, 8, 64))
-    last = others[-1]
     # `average_attn_weights=True`, the module's default, hands back one map for all heads.
-    kept = last.score_bytes / (64 if averaged else 1)
-    of = f"nn.MultiheadAttention({D_MODEL}, h)"
+    kept = others[-1].score_bytes / (64 if averaged else 1)
+
+    def farthest(field: str) -> int:
+        """The largest difference to one head."""
+        return max(abs(getattr(c, field) - getattr(first, field)) for c in others)
+
     return (
-        Evidence.exactly(f"parameters of {of}, h = 8 and 64, most ÷ h = 1", max(c.parameters for c in others) / first.parameters, 1)
-        & Evidence.exactly(f"FLOPs over {CONTEXT} tokens", max(c.flops for c in others) / first.flops, 1)
-        & Evidence.exactly("bytes of its weights, h = 64 ÷ h = 1", kept / first.score_bytes, 64)
-    )  # fmt: skip
+        Evidence.exactly(
+            f"parameters of nn.MultiheadAttention({D_MODEL}, h), h = 8 and 64 less h = 1, at most",
+            farthest("parameters"),
+            0,
+        )
+        & Evidence.exactly(f"FLOPs of the same products over {CONTEXT} tokens", farthest("flops"), 0)
+        & Evidence.exactly("bytes of keys and values, per token", farthest("cache_bytes"), 0)
+        & Evidence.exactly("bytes of the module's weights, h = 64 ÷ h = 1", kept / first.score_bytes, 64)
+    )
 
 
-@concept.says("Roles are found in training, not assigned.", fails_if=({"training_done": False}, {"runs": 1}))
+@concept.says("Training finds roles; nobody assigns them.", fails_if=({"training_done": False}, {"runs": 1}))
 def roles_are_found(training_done: bool = True, runs: int = len(training.SEEDS)) -> Evidence:
     if training_done:
         maps = trained().maps[1][:runs]
@@ -305,8 +320,8 @@ concept.judges(concept.topic.usual[2], Verdict.HOLDS, by=what_one_gains_the_othe
 
 concept.pushes_back(
     "Is one projection that is split the same as h small projections?",
-    "Yes, exactly: head i's small matrix is columns i·dₖ to (i + 1)·dₖ of the wide one, and one wide product is faster. What is "
-    "split is the projected vector, never the input. The wide product must be viewed as (n, h, dₖ) and transposed; a view "
+    "Yes, exactly: head i's small matrix is the i-th block of dₖ columns of the wide one, and no number differs. What is split "
+    "is the projected vector, never the input. The wide product must be viewed as (n, h, dₖ) and transposed; a view "
     "straight to (h, n, dₖ) has the right shape and other tokens' numbers in it.",
 )
 concept.pushes_back(
@@ -316,7 +331,7 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "Can heads be pruned?",
-    "After training, often: in a translation model 38 of 48 encoder heads went for 0.15 BLEU, and some layers did with a "
+    "After training, often: in a translation model 38 of 48 encoder heads could be removed for 0.15 BLEU, and some layers did with a "
     "single head. That does not show that they were useless in training; and some heads matter much more than others.",
     (VOITA, MICHEL),
 )
@@ -330,7 +345,7 @@ concept.pushes_back(
 concept.pushes_back(
     "How many heads, then?",
     "As many as the width affords. The original paper found 8 and 16 best at d = 512; 1 and 32 were worse. A head much "
-    "narrower than the number of tokens cannot form every pattern, whatever is trained; models of today keep dₖ at 64 to 128, and "
+    "narrower than the number of tokens cannot form every pattern, whatever is trained; most models of today keep dₖ at 64 to 128, and "
     "wider models get more heads.",
     (VASWANI_2017.at("table 3, rows A"), BHOJANAPALLI),
 )
