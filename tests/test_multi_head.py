@@ -168,7 +168,9 @@ def test_the_cost_is_that_of_torchs_module(n_heads: int) -> None:
     x = torch.randn(1, heads.CONTEXT, heads.D_MODEL)
     with FlopCounterMode(display=False) as made:
         _, weights = own(x, x, x, average_attn_weights=False)
+    before = torch.get_rng_state()
     c = heads.cost(n_heads)
+    assert torch.equal(torch.get_rng_state(), before), "nobody else's random numbers change"
     assert c.parameters == sum(p.numel() for p in own.parameters()) == 4 * 512**2 + 4 * 512
     assert c.flops == made.get_total_flops() == 8 * 64 * 512**2 + 4 * 64**2 * 512
     assert c.score_bytes == weights.nbytes == n_heads * 64 * 64 * 4

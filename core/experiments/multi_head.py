@@ -35,7 +35,8 @@ def bring(weights: Float[Tensor, "s h 2"], values: Float[Tensor, "m 2 c"]) -> Fl
     """What heads with these weights return for each draw: the softmax of their logarithms, times the values."""
     # With d_k = 1 and a query of 1, a key is its logit. Many draws share the weights, which are found once.
     query, key = torch.ones(*weights.shape[:2], 1, 1, dtype=torch.float64), weights.log()[..., None]
-    return torch.einsum("shj,mjc->shmc", softmax(logits(query, key)).squeeze(-2), values)
+    each = values.transpose(0, 1)
+    return (softmax(logits(query, key)).squeeze(-2) @ each.flatten(1)).unflatten(-1, each.shape[1:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +129,7 @@ def cost(n_heads: int, sharing: Sharing = "own", wide: bool = False) -> Cost:
 
     Torch's own FLOP counter finds the same in the module (tests/test_multi_head.py), but loads for a second. With fewer key
     and value heads, which the module does not know, all is counted on `multi_head`, with the biases that the module has.
-    So are `wide` heads: each as wide as the model, which nobody builds and many imagine.
+    So are `wide` heads: each as wide as the model, as many imagine it.
     """
     d_k, g = D_MODEL if wide else D_MODEL // n_heads, kv_heads(n_heads, sharing)
     x = torch.zeros(1, CONTEXT, D_MODEL)
@@ -139,11 +140,10 @@ def cost(n_heads: int, sharing: Sharing = "own", wide: bool = False) -> Cost:
     parameters = sum(w.numel() + w.shape[-1] for w in (w_q, w_k, w_v, w_o))
     weights = torch.empty(1, n_heads, CONTEXT, CONTEXT)
     if g == n_heads and not wide:
-        # Nothing is drawn: only shapes are counted.
-        module = nn.utils.skip_init(nn.MultiheadAttention, D_MODEL, n_heads, batch_first=True)
-        parameters = sum(p.numel() for p in module.parameters())
-        with torch.no_grad():
+        with torch.random.fork_rng(devices=[]), torch.no_grad():  # the module draws from torch's global generator
+            module = nn.MultiheadAttention(D_MODEL, n_heads, batch_first=True)
             weights = module(x, x, x, average_attn_weights=False)[1]
+        parameters = sum(p.numel() for p in module.parameters())
     key = torch.empty(g, d_k)
     return Cost(parameters, made.flops, weights.nbytes, 2 * key.nbytes)
 
