@@ -164,7 +164,7 @@ def training_frame(progress: training.Progress) -> Frame:
             name = WORDS[n_heads] if first else f"{WORDS[n_heads]}, seed {seed}"
             series.append(Series(name, curve, colour, dash, width=1.8, legend=first))
     half = torch.full_like(progress.at, 0.5, dtype=torch.float64)
-    series.append(Series("½: one value of two", half, MASKED, "dash", width=1.5))
+    series.append(Series("½: one value of two", half, INK, "dash", width=1.5))
     errors = figures.lines(
         series,
         x=progress.at,
