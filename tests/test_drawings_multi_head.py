@@ -38,7 +38,10 @@ def test_the_bars_are_the_errors_and_the_chosen_one_is_full(second: float) -> No
             assert chosen["marker"]["color"] == colour and others["marker"]["color"] == faded(colour, 0.3)
             both = torch.from_numpy(chosen["y"] + others["y"])
             torch.testing.assert_close(both[:n], fetched.one[:, j].float())
-            assert chosen["y"][-1] == pytest.approx(float(fetched.two[i, j]), abs=1e-7) and others["y"][i] == 0
+            assert (
+                chosen["y"][-1] == pytest.approx(float(fetched.two[i, j]), abs=1e-7)
+                and others["y"][i] == 0 == others["y"][-1]
+            )
             assert [k for k in range(n) if chosen["y"][k]] in ([i], [])
             assert chosen["showlegend"] and not others["showlegend"]
             assert chosen["x"][i] == f"w = {heads.STOPS[i]:g}" and chosen["x"][-1] == "2 heads"
