@@ -43,4 +43,7 @@ GLOSSARY = {
     "W_Q … W_O": "attention's four matrices: for queries, keys, values and the output",
     "W_up, W_down": "the feed-forward layer's two matrices (FFN): to width d_ff, a bend, and back",
     "warm-up": "a learning rate that starts small and rises",
+    "read-out": "the best fixed linear guess from what arrived",
+    "squared error": "0 is exact, 1 is knowing nothing of a value",
+    "W_O": "attention's last matrix: it mixes what the heads bring",
 }

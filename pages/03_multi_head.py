@@ -1,0 +1,89 @@
+"""Question 3: several heads."""
+
+import streamlit as st
+
+from ui.lesson import lesson, opening
+
+opening(__file__)
+
+from core.concepts.multi_head import concept
+from core.experiments import multi_head as heads
+from core.ops.attention import attention
+from core.ops.heads import merge_heads, multi_head, split_heads
+from core.training import multi_head as training
+from ui import controls
+from ui.drawings import multi_head as drawings
+from ui.sweep import sweep
+from ui.training import live
+
+with lesson(concept) as page:
+    side, stage = page.hero()
+    with side:
+        second = controls.real("Weight of head 2 on u", "second_head", 0.0, 1.0, 1.0, 0.05)
+        features = controls.choice("Features of a value", "value_features", drawings.FEATURES)
+        st.caption("u and v are unrelated, of variance 1. Line widths are weights; W_O is the best linear read-out.")
+    with stage:
+        draw, chosen = drawings.fetch_frames, (second, features)
+        w = sweep("first_head", "The head's weight on u", heads.STOPS, draw, *chosen, default=0.3, panel_width=360)
+
+    if page.look("trained"):
+        st.markdown(
+            f"Does training find this? {training.PLACES} places hold random values, and each question names two of them: bring the "
+            "first's value and the second's. Nothing says which head should do what. With “place and value” the keys contain the "
+            "values, as in a Transformer. Then the weights themselves can carry news of the values, and a single head may get "
+            "below ½."
+        )
+        side, stage = st.columns([1, 5], gap="medium")
+        with side:
+            sees = controls.choice("Keys contain", "keys_contain", drawings.SEES)
+            seed = controls.seed("heads_seed")
+        with stage:
+            shipped = training.trained(sees) if seed == 0 else None
+            run = tuple(range(seed, seed + len(training.SEEDS))), sees
+            label, how = "Train all of them now", (training.train, drawings.training_frame)
+            live("fetch_two", label, *how, *run, share=lambda p: p.done, shipped=shipped)
+
+    if page.look("cost"):
+        st.markdown(
+            f"And what do more heads cost? They share the width d = {heads.D_MODEL}, so each is narrower. Only its square of scores comes "
+            "on top, and a blockwise kernel never stores that whole. Query heads may also share keys and values, as in GQA and "
+            "MQA: then W_K, W_V and the KV cache shrink, and the scores stay."
+        )
+        side, stage = st.columns([1, 5], gap="medium")
+        with side:
+            sharing = controls.choice("Keys and values", "kv_sharing", drawings.SHARING)
+        with stage:
+            sweep("n_heads_of", "Heads h", heads.COUNTS, drawings.cost_frames, sharing, default=8, panel_width=340)
+
+    if page.look("rank"):
+        st.markdown(
+            f"Then why not {heads.D_MODEL} heads? Logits are products of dₖ numbers: as a matrix they have rank dₖ at most. The "
+            "softmax bends that, but cannot undo it: a head of width 1 sorts all keys along one line, and only the two at its "
+            "ends can ever be the favourite."
+        )
+        seed = controls.seed("rank_seed")
+        sweep(
+            "head_width",
+            "Width of a head dₖ",
+            heads.HEAD_WIDTHS,
+            drawings.rank_frames,
+            seed,
+            default=8,
+            panel_width=340,
+        )
+
+    if page.look("split"):
+        st.markdown(
+            f"In code there is one wide projection, which is split: `x.view(n, h, d_k).transpose(0, 1)`. That is the same as "
+            f"h small ones. Three ways to write it wrongly run as smoothly ({heads.TOKENS} tokens of width {heads.WIDTH})."
+        )
+        side, stage = st.columns([1, 5], gap="medium")
+        with side:
+            code = controls.choice("The code", "split_code", drawings.CODES)
+            seed = controls.seed("split_seed")
+        with stage:
+            sweep("split_heads", "Heads h", heads.SPLITS, drawings.split_frames, code, seed, default=4, panel_width=340)
+
+    page.ran(split_heads, merge_heads, attention, multi_head, heads.unrelated, heads.bring, heads.read_out)
+    page.ran(heads.spectra, heads.out_of_reach, training.fetch, training.train)
+    page.takes(w=w, second=second, features=features)
