@@ -33,7 +33,7 @@ with lesson(concept) as page:
             "Components",
             "components",
             DISTRIBUTIONS,
-            help="Of q and k, all independent: normal (mean 0, variance 1), uniform on −1 … 1 (variance 1/3), ±1, or normal with mean ½.",
+            help="Of q and k, all independent: normal (mean 0, variance 1), uniform on −1 … 1 (variance 1/3), ±1, or normal with mean ½. At widths 1 to 4, ±1 gives few distinct logits and softer rows.",
         )
         seed = controls.seed("seed")
     with stage:
@@ -58,7 +58,7 @@ with lesson(concept) as page:
         st.markdown(
             "Models learn to find a key among 16 and return its value, by Adam with learning rate 0.001, all from the same data: with the factor; with W_Q "
             "divided by √dₖ once, at the start, and no factor, which is the same function; and without either. Adam's steps "
-            "do not shrink with the weights: folded, each step on W_Q changes the logits √dₖ times as much, a larger learning rate "
+            "do not shrink with the weights: folded, a step on W_Q of one size changes the logits √dₖ times as much, a larger learning rate "
             "for that one matrix, and learning comes first. Leaving the factor out slows it at widths 64 and 256. At 16 it "
             "speeds it up: with the factor each step changes the logits only a quarter as much, and there that costs more "
             "than the softer start gains."

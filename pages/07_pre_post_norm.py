@@ -33,7 +33,7 @@ with lesson(concept) as page:
         depth = controls.choice("Layers", "norm_depth", drawings.DEPTHS)
         width = controls.choice("Width d", "norm_width", drawings.WIDTHS)
         seed = controls.seed("norm_seed")
-        st.caption("Xavier weights, and attention that still looks at all tokens alike: W_Q = W_K = 0.")
+        st.caption("Xavier weights, and attention that still looks at all tokens alike: $W_Q = W_K = 0$.")
     with stage:
         sweep(
             "norm_place",

@@ -60,8 +60,8 @@ RUNS = len(training.SEEDS)
 
 
 @concept.in_one_sentence(
-    "Post-Norm normalises every sum, Pre-Norm only what enters a branch: its path stays free, a nudge to all weights moves a "
-    "deep encoder's output less, and Pre-Norm learns at rates at which a deep Post-Norm wants a warm-up.",
+    "Post-Norm normalises every sum, Pre-Norm what enters each branch: its path stays free, a nudge to all weights moves a "
+    "deep encoder's output less, and Pre-Norm learns at a rate at which a deep Post-Norm needs a warm-up.",
     fails_if=({"free": "post", "on_the_path": "pre"}, {"rate": 0.01}),
 )
 def one_line_moves(free: Order = "pre", on_the_path: Order = "post", rate: float = 0.003) -> Evidence:
@@ -157,7 +157,7 @@ def the_norm_moves(swapped: bool = False) -> Evidence:
     fails_if=({"grows": "post"}, {"stays": "pre"}),
 )
 @concept.says(
-    "Before training, with Xavier weights, Pre-Norm's stream grows with depth and its last layer's gradient falls; Post-Norm's hardly changes.",
+    "Before training, with Xavier weights, Pre-Norm's stream grows with depth and its last layer's gradient falls; in Post-Norm both hardly change.",
     fails_if=({"grows": "post"}, {"stays": "pre"}),
 )
 def the_stream_grows(grows: Order = "pre", stays: Order = "post") -> Evidence:
@@ -182,6 +182,12 @@ def the_stream_grows(grows: Order = "pre", stays: Order = "post") -> Evidence:
             2**-0.5,
             2**0.5,
         )
+        & Evidence.between(
+            f"‖x‖² after 48 blocks ÷ after 12, {stays}-norm",
+            float(growth(stays).size[48] / growth(stays).size[12]),
+            2**-0.5,
+            2**0.5,
+        )
     )
 
 
@@ -191,7 +197,7 @@ def the_stream_grows(grows: Order = "pre", stays: Order = "post") -> Evidence:
     fails_if=({"slow": "post"}, {"fast": "pre"}),
 )
 @concept.says(
-    "A nudge to all weights moves Pre-Norm's output less: squared, about like log depth, Post-Norm's like depth.",
+    "A nudge to all these weights moves Pre-Norm's output less: squared, about like log depth, Post-Norm's like depth.",
     fails_if=({"slow": "post"}, {"fast": "pre"}),
 )
 def small_changes_are_amplified(slow: Order = "pre", fast: Order = "post") -> Evidence:
@@ -220,7 +226,7 @@ def small_changes_are_amplified(slow: Order = "pre", fast: Order = "post") -> Ev
 
 
 @concept.says(
-    "At a rate at which Pre-Norm learned in 300 steps, our 12-layer Post-Norm encoders did only with a warm-up.",
+    "At rate 0.003 Pre-Norm learned in 300 steps; our 12-layer Post-Norm encoders did only with a warm-up.",
     fails_if=({"needs_it": "pre", "does_not": "post"}, {"rate": 0.01}),
 )
 def deep_post_norm_may_need_a_warm_up(

@@ -34,7 +34,7 @@ concept = Concept(
 
 
 @concept.in_one_sentence(
-    "A dot product of dₖ random terms of mean 0 grows like √dₖ: divided by √dₖ, the softmax starts about equally soft at every "
+    "A dot product of dₖ independent terms of mean 0 grows like √dₖ: divided by √dₖ, the softmax starts about equally soft at every "
     "width; without it, the wider the head, the closer it starts to one-hot.",
     fails_if=({"undivided": "sqrt"}, {"divided": "none"}, {"divided": "d_k"}),
 )
@@ -91,15 +91,19 @@ def favourite_without_the_factor() -> float:
 
 @concept.says(
     "Two independent vectors of dₖ independent components, mean 0 and variance 1, have a dot product of variance dₖ.",
-    fails_if=({"shift": 0.5}, {"same": True}),
+    fails_if=({"shift": 0.5}, {"same": True}, {"repeated": True}),
 )
-def variance_grows_with_width(shift: float = 0.0, same: bool = False, pairs: int = 4096) -> Evidence:
+def variance_grows_with_width(
+    shift: float = 0.0, same: bool = False, repeated: bool = False, pairs: int = 4096
+) -> Evidence:
     g = torch.Generator().manual_seed(2)
     off: dict[float, float] = {}  # in standard errors → the standard error
     distributions: tuple[Distribution, ...] = ("normal", "rademacher")
     for d_k, distribution in itertools.product((4, 64, 512), distributions):
         query, key = (draw(distribution, pairs, d_k, generator=g) + shift for _ in "qk")
         key = query if same else key
+        if repeated:  # one component, dₖ times
+            query, key = query[:, :1].expand_as(query), key[:, :1].expand_as(key)
         # A sample variance of m independent draws has relative standard error √((kurtosis − 1) / m),
         # and the dot product has kurtosis 3 + 6/d_k for normal components, less for ±1.
         standard_error = math.sqrt((2 + 6 / d_k) / pairs)
@@ -194,7 +198,7 @@ def the_mean_gradient_does_not_vanish(divisor: Divisor = "none", d_k: int = 64, 
 
 @concept.looks_closer(
     "softer",
-    "Softer is not better: with 64 keys the gradient through the softmax rises, then falls.",
+    "Softer is not better: as the logits of 64 keys spread, the softmax's gradient rises, then falls.",
     fails_if=({"n_keys": 2}, {"late": 2.0}),
 )
 def the_answer_rises_then_falls(n_keys: int = 64, late: float = 32.0) -> Evidence:
@@ -298,7 +302,7 @@ def the_maximum_prevents_overflow(
 concept.judges(
     concept.topic.usual[0],
     Verdict.HOLDS,
-    "Their standard deviation at the start is √dₖ: 8 at width 64.",
+    "If the components of q and k are independent with mean 0 and variance 1, their standard deviation is √dₖ: 8 at width 64.",
     by=variance_grows_with_width,
 )
 concept.judges(

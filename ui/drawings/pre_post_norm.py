@@ -195,7 +195,7 @@ def block_reading(order: Order, begin: dict[Order, norms.Start]) -> str:
     begins = (
         f"On the path, the norm sets the stream back to ‖x‖² = {size} d after every addition, and"
         if order == "post"
-        else f"On the branch, the norm lets the stream grow to ‖x‖² = {size} d; the last norm divides by that length, on the "
+        else f"On the branch, the norm lets the stream grow to ‖x‖² = {size} d; the last norm divides by its length, on the "
         "way back too, and"
     )
     moved = {
