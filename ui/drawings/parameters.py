@@ -359,8 +359,8 @@ def counted(figure: Figure, a: Architecture, built: int) -> Figure:
         },
         margin=MARGIN,
     )
-    for n in range(0, int(across) + 1, 5 if across > 10 else 2):  # where the layer ends, not where the figure does
-        figure.note(f"{n}{NO_BREAK}d" if n else "0", x=n, y=0, yanchor="top", font={"size": 12})
+    for tick in range(0, int(across) + 1, 5 if across > 10 else 2):  # where the layer ends, not where the figure does
+        figure.note(f"{tick}{NO_BREAK}d" if tick else "0", x=tick, y=0, yanchor="top", font={"size": 12})
     matrices = [m for m in parameters.placed(a) if m.term.label != "router"]
     for part, n in rows_of(s):
         tops = torch.cat([m.corners[:, 1] for m in matrices if m.term.part == part])
