@@ -26,14 +26,21 @@ class Preset:
         >>> PRESETS["DistilBERT"].note, PRESETS["Llama 3 8B"].note
         ('Counted without the head for masked words.', '')
         """
-        said = _NOTES.get(self.family, "")
+        said = _NOTES.get(self.name, _NOTES.get(self.family, ""))
         if self.architecture.kind == "encoder":
             pooler = "with its pooler and " if self.architecture.pooler else ""
             said += f" Counted {pooler}without the head for masked words."
         return said.strip()
 
 
+_FIRST_GEMMA = (
+    "Counted as its weights are published: 256,000 tokens. The report counts 256,128, and the gate and W_up as one "
+    "matrix twice as wide."
+)
 _NOTES = {
+    "Gemma 2B": _FIRST_GEMMA,
+    "Gemma 7B": _FIRST_GEMMA,
+    "Mixtral 8x22B": "Counted with the 32,768 tokens of the instructed model.",
     "The original": "Counted as torch.nn.Transformer builds it, with biases in attention and a norm at the end of each stack, "
     "which the paper's formulas do not have; one matrix of 37,000 tokens serves both embeddings and the output.",
     "ALBERT": "All its layers are one block that runs again and again; its embedding is 128 wide.",

@@ -48,9 +48,10 @@ with lesson(concept) as page:
 
     if page.look("whole"):
         st.markdown(
-            "Around L layers stand embeddings of V tokens and P positions: in GPT-2 small N ≈ 12 L d² + V d + P d. Choose a "
-            "published model, or change its numbers: a formula counts it, and so does a module that PyTorch builds on a "
-            "device that stores no numbers (one layer of each stack, taken as often as it stands)."
+            "Around L layers stand embeddings of V tokens and P positions: in GPT-2 small N ≈ 12 L d² + V d + P d. An output "
+            "head of its own, as in Llama 3 8B, is V d once more. Choose a published model, or change its numbers: a formula "
+            "counts it, and so does a module that PyTorch builds on a device that stores no numbers (one layer of each stack, "
+            "taken as often as it stands)."
         )
         side, stage = st.columns([1, 3.4], gap="large")
         with side:
@@ -90,16 +91,18 @@ with lesson(concept) as page:
     if page.look("work"):
         st.markdown(
             "Then work: a weight multiplies once for every token, and a product and its sum are two operations. Attention's "
-            "own work, between positions, has no weights: it grows with what the token sees. The claim above is about layers; "
-            "the figure is the whole model, whose output head multiplies too."
+            "own work, between positions, has no weights: it grows with what the token sees. One that sees n tokens costs "
+            "4 · n · d in a layer, its 12 d² weights 2 · 12 d²: equal at n = 6 d. Averaged over a causal text, a token sees half "
+            "of it, which makes that 12 d, as by the count of Kaplan et al. 2020 (arXiv 2001.08361)."
         )
         models("work_of", drawings.work_frames)
 
     if page.look("cache"):
         st.markdown(
-            "What attention sees must still be there: a model that writes keeps every token's keys and values. Grouped heads "
-            "make them fewer. Layers that see only a window, all of the first Mistral 7B and every other one of gpt-oss, need no "
-            "cache beyond it."
+            "What attention sees must still be there: a model that writes keeps, in each of L layers, g keys and g values of "
+            "the width dₕ of a head, 2 · L · g · dₕ numbers a token. Grouped heads make g smaller. The figure is without windows: "
+            "layers that see only one (all of the first Mistral 7B and of Phi-3 mini's 4k version, every other one of gpt-oss) "
+            "need no cache beyond it."
         )
         models("cache_of", drawings.cache_frames, default=parameters.LLAMA_3)
 

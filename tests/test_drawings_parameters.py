@@ -86,6 +86,12 @@ def test_the_readings_of_a_model(name: str) -> None:
     assert words[0] == f"{total:,}" and words[-1] == f"d = {a.d_model:,}; formula and built module: the same"
 
 
+def beside(figure: dict) -> list[dict]:
+    """The notes of the hero's figure that are no names of matrices and no ticks."""
+    found = [note for note in figure["layout"]["annotations"] if "xanchor" in note]
+    return [{**note, "text": plain(note["text"])} for note in found]
+
+
 def written(figure: dict) -> list[str]:
     """The words of a diagram, in their order."""
     return [plain(trace["text"][0]) for trace in figure["data"]]
@@ -129,7 +135,7 @@ def test_the_readings_of_some_models_word_for_word() -> None:
     assert layer(preset("T5 small")).startswith("One decoder layer of it")
     whole = plain(drawings.whole_frames(preset("ALBERT base v2"), "it")[0].reading)
     assert "12 d² × 12 layers is 630 % too many" in whole
-    assert "whose 12 layers share the parameters of 1." in whole
+    assert "whose 12 layers share the parameters of one." in whole
     mixture = drawings.whole_frames(preset("Mixtral 8x7B"), "it")[0].reading
     assert "meets 2 of 8 experts and uses 12,879,925,248, embeddings counted whole." in mixture
     assert "experts" not in drawings.whole_frames(GPT, "it")[0].reading
@@ -141,11 +147,24 @@ def test_the_readings_of_some_models_word_for_word() -> None:
 def test_one_frame_for_each_model_and_it_is_the_models() -> None:
     frames = drawings.layer_frames("as published", "as published")
     for name, frame in zip(parameters.SHOWN, frames, strict=True):
-        a, (drawn, counted) = preset(name), frame.figures
+        a, (drawn,) = preset(name), frame.figures
         assert plain(frame.reading) == plain(drawings.layer_reading(a, name))
         table = drawn["layout"]["meta"]["table"]["rows"]
         assert sum(row[-1] for row in table) == sum(t.per_block for t in a.terms if t.place == "block" and t.matrix)
-        assert written(counted)[0] == f"{a.block:,}"
+        labels, total = beside(drawn)[:-4], beside(drawn)[-4:]
+        assert [note["text"] for note in total][:2] == [f"{a.block:,}", written(drawings.tally(a, a.block))[1]]
+        assert total[-1]["text"] == f"d = {a.d_model:,}<br>formula and built module:<br>the same"
+        of = drawings.added_up(a)
+        assert [note["text"].split("<b>")[1][:-4] for note in labels] == [
+            n.replace("\u00a0", " ") for _, n in drawings.rows_of(of)
+        ]
+        # Labels stand right of the matrices, at the height of their rows; the count right of all that a phone shows.
+        across, high = drawings.extent(a)
+        assert all(across < note["x"] < drawn["layout"]["xaxis"]["range"][1] for note in labels), name
+        assert labels[0]["y"] == high - 0.5 and labels[1]["y"] == (high - 1) / 2, name
+        pixels = (drawings.HERO - 62) / np.ptp(drawn["layout"]["yaxis"]["range"])  # of d, where the height decides
+        for note in total:
+            assert note["x"] > drawn["layout"]["xaxis"]["range"][1] and 430 <= note["x"] * pixels <= 481, name
         # All of the layer, and of the dotted frame, is in view.
         for axis, range_ in ((axis, drawn["layout"][f"{axis}axis"]["range"]) for axis in "xy"):
             drawn_at = np.concatenate([np.asarray(trace[axis], float) for trace in drawn["data"]])
@@ -162,11 +181,11 @@ def test_the_controls_beside_the_hero_do_what_they_say() -> None:
     published = "as published"
     assert said("Llama 3 8B", published, published) == ("Llama 3 8B", LLAMA.block)
     full = "Llama 3 8B with a key/value head for every query head"
-    assert said("Llama 3 8B", "one per query head", published) == (full, replace(LLAMA, n_kv_heads=32).block)
+    assert said("Llama 3 8B", "one per query", published) == (full, replace(LLAMA, n_kv_heads=32).block)
     alone = replace(LLAMA, n_kv_heads=1, gated=False).block
     bare = "Llama 3 8B with one key/value head and no gate (d_ff unchanged)"
     assert said("Llama 3 8B", "one for all", "not gated") == (bare, alone)
-    assert said("GPT-2 small", "one per query head", "not gated") == ("GPT-2 small", GPT.block)
+    assert said("GPT-2 small", "one per query", "not gated") == ("GPT-2 small", GPT.block)
     gated = GPT.block + 4 * 768**2 + 4 * 768  # one more matrix, and its bias
     assert said("GPT-2 small", published, "gated") == ("GPT-2 small with a gate (d_ff unchanged)", gated)
     assert said("Falcon 7B", "one for all", published)[0] == "Falcon 7B"
@@ -178,7 +197,7 @@ def test_the_picture_is_of_the_layer_that_the_controls_ask_for(kv_heads: str, ga
     """Its table, its areas, the count beside it and the sentence below: all of the same design, not of the published one."""
     for name, frame in zip(parameters.SHOWN, drawings.layer_frames(kv_heads, gate), strict=True):
         a, called = drawings.varied(name, kv_heads, gate)
-        drawn, counted = frame.figures
+        (drawn,) = frame.figures
         rows = drawn["layout"]["meta"]["table"]["rows"]
         of = {row[0]: row[-1] for row in rows}
         assert sum(of.values()) == a.block_matrices, name
@@ -191,7 +210,9 @@ def test_the_picture_is_of_the_layer_that_the_controls_ask_for(kv_heads: str, ga
                 for one, other in zip(np.split(x, gaps), np.split(y, gaps), strict=True):
                     area += float(np.ptp(one[~np.isnan(one)]) * np.ptp(other[~np.isnan(other)]))
         assert area * a.d_model**2 == pytest.approx(a.block_matrices, rel=1e-4), name
-        assert written(counted)[0] == f"{a.block:,}" and f"{called} has {a.block:,} parameters" in plain(frame.reading)
+        assert f"{a.block:,}" in [
+            note["text"] for note in beside(drawn)
+        ] and f"{called} has {a.block:,} parameters" in plain(frame.reading)
 
 
 @every_model
@@ -308,8 +329,7 @@ def test_refusals_use_the_letters_of_the_boxes_and_leave_words_alone() -> None:
     with pytest.raises(ValueError, match="kind") as refused:
         parameters.changed(preset("T5 small"), {"decoder_layers": 0})
     assert drawings.worded(refused.value) == (
-        "“Decoder layers” = 0 in an encoder-decoder: only an encoder-decoder has decoder layers apart from L. Take “Decoder "
-        "layers” = 1 or more."
+        "“Decoder layers” = 0 in an encoder-decoder: it needs at least one. Take “Decoder layers” = 1 or more."
     )
     for typed in ({"d_model": 770}, {"n_kv_heads": 5}, {"experts_used": 3}, {"experts": 10**6}, {"positions": -1}):
         with pytest.raises(ValueError, match="`") as refused:
@@ -350,7 +370,9 @@ def test_the_memory_of_training(name: str) -> None:
     # float32, mixed, bfloat16, int8: bytes per parameter
     for series, each in zip(bars.values(), ([4, 2, 2, 1], [4, 2, 2, 0], [8, 8, 4, 0], [0, 4, 0, 0]), strict=True):
         assert series == pytest.approx([n * b for b in each], rel=1e-5)
-    assert "16 bytes per parameter" in said
+    assert "16 bytes per parameter" in said and "in mixed precision, with its float32 copy," in said
+    title = plain(frames[parameters.SHOWN.index(name)].figures[0]["layout"]["title"]["text"])
+    assert title == f"Training memory of {name}, without activations"
     units = {"M": 1e-3, "G": 1.0, "T": 1e3}
     sizes = [float(number) * units[unit] for number, unit in re.findall(r"([\d.]+) ([MGT])B", said)]
     assert sizes == pytest.approx([16 * n, 16 * n, 8 * n, 2 * n, n], rel=0.005)
@@ -360,23 +382,25 @@ def test_the_memory_of_training(name: str) -> None:
 def test_the_work_of_a_token(name: str) -> None:
     lines, said, layout = shown(drawings.work_frames(), name)
     a = preset(name)
+    alone = replace(a, head="none")
     for i, n in enumerate(parameters.CONTEXTS):
-        flops = counting.flops_per_token(a, n)
-        assert (lines["through the weights"][i], lines["between positions (attention)"][i]) == pytest.approx(
+        flops = counting.flops_per_token(alone, n)
+        assert (lines["through their weights"][i], lines["between positions (attention)"][i]) == pytest.approx(
             (flops.weights, flops.attention), rel=1e-6
         )
-    digits = re.search(r"when it sees about ([\d,]+) tokens", said)[1].replace(",", "")
-    even = float(digits)
-    assert even == pytest.approx(counting.even_context(a), rel=0.05)
-    assert not digits[2:].strip("0"), "two digits, for every model"
-    layers = counting.even_context(replace(a, head="none"))
-    n, sign, times = re.search(r"\(layers alone, without the output head: ([\d,]+) ([=≈]) ([\d.]+) d\)", said).groups()
-    assert float(n.replace(",", "")) == pytest.approx(layers, rel=0.05 if sign == "≈" else 1e-12)
-    assert float(times) * a.d_model == pytest.approx(layers, rel=0.05 if sign == "≈" else 1e-12)
-    at = float(np.interp(np.log(even), np.log(parameters.CONTEXTS), np.log(lines["between positions (attention)"])))
-    assert at == pytest.approx(np.log(lines["through the weights"][0]), abs=0.05), "where the lines cross"
-    marks = [note["text"] for note in layout["annotations"]]
-    assert marks[0] == f"equal at {even:,.0f}" and (len(marks) == 2) == bool(a.positions)
+    layers, whole = counting.even_context(alone), counting.even_context(a)
+    times, sign, n = re.search(r"as large when it sees ([\d.]+) d ([=≈]) ([\d,]+) tokens", said).groups()
+    assert float(n.replace(",", "")) == pytest.approx(layers, rel=0.005 if sign == "≈" else 1e-12)
+    assert float(times) * a.d_model == pytest.approx(layers, rel=0.005 if sign == "≈" else 1e-12)
+    digits = re.search(r"equal at about ([\d,]+) tokens\.$", said)[1].replace(",", "")
+    assert float(digits) == pytest.approx(whole, rel=0.005) and not digits[3:].strip("0"), (
+        "three digits, for every model"
+    )
+    assert float(digits) > float(n.replace(",", "")), "what the head costs is not rounded away"
+    at = float(np.interp(np.log(layers), np.log(parameters.CONTEXTS), np.log(lines["between positions (attention)"])))
+    assert at == pytest.approx(np.log(lines["through their weights"][0]), abs=0.05), "where the lines cross"
+    marks = [plain(note["text"]) for note in layout["annotations"]]
+    assert marks[0] == f"equal at {times} d {sign} {n}" and (len(marks) == 2) == bool(a.positions)
     usable = {"GPT-2 small": 1024, "GPT-2 XL": 1024, "OPT 175B": 2048}.get(name)  # OPT never uses 2 of its 2,050
     assert marks[1:] == ([f"{usable:,} learned positions"] if usable else [])
     assert re.findall(r"more than the ([\d,]+) that it has positions for", said) == ([f"{usable:,}"] if usable else [])
@@ -385,7 +409,9 @@ def test_the_work_of_a_token(name: str) -> None:
     assert float(re.findall(r"([\d.]+) per parameter", said)[0]) == pytest.approx(each, rel=0.006)
     assert (f"it meets {a.experts_used} of {a.experts} experts" in said) == (a.experts > a.experts_used)
     low, high = (10**x for x in layout["yaxis"]["range"])
-    assert low < lines["through the weights"][0] < high
+    assert low < lines["through their weights"][0] < high
+    spoken = [drawings.amount(counting.flops_per_token(one, 0).weights) + "FLOPs" for one in (alone, a)]
+    assert [said.index(plain(flops)) for flops in spoken] == sorted(said.index(plain(flops)) for flops in spoken)
 
 
 def test_why_a_token_pays_less_is_said_of_what_there_is() -> None:
@@ -401,6 +427,15 @@ def test_why_a_token_pays_less_is_said_of_what_there_is() -> None:
     assert drawings.per_parameter(tied) == "2 per parameter", "nothing is left to explain"
     experts = replace(tied, experts=8, experts_used=2)
     assert drawings.per_parameter(experts).endswith("instead of 2, since it meets 2 of 8 experts")
+
+
+def test_the_figure_of_the_work_shows_what_its_headline_says() -> None:
+    _, said, layout = shown(drawings.work_frames(), "GPT-2 small")
+    assert plain(layout["annotations"][0]["text"]) == "equal at 6 d = 4,608"
+    assert (
+        said.endswith("and the two are equal at about 6,700 tokens.")
+        and "more than the 1,024 that it has positions for" in said
+    )
 
 
 @pytest.mark.parametrize("name", parameters.SHOWN)

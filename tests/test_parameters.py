@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from core.concepts.parameters import concept, total_parameters
+from core.concepts.parameters import a_layer_in_squares, concept, total_parameters
 from core.experiments import parameters
 from core.models import MatrixProducts, Transformer, build, built_counts, count_built, count_by_path, counted_flops
 from core.ops.adam import adam_step
@@ -406,7 +406,7 @@ GOOD = {"d_model": 768, "n_layers": 12, "n_heads": 12, "d_ff": 3072, "vocab": 50
         ),
         ({"experts": 9000}, "`experts` = 9,000 is too large: take at most 4,096\\."),
         ({"decoder_layers": 3}, "only an encoder-decoder .* Take `decoder_layers` = 0\\."),
-        ({"kind": "encoder-decoder"}, "only an encoder-decoder .* Take `decoder_layers` = 1 or more\\."),
+        ({"kind": "encoder-decoder"}, "it needs at least one\\. Take `decoder_layers` = 1 or more\\."),
         ({"head": "none", "head_bias": True}, "`head_bias` needs an output head"),
         ({"d_model": 10**12}, "`d_model` = 1,000,000,000,000 is too large: take at most 131,072\\."),
         ({"d_model": -1}, "`d_model` must be at least 1, it is -1"),
@@ -420,6 +420,15 @@ GOOD = {"d_model": 768, "n_layers": 12, "n_heads": 12, "d_ff": 3072, "vocab": 50
 def test_a_wrong_value_gets_the_reason_in_words(wrong: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Architecture(**(GOOD | wrong))
+
+
+def test_an_unknown_kind_is_refused_by_name() -> None:
+    a = Architecture(**GOOD)
+    object.__setattr__(a, "kind", "prefix")  # types are checked in tests and nowhere else
+    with pytest.raises(
+        ValueError, match=r"^`kind` = 'prefix' is unknown\. Take decoder, encoder or encoder-decoder\.$"
+    ):
+        a.__post_init__()
 
 
 @pytest.mark.parametrize("name", LIMITS)
@@ -498,11 +507,13 @@ def test_the_cache_is_what_the_projections_write() -> None:
     assert parameters.cache_written(preset("GPT-2 small"), 4) == 4 * 2 * 12 * 768
     assert kv_cache_bytes(preset("BERT base")) == 0
     assert kv_cache_bytes(preset("T5 small")) == 2 * 6 * 8 * 64 * 2
+    deep = replace(preset("T5 small"), n_layers=9)
+    assert parameters.cache_written(deep) == kv_cache_bytes(deep), "the decoder's layers write, not the encoder's"
 
 
 def test_the_numbers_in_the_push_backs() -> None:
     """Every number of the crisp answers, as it is written there."""
-    thirteen, decoder, experts, cache, outgrown = (push.answer for push in concept.push_backs)
+    thirteen, twice, whole, wrong, experts = (push.answer for push in concept.push_backs)
     gpt2 = preset("GPT-2 small")
     d = gpt2.d_model
     adds = {
@@ -525,24 +536,60 @@ def test_the_numbers_in_the_push_backs() -> None:
         )
     ]
     assert (sum(t.matrix for t in cross), sums) == (4, [4 * d**2, 4 * d, 2 * d])
-    assert "Four more matrices, 4 d² with full heads, so 16 d²" in decoder
-    assert "with biases 4 d more, and 2 d for one more LayerNorm" in decoder
+    assert "four more matrices, 4 d² with full heads, so 16 d²" in thirteen
+    assert "with biases 4 d more, and 2 d for one more LayerNorm" in thirteen
+    first, t5 = preset("Transformer base (2017)"), preset("T5 11B")
+    assert f"{first.d_ff:,} for d = {first.d_model}" in twice and f"T5 11B takes {t5.d_ff // t5.d_model} d" in twice
     mixtral = preset("Mixtral 8x7B")
     assert (
         f"keeps {mixtral.experts} feed-forward layers per block and sends each token to {mixtral.experts_used}"
         in experts
     )
     used = f"{mixtral.parameters / 1e9:.1f} billion parameters, embedding and head included, a token uses {active(mixtral) / 1e9:.1f}"
-    assert used in experts and f"has {mixtral.parameters / 1e9:.0f} billion" in concept.push_backs[2].question
+    assert used in experts and f"has {mixtral.parameters / 1e9:.0f} billion" in concept.push_backs[4].question
     llama = preset("Llama 3 8B")
-    per_token = kv_cache_bytes(llama)
-    assert f"{per_token / 1000:.0f} kB ({per_token // 1024} KiB) per token" in cache
-    assert f"8,192 tokens takes {8192 * per_token / 1e9:.2f} GB ({8192 * per_token // 2**30} GiB)" in cache
-    assert kv_cache_bytes(replace(llama, n_kv_heads=32)) == 4 * per_token and "four times" in cache
-    headless = even_context(replace(gpt2, head="none"))
-    assert headless == 6 * d and f"d = 768 that is {headless:,.0f}" in outgrown
-    even = even_context(gpt2)
-    assert f"about {round(even, -2):,.0f}" in outgrown and even > gpt2.positions, "it cannot read so far"
+    assert f"That is {llama.n_layers * 13 * llama.d_model**2 / 1e9:.2f} billion" in whole
+    both = sum(t.total for t in llama.terms if t.place == "model" and t.matrix)
+    assert f"V = {llama.vocab:,}" in whole and f"more: {both / 1e9:.2f} billion together" in whole
+    assert both == 2 * llama.vocab * llama.d_model and f"{llama.parameters:,}" in whole and not llama.positions
+    assert wrong.startswith(f"{gpt2.parameters:,}.") and f"{gpt2.n_layers} layers and d = {d}" in wrong
+    assert f"{replace(gpt2, head='untied').parameters / 1e6:.0f} million" in wrong
+
+
+def test_what_the_page_says_of_work_and_cache() -> None:
+    gpt2 = preset("GPT-2 small")
+    layers = flops_per_token(replace(gpt2, head="none"), 1)
+    assert (layers.weights, layers.attention) == (12 * 2 * 12 * 768**2, 12 * 4 * 768)
+    for name in ("Llama 3 8B", "Gemma 7B", "Falcon 7B"):
+        a = preset(name)
+        assert kv_cache_bytes(a, 1) == 2 * a.n_layers * a.kv_heads * a.d_head
+
+
+def test_the_prediction_is_exact_and_its_norms_are_two_widths() -> None:
+    a = preset("Llama 3 8B")
+    block = parameters.built_block(a)
+    assert a_layer_in_squares() == 13
+    assert block.parameters - block.attention - block.feed_forward == 2 * a.d_model
+
+
+# No count depends on how many full heads share a width: query heads, key/value heads and their width, as configured.
+HEADS = {
+    "GPT-2 small": (12, 12, 64), "GPT-2 medium": (16, 16, 64), "GPT-2 large": (20, 20, 64), "GPT-2 XL": (25, 25, 64),
+    "OPT 175B": (96, 96, 128), "Falcon 7B": (71, 1, 64), "Phi-3 mini": (32, 32, 96), "Llama 2 7B": (32, 32, 128),
+    "Llama 3 8B": (32, 8, 128), "Qwen2.5 7B": (28, 4, 128), "Gemma 7B": (16, 16, 256), "Mixtral 8x7B": (32, 8, 128),
+    "BERT base": (12, 12, 64), "BERT large": (16, 16, 64), "T5 small": (8, 8, 64), "T5 11B": (128, 128, 128),
+    "Transformer base (2017)": (8, 8, 64), "GPT-J 6B": (16, 16, 256), "GPT-NeoX 20B": (64, 64, 96), "BLOOM 176B": (112, 112, 128),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_the_heads_of_a_published_model(name: str) -> None:
+    a = preset(name)
+    assert (a.n_heads, a.kv_heads, a.d_head) == HEADS[name]
+
+
+def test_every_model_of_the_slider_has_its_heads_pinned() -> None:
+    assert set(parameters.SHOWN) <= HEADS.keys()
 
 
 def test_a_token_uses_its_experts_and_everything_else() -> None:

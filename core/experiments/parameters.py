@@ -211,7 +211,11 @@ def built_model(a: Architecture) -> tuple[int, dict[str, int]]:
 def cache_written(a: Architecture, bytes_each: int = 2) -> int:
     """The bytes that a token leaves in the cache: what the key and value projections write, in every layer."""
     block = one_of_each(a).stack[-1].get_submodule("block.0.attention")
-    return bytes_each * a.n_layers * sum(len(block.get_parameter(f"{name}.weight")) for name in ("key", "value"))
+    return (
+        bytes_each
+        * (a.decoder_layers or a.n_layers)
+        * sum(len(block.get_parameter(f"{name}.weight")) for name in ("key", "value"))
+    )
 
 
 @remember

@@ -132,11 +132,17 @@ class Architecture:
                 f"`experts_used` = {self.experts_used:,} is more than `experts` = {self.experts:,}: a token cannot be sent "
                 f"to experts that do not exist. Take `experts_used` = {'1' if self.experts == 1 else f'1 to {self.experts:,}'}."
             )
-        if (self.kind == "encoder-decoder") != (self.decoder_layers > 0):
+        if self.kind not in get_args(Kind):
             raise ValueError(
-                f"`decoder_layers` = {self.decoder_layers:,} with `kind` = {self.kind}: only an encoder-decoder has decoder "
-                f"layers apart from `n_layers`. Take `decoder_layers` = {'1 or more' if self.decoder_layers == 0 else '0'}."
+                f"`kind` = {self.kind!r} is unknown. Take {', '.join(get_args(Kind)[:-1])} or {get_args(Kind)[-1]}."
             )
+        if (self.kind == "encoder-decoder") != (self.decoder_layers > 0):
+            why = (
+                "it needs at least one. Take `decoder_layers` = 1 or more"
+                if self.decoder_layers == 0
+                else "only an encoder-decoder has decoder layers apart from `n_layers`. Take `decoder_layers` = 0"
+            )
+            raise ValueError(f"`decoder_layers` = {self.decoder_layers:,} with `kind` = {self.kind}: {why}.")
         if self.head == "none" and self.head_bias:
             raise ValueError("`head_bias` needs an output head: take `head` = tied or untied.")
 

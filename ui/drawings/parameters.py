@@ -33,7 +33,7 @@ def _biases(qkv: bool, out: bool, ffn: bool, k: bool | None = None) -> dict[str,
 KV_HEADS: dict[str, dict[str, Any]] = {
     "as published": {},
     "one for all": {"n_kv_heads": 1},
-    "one per query head": {"n_kv_heads": None},
+    "one per query": {"n_kv_heads": None},
 }
 GATES: dict[str, dict[str, Any]] = {"as published": {}, "gated": {"gated": True}, "not gated": {"gated": False}}
 # and in the look at a model of one's own.
@@ -126,8 +126,17 @@ def squared(times: Fraction | float) -> str:
     >>> squared(Fraction(5, 2)).replace(NO_BREAK, " "), squared(84.002).replace(NO_BREAK, " "), squared(120.0)[:3]
     ('2.5 d²', '84 d²', '120')
     """
+    return linear(times) + "²"
+
+
+def linear(times: Fraction | float) -> str:
+    """As in “13 d”, likewise.
+
+    >>> linear(Fraction(11)).replace(NO_BREAK, " "), linear(11.001).replace(NO_BREAK, " ")
+    ('11 d', '11 d')
+    """
     said = number(float(times))
-    return f"{said.rstrip('0').rstrip('.') if '.' in said else said}{NO_BREAK}d²"
+    return f"{said.rstrip('0').rstrip('.') if '.' in said else said}{NO_BREAK}d"
 
 
 def written_exactly(times: Fraction) -> bool:
@@ -140,12 +149,12 @@ def written_exactly(times: Fraction) -> bool:
 
 
 def rounded(value: float) -> str:
-    """Two digits, whatever the number.
+    """Three digits, whatever the number: with two, what an output head costs would be rounded away.
 
-    >>> rounded(18_933), rounded(6_704.4), rounded(73_728), rounded(4_608)
-    ('19,000', '6,700', '74,000', '4,600')
+    >>> rounded(25_204), rounded(6_704.4), rounded(73_728), rounded(4_608)
+    ('25,200', '6,700', '73,700', '4,610')
     """
-    return number(float(f"{value:.1e}"))
+    return number(float(f"{value:.2e}"))
 
 
 def share(part: float) -> str:
@@ -221,7 +230,10 @@ ARCHITECTURES = (
     EXTREME,
 )
 NAMES = ("GPT-2 small", "your GPT-2 small")
-WIDE = 5.4  # in units of d: the hero's room, unless a layer needs more
+# In pixels, of the hero's one figure: its margins; where the count begins, which every laptop reaches and no phone; the
+# most that matrices and labels take; and what a label takes on a phone, whose figure is as wide as `PHONE`.
+MARGIN = {"l": 14, "r": 14, "t": 34, "b": 28}
+COUNT, MOST, LABEL, PHONE = 430, 470, 66, 318
 
 
 def named(term: Term) -> str:
@@ -245,25 +257,23 @@ def tiles(a: Architecture) -> list[Rectangle]:
     return [*shapes, Rectangle("the rule: 12 d²", 4, 3, INK, "", (0, height - 3), outline=True)]
 
 
-def picture(a: Architecture, hero: bool = False) -> Figure:
-    """Every weight matrix of a layer, its area the number of its parameters."""
+def extent(a: Architecture) -> tuple[float, float]:
+    """How wide and how high the matrices and the dotted frame are, in units of d."""
     shapes = tiles(a)
-    across = max(s.at[0] + s.wide for s in shapes if s.at)
-    high = max(s.at[1] + s.high for s in shapes if s.at)
+    return max(s.at[0] + s.wide for s in shapes if s.at), max(s.at[1] + s.high for s in shapes if s.at)
+
+
+def picture(a: Architecture, height: int = 0) -> Figure:
+    """Every weight matrix of a layer, its area the number of its parameters."""
+    across, high = extent(a)
     drawn = figures.rectangles(
-        shapes,
+        tiles(a),
         title="One layer to scale: area = parameters",
         named=True,
         x_title="in units of d",
         y_title="in units of d",
-        height=HERO if hero else round(min(max(300, 90 + 360 * high / across), 520)),
+        height=height or round(min(max(300, 90 + 360 * high / across), 520)),
     )
-    if hero:
-        drawn.lay_out(
-            xaxis={"range": [-0.03, max(WIDE, across + 0.03)], "constraintoward": "left"},
-            yaxis={"range": [-0.05, high + 0.05], "showticklabels": False, "title": {"text": ""}},
-            margin={"l": 14, "r": 14, "t": 34, "b": 46},
-        )
     drawn.lay_out(xaxis={"showgrid": False}, yaxis={"showgrid": False})
     matrices = [t for t in a.terms if t.place != "model" and t.matrix]
     rows: list[Row] = [[named(t), t.part, t.rows, t.columns, t.each, t.per_block] for t in matrices]
@@ -295,7 +305,7 @@ class Sum:
     @property
     def formula(self) -> str:
         """As in “12 d² + 13 d”."""
-        return squared(self.matrices) + (f" + {number(float(self.linear))}{NO_BREAK}d" if self.linear else "")
+        return squared(self.matrices) + (f" + {linear(self.linear)}" if self.linear else "")
 
 
 def added_up(a: Architecture) -> Sum:
@@ -311,16 +321,85 @@ def added_up(a: Architecture) -> Sum:
     return Sum(total, {part: n for part, n in squares.items() if n}, Fraction(rest, a.d_model), thin)
 
 
+def rows_of(s: Sum) -> list[tuple[str, str]]:
+    """The parts of a layer and how many d² each has."""
+    return [(part, ("" if written_exactly(n) else "≈ ") + squared(n)) for part, n in s.squares.items()]
+
+
+def compared(s: Sum, built: int) -> str:
+    """Whether PyTorch's own module has as many."""
+    return "formula and built module: the same" if built == s.total else f"built module: {built:,}, not the same"
+
+
+def counted(figure: Figure, a: Architecture, built: int) -> Figure:
+    """The hero: the picture, each part's count beside its matrices, and, where there is room, what they add up to.
+
+    Both axes have one scale, so that a wide figure shows more of the plane: the sum stands where only that one reaches. A
+    phone shows the matrices and their labels; the sentence below says the sum.
+    """
+    s, (across, high) = added_up(a), extent(a)
+    wide = across * PHONE / (PHONE - LABEL)  # the matrices and the labels beside them
+    inside = HERO - MARGIN["t"] - MARGIN["b"]
+    unit = min(inside / (high + 0.1), MOST / wide)  # pixels of d
+    figure.lay_out(
+        xaxis={
+            "range": [-0.03, wide],
+            "constrain": "range",
+            "constraintoward": "left",
+            "showline": False,
+            "showticklabels": False,
+            "title": {"text": ""},
+        },
+        yaxis={
+            "range": [high + 0.05 - inside / unit, high + 0.05],
+            "constraintoward": "top",
+            "showline": False,
+            "showticklabels": False,
+            "title": {"text": ""},
+        },
+        margin=MARGIN,
+    )
+    for tick in range(0, int(across) + 1, 5 if across > 10 else 2):  # where the layer ends, not where the figure does
+        figure.note(f"{tick}{NO_BREAK}d" if tick else "0", x=tick, y=0, yanchor="top", font={"size": 12})
+    matrices = [m for m in parameters.placed(a) if m.term.label != "router"]
+    for part, n in rows_of(s):
+        tops = torch.cat([m.corners[:, 1] for m in matrices if m.term.part == part])
+        figure.note(
+            f"{PART_LABELS.get(part, part)}<br><b>{n}</b>",
+            x=across + 0.02 * wide,
+            y=high - float(tops.min() + tops.max() + 1) / 2,
+            xanchor="left",
+            align="left",
+            font={"size": 14},
+        )
+    thin = f"{linear(s.linear)} in {s.thin}:<br>too thin to draw" if s.linear else ""
+    for down, words, colour, size in (
+        (0, f"{s.total:,}", INK, 36),
+        (50, f"{'=' if s.exact else '≈'} {s.formula}", WITH, 24),
+        (98, thin, INK, 15),
+        (150, f"d = {a.d_model:,}<br>{compared(s, built).replace(': ', ':<br>', 1)}", WITHOUT, 13),
+    ):
+        if words:
+            figure.note(
+                words,
+                x=max(COUNT / unit, wide + 10 / unit),
+                y=high - down / unit,
+                xanchor="left",
+                yanchor="top",
+                align="left",
+                font={"size": size, "color": colour},
+            )
+    return figure
+
+
 def tally(a: Architecture, built: int) -> Figure:
     """The count, in words and numbers: what it adds up to, and what PyTorch's own module has."""
     s = added_up(a)
-    equal = "=" if s.exact else "≈"
-    rows = [(part, ("" if written_exactly(n) else "≈ ") + squared(n)) for part, n in s.squares.items()]
-    rows += [(s.thin, f"{number(float(s.linear))}{NO_BREAK}d, too thin to draw")] if s.linear else []
-    same = "formula and built module: the same" if built == s.total else f"built module: {built:,}, not the same"
+    rows = rows_of(s)
+    rows += [(s.thin, f"{linear(s.linear)}, too thin to draw")] if s.linear else []
     parts: list[Label] = [
         Label(0, 9, f"{s.total:,}", INK, "middle right", 34),
-        Label(0, 7.3, f"{equal} {s.formula}", WITH, "middle right", 22),
+        Label(0, 7.3, f"{'=' if s.exact else '≈'} {s.formula}", WITH, "middle right", 22),
         *(
             label
             for i, (part, n) in enumerate(rows)
@@ -329,13 +408,13 @@ def tally(a: Architecture, built: int) -> Figure:
                 Label(4.4, 5.6 - 1.1 * i, n, INK, "middle right", 16),
             )
         ),
-        Label(0, 0.9, f"d = {a.d_model:,}; {same}", WITHOUT, "middle right", 13),
+        Label(0, 0.9, f"d = {a.d_model:,}; {compared(s, built)}", WITHOUT, "middle right", 13),
     ]
     drawn = figures.diagram(parts, title="Its parameters, counted", x_range=(-0.2, 10), y_range=(0, 10), height=HERO)
     rest = s.total - sum(int(n * a.d_model**2) for n in s.squares.values())
-    counted: list[Row] = [[part, int(n * a.d_model**2)] for part, n in s.squares.items()]
-    counted += [[s.thin, rest]] if rest else []
-    drawn.tabulate(["part", "parameters"], [*counted, ["one layer by formula", s.total], ["one layer as built", built]])
+    summed: list[Row] = [[part, int(n * a.d_model**2)] for part, n in s.squares.items()]
+    summed += [[s.thin, rest]] if rest else []
+    drawn.tabulate(["part", "parameters"], [*summed, ["one layer by formula", s.total], ["one layer as built", built]])
     return drawn
 
 
@@ -353,7 +432,7 @@ def layer_reading(a: Architecture, name: str) -> str:
     s = added_up(a)
     off = counting.rule_of_thumb(a.d_model) / s.total - 1
     about = "" if s.exact else "about "
-    thin = f" and {number(float(s.linear))}{NO_BREAK}d in {s.thin}" if s.linear else " and nothing else"
+    thin = f" and {linear(s.linear)} in {s.thin}" if s.linear else " and nothing else"
     which = f"One layer of {name}"
     if a.decoder_layers:
         which = f"One decoder layer of {name}, with cross-attention in its second row,"
@@ -387,7 +466,7 @@ def layer_frames(kv_heads: str, gate: str) -> list[Frame]:
     for published in parameters.SHOWN:
         a, name = varied(published, kv_heads, gate)
         built = parameters.built_block(a).parameters
-        frames.append(Frame((picture(a, hero=True), tally(a, built)), layer_reading(a, name)))
+        frames.append(Frame((counted(picture(a, HERO), a, built),), layer_reading(a, name)))
     return frames
 
 
@@ -410,11 +489,16 @@ def whole_frames(a: Architecture, name: str) -> list[Frame]:
         y_title="parameters",
         height=320,
     )
+    bars.lay_out(xaxis={"showgrid": False})
     rows: list[Row] = [[named(t), t.part, t.rows, t.columns, t.each * t.copies, t.total] for t in a.terms]
     bars.tabulate(["tensor", *COLUMNS], rows)
     outside = sum(t.total for t in a.terms if t.place == "model")
     off = judged(counting.rule_error(a, "model"))
-    shared = f", whose {count(a.blocks, 'layer')} share the parameters of {a.kept}" if a.kept < a.blocks else ""
+    shared = (
+        f", whose {count(a.blocks, 'layer')} share the parameters of {'one' if a.kept == 1 else a.kept}"
+        if a.kept < a.blocks
+        else ""
+    )
     used = ""
     if a.experts > a.experts_used:
         used = f"; a token meets {a.experts_used:,} of {a.experts:,} experts and uses {counting.active(a):,}, embeddings counted whole"
@@ -464,11 +548,12 @@ def memory_frames() -> list[Frame]:
             ],
             labels=list(PRECISIONS.values()),
             title=f"Training memory of {name}, without activations",
-            x_title="numbers kept as (mixed: weights, gradients in 16 bits; int8 cannot train)",
+            x_title="numbers kept as (mixed: weights, gradients in 16 bits; int8: to run, not for plain Adam)",
             y_title="GB (10⁹ bytes)",
             stacked=True,
             height=360,
         )
+        bars.lay_out(xaxis={"showgrid": False})
         frames.append(Frame((bars,), memory_reading(name)))
     return frames
 
@@ -478,7 +563,7 @@ def memory_reading(name: str) -> str:
     full, mixed, half, eighth = (counting.memory(n, precision) for precision in PRECISIONS)
     return (
         f"Training {name} with Adam keeps {size_of(full.training)} in float32, {full.training // n} bytes per parameter, "
-        f"{size_of(mixed.training)} in mixed precision and {size_of(half.training)} in bfloat16. Its weights alone take "
+        f"{size_of(mixed.training)} in mixed precision, with its float32 copy, and {size_of(half.training)} in bfloat16. Its weights alone take "
         f"{size_of(half.weights)} in bfloat16, {size_of(eighth.weights)} in int8."
     )
 
@@ -501,21 +586,26 @@ def reach(a: Architecture, name: str) -> dict[str, tuple[float, str]]:
     return {f"{usable:,} learned positions": (float(usable), WITHOUT)} if usable else {}
 
 
+def layers_alone(a: Architecture) -> Architecture:
+    """The same design without its output head."""
+    return replace(a, head="none", head_bias=False)
+
+
 @corners()
 def work_frames() -> list[Frame]:
-    """One frame for each model: the work of one token, through the weights and between positions."""
+    """One frame for each model: the work of one token in its layers, through the weights and between positions."""
     frames = []
     for name in parameters.SHOWN:
         a = preset(name)
-        c, even = parameters.costs(a), counting.even_context(a)
-        marks = {f"equal at {rounded(even)}": (even, INK), **reach(a, name)}
+        c, even = parameters.costs(layers_alone(a)), counting.even_context(layers_alone(a))
+        marks = {f"equal at {in_widths(a)}": (even, INK), **reach(a, name)}
         work = figures.lines(
             [
-                Series("through the weights", c.weights, WITH),
+                Series("through their weights", c.weights, WITH),
                 Series("between positions (attention)", c.attention, ROSE, "dash"),
             ],
             x=c.context,
-            title=f"Work of one token in a forward pass of {name}",
+            title=f"Work of one token in the layers of {name}, forward",
             x_title="n, tokens that it sees",
             y_title="FLOPs",
             log_x=True,
@@ -529,20 +619,25 @@ def work_frames() -> list[Frame]:
     return frames
 
 
+def in_widths(a: Architecture) -> str:
+    """Where the layers' two works are equal, as in “6 d = 4,608” tokens."""
+    even = counting.even_context(layers_alone(a))
+    times = Fraction(even / a.d_model)
+    if written_exactly(times):
+        return f"{linear(times)}{NO_BREAK}={NO_BREAK}{number(even)}"
+    return f"{linear(times)}{NO_BREAK}≈{NO_BREAK}{rounded(even)}"
+
+
 def work_reading(a: Architecture, name: str) -> str:
-    even, usable = counting.even_context(a), usable_positions(a, name)
-    limit = f", more than the {usable:,} that it has positions for" if 0 < usable < even else ""
-    layers = counting.even_context(replace(a, head="none", head_bias=False))
-    times = Fraction(layers / a.d_model)
-    alone = (
-        f"{number(layers)}{NO_BREAK}={NO_BREAK}{number(float(times))}"
-        if written_exactly(times)
-        else f"{rounded(layers)}{NO_BREAK}≈{NO_BREAK}{number(float(times), 2)}"
+    even, usable, layers = counting.even_context(a), usable_positions(a, name), layers_alone(a)
+    limit = (
+        f", more than the {usable:,} that it has positions for" if 0 < usable < counting.even_context(layers) else ""
     )
     return (
-        f"In {name} a token costs {amount(counting.flops_per_token(a, 0).weights)}FLOPs through the weights, "
-        f"{per_parameter(a)}. Attention's own work is as large when it sees about {rounded(even)} tokens{limit} (layers alone, "
-        f"without the output head: {alone}{NO_BREAK}d)."
+        f"A token in {name} costs {amount(counting.flops_per_token(layers, 0).weights)}FLOPs through the weights of its "
+        f"layers, and attention's own work is as large when it sees {in_widths(a)} tokens{limit}. With the output head it "
+        f"costs {amount(counting.flops_per_token(a, 0).weights)}FLOPs, {per_parameter(a)}, and the two are equal at about "
+        f"{rounded(even)} tokens."
     )
 
 
