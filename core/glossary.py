@@ -42,4 +42,6 @@ GLOSSARY = {
     "W_Q … W_O": "attention's four matrices: for queries, keys, values and the output",
     "W_up, W_down": "the feed-forward layer's two matrices (FFN): to width d_ff, a bend, and back",
     "warm-up": "a learning rate that starts small and rises",
+    "value": "what is handed over",
+    "hull": "everywhere that a weighted mean of the points can lie",
 }

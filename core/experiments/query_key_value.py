@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.memory import remember
 from core.ops.attention import attention, logits, softmax
@@ -82,6 +82,17 @@ def dictionary_of(names: str, keys: str, values: str) -> tuple[tuple[str, str, s
     return (names, keys, values), ""
 
 
+def settings(names: str, keys: str, values: str) -> dict[str, list]:
+    """The entries as lists, for the program to take away.
+
+    >>> settings("a", "1 0", "0 .5")
+    {'names': ['a'], 'keys': [[1.0, 0.0]], 'values': [[0.0, 0.5]]}
+    """
+    words = named(names)
+    numbers = (list(map(list, pairs(text, len(words), what))) for text, what in ((keys, "key"), (values, "value")))
+    return dict(zip(("names", "keys", "values"), (words, *numbers), strict=True))
+
+
 @dataclass(frozen=True, eq=False)
 class Turn:
     """A query that turns once round, and what a dictionary in the plane answers at each of ANGLES."""
@@ -93,6 +104,21 @@ class Turn:
     logits: Float[Tensor, "a n"]
     weights: Float[Tensor, "a n"]
     output: Float[Tensor, "a 2"]
+
+    def at(self, angle: int) -> "Answer":
+        """What one of ANGLES gets."""
+        i = ANGLES.index(angle)
+        return Answer(self.query[i], self.logits[i], self.weights[i], self.output[i])
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What one query gets."""
+
+    query: Float[Tensor, " 2"]
+    logits: Float[Tensor, " n"]
+    weights: Float[Tensor, " n"]
+    output: Float[Tensor, " 2"]
 
 
 @remember
@@ -183,6 +209,25 @@ def _attended(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor
     return scores, softmax(scores), softmax(scores) @ value
 
 
+def module(seed: int | None, d_model: int = 16, add_zero_attn: bool = False) -> nn.MultiheadAttention:
+    """torch's own, one head, without biases, float64: random matrices, or with no seed identities."""
+    theirs = nn.utils.skip_init(
+        nn.MultiheadAttention,
+        d_model,
+        1,
+        bias=False,
+        add_zero_attn=add_zero_attn,
+        batch_first=True,
+        dtype=torch.float64,
+    )
+    g = torch.Generator().manual_seed(seed or 0)
+    with torch.no_grad():
+        for matrix in (*theirs.in_proj_weight.chunk(3), theirs.out_proj.weight):
+            drawn = torch.randn(d_model, d_model, generator=g, dtype=torch.float64) / math.sqrt(d_model)
+            matrix.copy_(torch.eye(d_model) if seed is None else drawn)
+    return theirs
+
+
 # ---------------------------------------------------------------------------------------------- how soft
 
 SIZES = (2, 4, 16, 64, 256, 1024, 4096)
@@ -256,6 +301,20 @@ def pooled(d_k: int = 64, n: int = 1024, hard: bool = False, draws: int = 4) -> 
     return accuracy, purity
 
 
+def restored(width: int, patterns: int = 32, draws: int = 16) -> float:
+    """The share of patterns of ±1 that one step of attention restores, a fifth of their signs being flipped.
+
+    The patterns are keys and values, the flipped ones the queries; restored are the signs of the output.
+
+    Ramsauer et al. 2020, equation 3, arXiv 2008.02217
+    """
+    g = torch.Generator().manual_seed(0)
+    stored = (2 * torch.randint(0, 2, (draws, patterns, width), generator=g) - 1).double()
+    flipped = torch.rand(draws, patterns, width, generator=g).argsort(-1) < round(width / 5)
+    asked = torch.where(flipped, -stored, stored)
+    return float((attention(asked, stored, stored).sign() == stored).all(-1).double().mean())
+
+
 # ---------------------------------------------------------------------------------------------- laws
 
 Law = Literal["pairs", "keys", "all_keys", "all_queries", "all_values", "twice", "gauge", "shared"]
@@ -314,3 +373,29 @@ def law(name: Law, seed: int = 0) -> Changed:
         "shared": lambda: (query, query, value),
     }[name]()
     return Changed(before, _attended(*changed))
+
+
+# ---------------------------------------------------------------------------------------------- term by term
+
+
+@dataclass(frozen=True)
+class Written:
+    """One weight of the small head, written out."""
+
+    query: tuple[float, ...]
+    key: tuple[float, ...]
+    products: tuple[float, ...]
+    logit: float
+    row: tuple[float, ...]  # the logits of the query with every key
+    weight: float
+
+
+def term_by_term(i: int, j: int, seed: int = 0, *, terms: int = D_K, divide: bool = True) -> Written:
+    """The weight of query i on key j with nothing but Python's own arithmetic: multiply, add, divide, exponentiate."""
+    query, key, _ = (x.tolist() for x in head(seed))
+    root = math.sqrt(D_K) if divide else 1.0
+    row = [sum(a * b for a, b in zip(query[i][:terms], one[:terms], strict=True)) / root for one in key]
+    top = max(row)
+    weight = math.exp(row[j] - top) / sum(math.exp(logit - top) for logit in row)
+    products = tuple(a * b for a, b in zip(query[i], key[j], strict=True))
+    return Written(tuple(query[i]), tuple(key[j]), products, row[j], tuple(row), weight)
