@@ -19,10 +19,10 @@ PAIRS = f"Two numbers for each entry, from −{qkv.BOUND:g} to {qkv.BOUND:g}, wi
 with lesson(concept) as page:
     side, stage = page.hero()
     with side:
-        length = controls.real("Query length", "q_length", 0, drawings.LONGEST, qkv.LENGTH, 0.5)
+        length = controls.real("Query length", "q_length", 0.0, drawings.LONGEST, qkv.LENGTH, 0.5)
         names = controls.words(f"Names (1 to {qkv.MOST})", "entries", qkv.NAMES, max_chars=70)
-        keys = controls.words("Keys (±4)", "keys_at", qkv.KEYS, max_chars=90, help=PAIRS)
-        values = controls.words("Values (±4)", "values_at", qkv.VALUES, max_chars=90, help=PAIRS)
+        keys = controls.words("Keys: pairs within ±4", "keys_at", qkv.KEYS, max_chars=90, help=PAIRS)
+        values = controls.words("Values: pairs within ±4", "values_at", qkv.VALUES, max_chars=90, help=PAIRS)
         dictionary, refused = qkv.dictionary_of(names, keys, values)
         if refused:
             st.warning(f"{refused} Until then, the figures show the usual entries.")
@@ -33,7 +33,7 @@ with lesson(concept) as page:
     if page.look("soft"):
         st.markdown(
             "How sharp must a query be, so that one entry has nearly all the say? Give one logit a lead β over N − 1 equal ones: "
-            "its weight is e^β / (e^β + N − 1). Each doubling of the dictionary asks for about ln 2 = 0.69 more."
+            "its weight is $e^\\beta / (e^\\beta + N - 1)$. Each doubling of the dictionary asks for about ln 2 = 0.69 more."
         )
         sweep("lead_n", "Entries N", qkv.SIZES, drawings.soft_frames, default=64, panel_width=340)
 
@@ -42,20 +42,24 @@ with lesson(concept) as page:
             "Do real dot products lead by so much? Draw keys from N(0, 1) and ask for each by itself. The lead is about √dₖ: narrow "
             "heads mix, however right the winner is. And in the narrowest, a longer key often beats the right one."
         )
-        seed = controls.seed("recall_seed")
-        sweep("recall_d_k", "Width dₖ", qkv.WIDTHS, drawings.pure_frames, seed, default=64, panel_width=340)
+        side, stage = st.columns([1, 5], gap="medium")
+        with side:
+            seed = controls.seed("recall_seed")
+        with stage:
+            sweep("recall_d_k", "Width dₖ", qkv.WIDTHS, drawings.pure_frames, seed, default=64, panel_width=340)
 
     if page.look("laws"):
         st.markdown(
             "A lookup obeys laws. Five tokens with queries, keys and values of four whole numbers, whose logits are exact in a "
             "computer: what may be done to them without anybody noticing? “Rounding” is less than 10⁻¹²."
         )
-        seed = controls.seed("law_seed")
-        names_of = [drawings.LAW_NAMES[name] for name in qkv.LAWS]
-        sweep(
-            "law", "What is done", qkv.LAWS, drawings.law_frames, seed,
-            default="all_keys", labels=names_of, buttons=True, panel_width=300,
-        )  # fmt: skip
+        side, stage = st.columns([1, 5], gap="medium")
+        with side:
+            seed = controls.seed("law_seed")
+        with stage:
+            done, names_of = qkv.LAWS, [drawings.LAW_NAMES[name] for name in qkv.LAWS]
+            draw, usual = drawings.law_frames, "all_keys"
+            sweep("law", "What is done", done, draw, seed, default=usual, labels=names_of, buttons=True)
 
     if page.look("arithmetic"):
         st.markdown(

@@ -13,7 +13,7 @@ from core.ops.attention import attention, logits, softmax
 
 # ---------------------------------------------------------------------------------------------- the reader's dictionary
 
-NAMES, KEYS, VALUES = "cat dog car bus", "2.4 0.4, 1.4 1.8, -1.2 1.8, -2.3 0.5", "2 2, 1 -2, -2.4 -1.4, -1.6 1.8"
+NAMES, KEYS, VALUES = "cat dog car bus", "2 1, 1 2, -1 2, -2 1", "2 2, 1 -2, -2 -1, -2 2"
 MOST = 6  # entries; more would not fit the figures
 LETTERS = 10  # of a name
 BOUND = 4.0  # of a key's or a value's numbers
@@ -183,7 +183,7 @@ def head(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     return query, key, value
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Touched:
     """How many of the five logits' rows and columns, weights' rows and outputs change with one vector; no threshold."""
 

@@ -63,9 +63,9 @@ def plane_frames(dictionary: tuple[str, str, str], length: float) -> list[Frame]
     ]
 
 
-def _plane(title: str, what: str, middle: Sequence[float], reach: float) -> Figure:
+def _plane(title: str, x_title: str, middle: Sequence[float], reach: float) -> Figure:
     """A plane in which a step to the right is as long as one upwards."""
-    figure = Figure(title, f"first number of {what}", "second number", HERO)
+    figure = Figure(title, x_title, "second number", HERO)
     x, y = middle
     even = {"constrain": "domain", "zeroline": True, "zerolinecolor": faded(MASKED, 0.6), "nticks": 6}
     figure.lay_out(
@@ -118,12 +118,13 @@ def _point(point: Tensor) -> str:
 
 
 def _keys(found: qkv.Turn, i: int, labels: Sequence[str], reach: float) -> Figure:
-    figure = _plane("Keys and the query: as thick as the weight", "a key", (0, 0), reach)
+    figure = _plane("Keys, as thick as their weight", "first number of a key", (0, 0), reach)
     weights = found.weights[i].tolist()
     for name, key, weight in zip(labels, found.key, weights, strict=True):
         _arrow(figure, key.tolist(), KEY, _thick(weight), f"{name}: key {_point(key)}")
     _arrow(figure, found.query[i].tolist(), QUERY, 3, f"query {_point(found.query[i])}")
     _words(figure, found.key, labels, KEY, 0.13 * reach)
+    _words(figure, found.query[i : i + 1], ["q"], QUERY, 0.09 * reach)
     figure.tabulate(
         ["entry", "key, first number", "key, second number", "logit", "weight"],
         [
@@ -140,7 +141,9 @@ def _keys(found: qkv.Turn, i: int, labels: Sequence[str], reach: float) -> Figur
 def _values(
     found: qkv.Turn, i: int, labels: Sequence[str], corners_: list[tuple[float, float]], middle: Tensor, spread: float
 ) -> Figure:
-    figure = _plane("Values, their hull, and the output in it", "a value", middle.tolist(), spread)
+    figure = _plane(
+        "The output in the hull of the values", "first number (dotted: outputs at all angles)", middle.tolist(), spread
+    )
     around = [*corners_, corners_[0]]
     figure.trace(
         "scatter",
@@ -209,10 +212,12 @@ def plane_reading(found: qkv.Turn, angle: int, length: float, i: int) -> str:
     gets = f"{listed(first)} {f'gets {share}' if len(first) == 1 else f'get {share} each'}"
     if float(scores.max()) < -ROUNDING:
         return (
-            f"At {angle}° every key points away: all logits are negative. Still 100 % is dealt out: {gets}, no key less than "
+            f"At {angle}° every key points away: all logits are negative. Still 100 % is dealt out: {gets}, the smallest weight is "
             f"{least}, and {where}."
         )
-    return f"At {angle}° {gets}, and no key less than {least}. So {where}, the weighted mean of all {n} values."
+    return (
+        f"At {angle}° {gets}; the smallest weight is {least}, not 0. So {where}, the weighted mean of all {n} values."
+    )
 
 
 # ------------------------------------------------------------------------------------------------ how soft
@@ -235,9 +240,10 @@ def soft_frames() -> list[Frame]:
                     x_title="lead of its logit over the others",
                     y_title="weight",
                     x_range=(0, float(qkv.LEADS[-1])),
-                    y_range=(0, 1.02),
-                    marks={f"90 % at {number(leads['90 %'][i])}": (leads["90 %"][i], WITH)},
-                    levels={"": (0.9, MASKED)},
+                    y_range=(0, 1.2),  # room for the name of the rule above the line
+                    marks={f"lead {number(leads['90 %'][i])}": (leads["90 %"][i], WITH)},
+                    levels={"90 %": (0.9, MASKED)},
+                    level_at="bottom right",
                     height=340,
                 ),
                 figures.lines(
@@ -343,7 +349,6 @@ def law_frames(seed: int) -> list[Frame]:
     every = {name: qkv.law(name, seed) for name in LAWS}
     most = torch.tensor([changed.most for changed in every.values()], dtype=torch.float64)
     names = [LAW_NAMES[name] for name in LAWS]
-    places = [str(i) for i in range(TOKENS)]
     frames = []
     for i, (name, changed) in enumerate(every.items()):
         table = figures.heatmap(
@@ -370,16 +375,7 @@ def law_frames(seed: int) -> list[Frame]:
             [[law, *row] for law, row in zip(names, most.tolist(), strict=True)],
         )
         grids = [
-            figures.heatmap(
-                weights,
-                title=title,
-                rows=places,
-                columns=places,
-                limits=(0, 1),
-                text=".2f",
-                colour_bar=False,
-                height=340,
-            )
+            _weights(title, weights)
             for title, weights in (
                 ("Weights before", changed.before[1]),
                 (f"Weights after: {names[i]}", changed.after[1]),
@@ -389,34 +385,51 @@ def law_frames(seed: int) -> list[Frame]:
     return frames
 
 
+def _weights(title: str, weights: Tensor) -> Figure:
+    places = [str(i) for i in range(TOKENS)]
+    grid = figures.heatmap(
+        weights, title=title, rows=places, columns=places, limits=(0, 1), text=".2f", colour_bar=False, height=340
+    )
+    said = [[f"{w:.2f}" if w >= 0.005 else "&lt;.01" for w in row] for row in weights.tolist()]
+    grid["data"][0].update(text=said, texttemplate="%{text}")
+    return grid
+
+
 def law_reading(name: Law, changed: qkv.Changed, seed: int) -> str:
     logit, weight, output = changed.most
     c = f"c = ({', '.join(number(x) for x in qkv.shift(seed).tolist())})"
 
-    def by(change: float) -> str:
-        return "not at all" if change == 0 else "by rounding" if change < ROUNDING else f"by up to {number(change, 2)}"
+    def do(what: str, change: float) -> str:
+        if change == 0:
+            return f"{what} do not change at all"
+        return f"{what} change by {'rounding alone' if change < ROUNDING else f'up to {number(change, 2)}'}"
 
     def asymmetry(x: Tensor) -> str:
         return number(float((x - x.mT).abs().max()), 2)
 
     match name:
         case "all_keys":
-            return f"Add {c} to every key: logits change {by(logit)}, each row by one number, so weights change {by(weight)}."
+            same = do("weights", weight)
+            return f"Add {c} to every key: {do('logits', logit)}, but each row by one number, so {same}."
         case "all_queries":
-            return f"Add {c} to every query: each key’s logits move by its own c·k/√dₖ, so weights change {by(weight)}."
+            return f"Add {c} to every query: each key’s logits move by its own c·k/√dₖ, and {do('weights', weight)}."
         case "all_values":
-            return f"Add {c} to every value: weights change {by(weight)}, and every output moves by c."
+            return f"Add {c} to every value: {do('weights', weight)}, and every output moves by c."
         case "pairs":
-            return f"Reorder keys and values together: weights follow their keys and change {by(weight)}, outputs {by(output)}."
+            together = "Reorder keys and values together: each weight follows its key"
+            return f"{together}, so {do('weights', weight)} and {do('outputs', output)}."
         case "keys":
-            return f"Reorder the keys but not the values: each weight falls on another value, and outputs change {by(output)}."
+            return (
+                f"Reorder the keys but not the values: each weight falls on another value, and {do('outputs', output)}."
+            )
         case "twice":
             return (
-                f"Store key 0 and its value twice: logits change {by(logit)}, but e to the logit counts double, so its weight (both "
-                f"copies, column 0) and the others’ change {by(weight)}."
+                f"Store key 0 and its value twice: {do('logits', logit)}, but e^s counts double, so {do('weights', weight)} "
+                "(column 0 shows both copies together)."
             )
         case "gauge":
-            return f"Multiply the queries by A and the keys by A⁻ᵀ: logits change {by(logit)}, weights {by(weight)}."
+            both = f"{do('logits', logit)}, and {do('weights', weight)}"
+            return f"Multiply the queries by A and the keys by A⁻ᵀ: {both}."
         case "shared":
             return (
                 f"With W_Q = W_K, sᵢⱼ = sⱼᵢ exactly, where they were up to {asymmetry(changed.before[0])} apart. Weights are still "
