@@ -30,7 +30,7 @@ def table(figure: figures.Figure) -> list[list[Any]]:
 def test_every_corner_is_one_that_plotly_knows_and_can_be_sent(draw: Any) -> None:
     for i, state in enumerate(states(draw.corners)):
         frames = draw(**state)
-        assert pack(frames)
+        assert pack(frames[i % 6 :: 6] or frames)
         for figure in frames[i % len(frames)].figures:
             go.Figure(figure)
 
@@ -188,4 +188,5 @@ def test_the_arithmetic_is_written_out() -> None:
 
 
 def test_the_card_is_the_hero_at_its_defaults() -> None:
-    assert drawings.card() == drawings.plane_frames(drawings.CASES[0], qkv.LENGTH)[6]
+    shown = drawings.plane_frames(drawings.CASES[0], qkv.LENGTH)[qkv.ANGLES.index(30)]
+    assert pack([drawings.card()]) == pack([shown])

@@ -114,7 +114,8 @@ def _thick(weight: float) -> float:
 
 
 def _point(point: Tensor) -> str:
-    return f"({', '.join(number(x, 2) for x in point.tolist())})"
+    """Its two numbers; what is only rounding is 0."""
+    return f"({', '.join(number(x if abs(x) > ROUNDING else 0.0, 2) for x in point.tolist())})"
 
 
 def _keys(found: qkv.Turn, i: int, labels: Sequence[str], reach: float) -> Figure:
@@ -210,14 +211,13 @@ def plane_reading(found: qkv.Turn, angle: int, length: float, i: int) -> str:
     first = [name for name, score in zip(found.names, scores, strict=True) if float(scores[best] - score) < ROUNDING]
     share, least = percent(float(weights[best])), percent(float(weights.min()))
     gets = f"{listed(first)} {f'gets {share}' if len(first) == 1 else f'get {share} each'}"
+    every = "both values" if n == 2 else f"all {n} values"
     if float(scores.max()) < -ROUNDING:
         return (
             f"At {angle}° every key points away: all logits are negative. Still 100 % is dealt out: {gets}, the smallest weight is "
             f"{least}, and {where}."
         )
-    return (
-        f"At {angle}° {gets}; the smallest weight is {least}, not 0. So {where}, the weighted mean of all {n} values."
-    )
+    return f"At {angle}° {gets}; the smallest weight is {least}, not 0. So {where}, the weighted mean of {every}."
 
 
 # ------------------------------------------------------------------------------------------------ how soft
