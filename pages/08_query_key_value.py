@@ -28,7 +28,7 @@ with lesson(concept) as page:
             st.warning(f"{refused} Until then, the figures show the usual entries.")
     with stage:
         draw = drawings.plane_frames
-        angle = sweep("q_angle", "Angle of the query", qkv.ANGLES, draw, dictionary, length, default=30, unit="°")
+        angle = sweep("q_angle", "Angle of the query", qkv.ANGLES, draw, dictionary, length, default=40, unit="°")
 
     if page.look("soft"):
         st.markdown(

@@ -401,7 +401,7 @@ def law_reading(name: Law, changed: qkv.Changed, seed: int) -> str:
 
     def do(what: str, change: float) -> str:
         if change == 0:
-            return f"{what} do not change at all"
+            return f"{what} do not change"
         return f"{what} change by {'rounding alone' if change < ROUNDING else f'up to {number(change, 2)}'}"
 
     def asymmetry(x: Tensor) -> str:
@@ -510,4 +510,4 @@ def _signed(x: float) -> str:
 
 def card() -> Frame:
     """The hero as it is at its defaults: its small picture stands on the front door (`make cards`)."""
-    return plane_frames(CASES[0], qkv.LENGTH)[qkv.ANGLES.index(30)]
+    return plane_frames(CASES[0], qkv.LENGTH)[qkv.ANGLES.index(40)]
