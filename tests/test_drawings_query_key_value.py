@@ -44,7 +44,8 @@ def test_the_plane_draws_what_was_measured(length: float) -> None:
     frames = drawings.plane_frames(drawings.CASES[0], length)
     assert len(frames) == len(qkv.ANGLES)
     for i in (0, 6, 54):
-        keys, bars, values = frames[i].figures
+        keys, values = frames[i].figures
+        bars = keys["data"][-1]
         arrows, weights = keys["data"][:4], found.weights[i].tolist()
         for arrow, key, weight in zip(arrows, found.key.tolist(), weights, strict=True):
             assert arrow["x"].tolist() == [0, pytest.approx(key[0])] and arrow["y"][1] == pytest.approx(key[1])
@@ -54,8 +55,8 @@ def test_the_plane_draws_what_was_measured(length: float) -> None:
         query = keys["data"][4]
         assert query["line"]["color"] == QUERY and query["marker"]["symbol"] == ("arrow" if length else "circle")
         assert [query["x"][1], query["y"][1]] == pytest.approx(found.query[i].tolist(), abs=1e-6)
-        np.testing.assert_allclose(bars["data"][0]["y"], weights, atol=1e-6)
-        assert list(bars["data"][0]["x"]) == ["cat", "dog", "car", "bus"]
+        np.testing.assert_allclose(bars["x"], weights, atol=1e-6)
+        assert bars["y"] == ["cat", "dog", "car", "bus"] and bars["marker"]["color"] == WITH
         hull, path, *spokes = values["data"]
         assert len(hull["x"]) == len(qkv.hull(found.value)) + 1 and hull["fill"] == "toself"
         assert len(path["x"]) == len(qkv.ANGLES) + 1
@@ -74,18 +75,18 @@ def test_the_plane_draws_what_was_measured(length: float) -> None:
 def test_both_planes_hold_all_that_they_draw_and_are_even() -> None:
     for case in drawings.CASES:
         for frame in drawings.plane_frames(case, 6.0)[::9]:
-            for figure in (frame.figures[0], frame.figures[2]):
+            for figure in frame.figures:
                 assert figure["layout"]["yaxis"]["scaleanchor"] == "x"
                 for axis in "xy":
                     low, high = figure["layout"][f"{axis}axis"]["range"]
-                    for trace in figure["data"]:
+                    for trace in (one for one in figure["data"] if one["type"] == "scatter"):
                         assert low <= min(trace[axis]) and max(trace[axis]) <= high
 
 
 def test_a_readers_names_are_escaped_in_figures_and_not_in_tables() -> None:
     frame = drawings.plane_frames(drawings.CASES[-1], 3.0)[0]
-    keys, bars, values = frame.figures
-    assert "&lt;b&gt;&amp;amp;" in bars["data"][0]["x"] and "<b>&amp;" in bars["layout"]["meta"]["labels"]
+    keys, values = frame.figures
+    assert "&lt;b&gt;&amp;amp;" in keys["data"][-1]["y"]
     for figure in (keys, values):
         assert not any("<b>" in str(trace.get("text", "")) for trace in figure["data"])
         assert "<b>&amp;" in [row[0] for row in table(figure)]

@@ -43,20 +43,7 @@ def plane_frames(dictionary: tuple[str, str, str], length: float) -> list[Frame]
     spread = 0.68 * max(float((found.value.amax(0) - found.value.amin(0)).max()), 2.0)
     return [
         Frame(
-            (
-                _keys(found, i, labels, reach),
-                figures.bars(
-                    [Series("weight", found.weights[i], WITH)],
-                    labels=labels,
-                    names=found.names,
-                    title="Weights: the softmax of q·k/√2",
-                    x_title="key: who is asked",
-                    y_title="weight",
-                    y_range=(0, 1),
-                    height=HERO,
-                ),
-                _values(found, i, labels, corners_, middle, spread),
-            ),
+            (_keys(found, i, labels, reach), _values(found, i, labels, corners_, middle, spread)),
             plane_reading(found, angle, length, i),
         )
         for i, angle in enumerate(qkv.ANGLES)
@@ -119,13 +106,36 @@ def _point(point: Tensor) -> str:
 
 
 def _keys(found: qkv.Turn, i: int, labels: Sequence[str], reach: float) -> Figure:
-    figure = _plane("Keys, as thick as their weight", "first number of a key", (0, 0), reach)
+    figure = _plane("Keys, as thick as their softmax weight", "first number of a key", (0, 0), reach)
     weights = found.weights[i].tolist()
     for name, key, weight in zip(labels, found.key, weights, strict=True):
         _arrow(figure, key.tolist(), KEY, _thick(weight), f"{name}: key {_point(key)}")
     _arrow(figure, found.query[i].tolist(), QUERY, 3, f"query {_point(found.query[i])}")
     _words(figure, found.key, labels, KEY, 0.13 * reach)
     _words(figure, found.query[i : i + 1], ["q"], QUERY, 0.09 * reach)
+    # The weights as bars beside the plane, in the same figure: a third panel would be out of a phone's sight.
+    figure.trace(
+        "bar",
+        x=figures.numbers(weights),
+        y=list(labels),
+        orientation="h",
+        xaxis="x2",
+        yaxis="y2",
+        name="weight",
+        marker={"color": WITH},
+    )
+    ends = [len(weights) - 0.5, -0.5]
+    figure.lay_out(
+        xaxis={"domain": [0, 0.6]},
+        xaxis2={
+            "domain": [0.76, 1],
+            "anchor": "y2",
+            "range": [0, 1],
+            "tickvals": [0, 0.5, 1],
+            "title": {"text": "weight"},
+        },
+        yaxis2={"anchor": "x2", "type": "category", "range": ends},
+    )
     figure.tabulate(
         ["entry", "key, first number", "key, second number", "logit", "weight"],
         [
@@ -143,7 +153,10 @@ def _values(
     found: qkv.Turn, i: int, labels: Sequence[str], corners_: list[tuple[float, float]], middle: Tensor, spread: float
 ) -> Figure:
     figure = _plane(
-        "The output in the hull of the values", "first number (dotted: outputs at all angles)", middle.tolist(), spread
+        "The output in the hull of the values",
+        "first number of a value (dotted: outputs at all angles)",
+        middle.tolist(),
+        spread,
     )
     around = [*corners_, corners_[0]]
     figure.trace(
