@@ -42,4 +42,8 @@ GLOSSARY = {
     "W_Q … W_O": "attention's four matrices: for queries, keys, values and the output",
     "W_up, W_down": "the feed-forward layer's two matrices (FFN): to width d_ff, a bend, and back",
     "warm-up": "a learning rate that starts small and rises",
+    "FLOP": "one multiplication or one addition",
+    "score": "the dot product of one query with one key",
+    "d_k": "the width of one head: d divided by the number of heads",
+    "crossover": "where two costs are equal",
 }
