@@ -44,6 +44,5 @@ GLOSSARY = {
     "warm-up": "a learning rate that starts small and rises",
     "FLOP": "one multiplication or one addition",
     "score": "the dot product of one query with one key",
-    "d_k": "the width of one head: d divided by the number of heads",
-    "crossover": "where two costs are equal",
+    "N, d": "the tokens of a text, and the width of the model",
 }

@@ -23,8 +23,8 @@ from core.sources import DAO_2022, VASWANI_2017
 
 concept = Concept(
     __name__,
-    equation=r"\query{Q}\key{K}^\top:\; 2N^2d \qquad P\,\value{V}:\; 2N^2d \qquad \text{scores: } \disputed{4N^2d} \quad \text{weights: } 24\,N d^2",
-    words=("FLOP", "score", "head", "FFN"),
+    equation=r"\disputed{4N^2d}\;\text{ for }\;\query{Q}\key{K}^\top,\;\mathrm{softmax}(\cdot)\,\value{V} \;+\; 24\,Nd^2\;\text{ for the weights}",
+    words=("N, d", "FLOP", "score", "head"),
 )
 
 MILAKOV = Source("Milakov and Gimelshein 2018", "Online normalizer calculation for softmax", "arXiv 1805.02867")
@@ -128,8 +128,8 @@ def heads_share_the_products(wide_heads: bool = False, products: int = 2, stored
 
 
 @concept.in_one_sentence(
-    "Dense attention scores each of N tokens against all N, which costs 4 N² d operations a layer; the weights of a layer like "
-    "GPT-2's cost 24 N d², so the square is the larger part only beyond N = 6 d.",
+    "Dense attention scores each of N tokens against all N: with the weighted sums that takes 4 N² d operations a layer. The "
+    "weights of a layer like GPT-2's take 24 N d², so the square is the larger part only beyond N = 6 d.",
     fails_if=({"gated": True}, {"crossover": 1}, {"products": 1}, {"crossover": 12}),
 )
 @concept.says(
@@ -373,9 +373,9 @@ assert torch.allclose(output / total, plain, atol=1e-10, rtol=0)
 
 print("quadratic share:", round(scores / (weights + scores), 6))
 """,
-    {"n": 2048, "d_model": 1024, "n_heads": 16},
-    {"n": 32, "d_model": 512, "n_heads": 1},
-    {"n": 131072, "d_model": 16384, "n_heads": 64},
+    {"n": 1024, "d_model": 512, "n_heads": 1},
+    {"n": 32, "d_model": 1024, "n_heads": 4},
+    {"n": 131072, "d_model": 16384, "n_heads": 16},
 )
 def share_of_the_square(n: int, d_model: int, n_heads: int) -> float:
     flops = work(n, d_model)

@@ -18,8 +18,8 @@ from core.ops.masks import causal
 from core.presets import CONTEXTS, preset
 
 LENGTHS = (*(n for k in range(5, 17) for n in (2**k, 3 * 2 ** (k - 1))), 2**17)
-WIDTHS = (1024, 512, 4096, 16384)
-HEADS = (16, 1, 4, 64)
+WIDTHS = (512, 1024, 4096, 16384)
+HEADS = (1, 4, 16)
 
 # ------------------------------------------------------------------------------------------------ one layer
 
@@ -153,7 +153,7 @@ def keys_meet_values_first(n: int, with_softmax: bool = False) -> Reordered:
 # ------------------------------------------------------------------------------------------------ on the clock
 
 LAYERS = ("plain", "fused", "feed-forward")
-TIMED = (256, 384, 512, 768, 1024, 1536, 2048)
+TIMED = (512, 768, 1024, 1536, 2048, 3072)
 RUNS = 8
 
 
