@@ -24,6 +24,7 @@ HEADS = (1, 4, 16)
 # ------------------------------------------------------------------------------------------------ one layer
 
 
+@remember
 def layer(d_model: int, n_heads: int = 1, gated: bool = False) -> Architecture:
     """One layer like GPT-2's and nothing around it: full heads, d_ff = 4 d, no gate unless one is asked for."""
     return Architecture(d_model, 1, n_heads, 4 * d_model, 1, gated=gated, final_norm=False, head="none")

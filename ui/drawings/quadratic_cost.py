@@ -52,6 +52,8 @@ def areas(n: int, d_model: int, n_heads: int, made: Flops) -> Figure:
         for row in range(across)
         for column in range(across)
     ]
+    even = math.sqrt(12)  # the side of a square as large as the weights
+    shapes.append(Rectangle("N = 6 d", even, even, INK, "as large as the weights", (4 + GAP, 0.0), outline=True))
     drawn = figures.rectangles(
         shapes, title="One layer to scale: area = FLOPs", named=True, x_title="", y_title="in units of d", height=HERO
     )
@@ -59,9 +61,11 @@ def areas(n: int, d_model: int, n_heads: int, made: Flops) -> Figure:
     drawn.lay_out(
         showlegend=False,
         xaxis={"range": [-0.05, max(8.0, 4 + GAP + 1.02 * whole)], "constraintoward": "left", "visible": False},
-        yaxis={"range": [-0.05, max(3.5, 1.02 * whole)], "constraintoward": "bottom", "visible": False},
+        yaxis={"range": [-0.05, max(3.9, 1.02 * whole)], "constraintoward": "bottom", "visible": False},
         margin={"l": 14, "r": 14, "t": 34, "b": 46},
     )
+    if whole <= even:
+        drawn.note("N = 6 d: half the work", x=4 + GAP, y=even, xanchor="left", yanchor="bottom", font={"color": INK})
     stored = f"if stored {size_of(score_bytes(n, n_heads))}"
     words = (f"weights {amount(made.weights)}FLOPs", f"scores {amount(made.attention)}FLOPs; {stored}")
     for i, (text, colour) in enumerate(zip(words, (INK, WITH), strict=True)):
