@@ -36,9 +36,9 @@ with lesson(concept) as page:
 
     if page.look("blocks"):
         st.markdown(
-            "What is the square for? Each row of it becomes one output, a weighted mean. A mean can be built up as the keys arrive: "
-            "keep, for each query, the largest score so far, the sum and the output, and when a larger score comes, multiply both by "
-            "e to the old maximum minus the new one. Forget that factor, and see."
+            "Each row of the square becomes one output, a weighted mean, and a mean can be built up as the keys arrive. Keep for each "
+            "query the largest score m so far, the sum of the weights and the output; when a larger score comes, multiply both by "
+            r"$e^{m_\mathrm{old} - m_\mathrm{new}}$. Forget that factor, and see."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:

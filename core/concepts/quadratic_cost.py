@@ -188,7 +188,7 @@ concept.cites("Memory is then linear in N; time stays quadratic.", source=DAO_20
 
 @concept.looks_closer(
     "clock",
-    "But time stays quadratic: on the clock too, fused or not, attention grows like N², the FFN like N.",
+    "But time stays quadratic: on the clock, fused or not, attention grows like N², the FFN like N.",
     fails_if=({"attention": "feed-forward"}, {"fused": "feed-forward"}, {"linear": "plain"}),
 )
 def the_clock_says_so_too(attention: str = "plain", fused: str = "fused", linear: str = "feed-forward") -> Evidence:
@@ -205,7 +205,7 @@ def the_clock_says_so_too(attention: str = "plain", fused: str = "fused", linear
 
 @concept.looks_closer(
     "length",
-    "Nothing in attention stops at 4,096: models were published for 512 to 131,072 tokens.",
+    "Nothing in attention stops at 4,096: these models were published for 512 to 131,072 tokens.",
     fails_if=({"learned": 1024}, {"latest": "Llama 2 7B"}, {"first": "Llama 2 7B"}),
 )
 def no_length_is_built_in(learned: int = 0, first: str = MODELS[0], latest: str = MODELS[-1]) -> Evidence:
@@ -218,7 +218,7 @@ def no_length_is_built_in(learned: int = 0, first: str = MODELS[0], latest: str 
 
 @concept.looks_closer(
     "writing",
-    "A KV cache makes writing N tokens cost attention N², not N³: one step is linear, the text is not.",
+    "With a KV cache, writing N tokens costs attention N² instead of N³; only one step is linear.",
     fails_if=({"cached": False}, {"without": True}),
 )
 @concept.corrects(
