@@ -89,7 +89,7 @@ def growth(n: int, d_model: int, made: list[Flops]) -> Figure:
         log_y=True,
         x_range=(LENGTHS[0], LENGTHS[-1]),
         x_ticks=(32, 256, 2048, 16384, 131072),
-        y_range=(float(totals.min()) / 2, float(totals.max()) * 8),
+        y_range=(float(totals.min()) / 2, float(totals.max()) * 50),
         marks={"N": (n, INK), f"6 d = {6 * d_model:,}": (6 * d_model, WITHOUT)},
         height=HERO,
     )
