@@ -212,7 +212,7 @@ def no_length_is_built_in(learned: int = 0, first: str = MODELS[0], latest: str 
     return (
         Evidence.exactly("whether attention runs over 4,097 tokens, 1 = yes", float(runs_over(4097, learned)), 1)
         & Evidence.exactly(f"tokens that {first} was published for", CONTEXTS[first].tokens, 512)
-        & Evidence.exactly(f"{latest}", CONTEXTS[latest].tokens, 131_072)
+        & Evidence.exactly(f"tokens that {latest} was published for", CONTEXTS[latest].tokens, 131_072)
     )
 
 
