@@ -19,7 +19,6 @@ SWEEP = "#tt-d_k"
 NOTE = "[data-testid=stText]"
 MAP = ".front[data-drawn]"
 
-
 def link(page: Page) -> str:
     """What the page says is its address."""
     return page.locator("pre").filter(has_text=re.compile("^http")).last.inner_text()
