@@ -292,3 +292,25 @@ def preset(name: str) -> Architecture:
     124439808
     """
     return PRESETS[name].architecture
+
+
+# ------------------------------------------------------------------------------------------------ how long a text
+
+
+@dataclass(frozen=True)
+class Context:
+    """The longest text, in tokens, that a model was published for, and where that is said."""
+
+    tokens: int
+    source: str
+
+
+# Models whose every layer attends to the whole text.
+CONTEXTS = {
+    "GPT (2018)": Context(512, "Radford et al. 2018, §4.1"),
+    "GPT-2 small": Context(1024, "Radford et al. 2019, §2.3"),
+    "Llama 7B": Context(2048, "Touvron et al. 2023 (Llama 2), Table 1"),
+    "Llama 2 7B": Context(4096, "Touvron et al. 2023 (Llama 2), Table 1"),
+    "Gemma 7B": Context(8192, "Gemma Team 2024 (Gemma), §2"),
+    "Llama 3.1 405B": Context(131_072, "Grattafiori et al. 2024, §3.4.2: 128K"),
+}

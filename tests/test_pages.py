@@ -218,7 +218,7 @@ def test_a_hostile_address(path: Path, nonsense: str) -> None:
 
 
 def test_a_nearby_value_is_used_and_said() -> None:
-    app = opened(PAGES[1], d_k="60")
+    app = opened(next(p for p in PAGES if p.stem == "02_scaling"), d_k="60")
     assert [t.value for t in app.text] == ["The link asked for Width dₖ = 60; showing 64."]
     app.session_state["scaling:program"] = True
     assert "d_k, n_keys, divisor, seed = 64, 64, 'sqrt', 0" in " ".join(c.value for c in app.run().code)

@@ -88,3 +88,33 @@ def softmax_jacobian_norm(weights: Float[Tensor, "*b k"]) -> Float[Tensor, "*b"]
     diagonal = (top[..., 0] * others.sum(-1)).square() + (squares * (1 - others).square()).sum(-1)
     pairs = 2 * top[..., 0].square() * rest + (rest.square() - fourth).clamp_min(0)
     return (diagonal + pairs).sqrt()
+
+
+def blockwise_attention(
+    query: Float[Tensor, "*b q d_k"],
+    key: Float[Tensor, "*b k d_k"],
+    value: Float[Tensor, "*b k v"],
+    block: int,
+    rescale: bool = True,
+) -> Float[Tensor, "*b q v"]:
+    r"""$m' = \max(m, \max_j s_j),\; \ell' = e^{m-m'}\ell + \sum_j e^{s_j-m'},\; o' = e^{m-m'}o + \sum_j e^{s_j-m'}v_j$; last $o/\ell$
+
+    The same function as `attention`, `block` keys at a time: no more than `[..., q, block]` scores exist at once. Per
+    query a running maximum m, sum ℓ and output o are kept. `rescale=False` forgets $e^{m-m'}$, which brings what was
+    added up to the new maximum: then only a single block, or a maximum that never moves, gives the right output.
+
+    Shapes: query `[..., q, d_k]`, key `[..., k, d_k]`, value `[..., k, v]` → `[..., q, v]`; the last block may be shorter.
+    Raises RuntimeError if `block` is less than 1.
+
+    Milakov and Gimelshein 2018, algorithm 3, arXiv 1805.02867; with the values: Rabe and Staats 2021, arXiv 2112.05682
+    """
+    largest = query.new_full((*query.shape[:-1], 1), -torch.inf)
+    total = torch.zeros_like(largest)
+    output = query.new_zeros((*query.shape[:-1], value.shape[-1]))
+    for keys, values in zip(key.split(block, dim=-2), value.split(block, dim=-2), strict=True):
+        scores = logits(query, keys)
+        before, largest = largest, torch.maximum(largest, scores.amax(-1, keepdim=True))
+        weights, kept = (scores - largest).exp(), (before - largest).exp() if rescale else 1.0
+        total = kept * total + weights.sum(-1, keepdim=True)
+        output = kept * output + weights @ values
+    return output / total

@@ -600,3 +600,31 @@ def even_context(a: Architecture) -> float:
     True
     """
     return flops_per_token(a, 0).weights / flops_per_token(a, 1).attention
+
+
+# ------------------------------------------------------------------------------------------------ the N × N square
+
+
+def score_bytes(n: int, n_heads: int, bytes_each: int = 2) -> int:
+    r"""$h\,N^2 \cdot \mathrm{bytes}$: one text's scores in one layer, if they are stored
+
+    Vaswani et al. 2017, equation 1, arXiv 1706.03762, once per head
+
+    >>> score_bytes(4096, 32) == 2**30
+    True
+    """
+    return n_heads * n**2 * bytes_each
+
+
+def written_scores(n: int, cached: bool = True) -> int:
+    r"""$\sum_{t=1}^{N} t = \tfrac12 N(N+1)$ with a KV cache, $\sum_{t=1}^{N} \tfrac12 t(t+1) = \tfrac16 N(N+1)(N+2)$ without
+
+    The scores, per head and layer, that are computed while N tokens are written one by one, each token seeing itself and
+    those before it. Without a cache all rows of the prefix are computed again at every step.
+
+    Pope et al. 2022 (the KV cache), arXiv 2211.05102; the sums are the triangular and the tetrahedral numbers.
+
+    >>> written_scores(12), written_scores(12, cached=False)
+    (78, 364)
+    """
+    return n * (n + 1) // 2 if cached else n * (n + 1) * (n + 2) // 6

@@ -1,0 +1,382 @@
+"""Question 1: why is self-attention O(N²), and when does that matter?"""
+
+from core.course import Concept, Evidence, Option, Source, Verdict
+from core.experiments.quadratic_cost import (
+    BLOCKS,
+    MODELS,
+    Seen,
+    blockwise_errors,
+    bytes_stored,
+    counted,
+    keys_meet_values_first,
+    products_of_blocks,
+    rounding_bound,
+    runs_over,
+    saved_for_backward,
+    scored_pairs,
+    timings,
+    work,
+    write,
+)
+from core.presets import CONTEXTS
+from core.sources import DAO_2022, VASWANI_2017
+
+concept = Concept(
+    __name__,
+    equation=r"\disputed{4N^2d}\;\text{ for }\;\query{Q}\key{K}^\top,\;\mathrm{softmax}(\cdot)\,\value{V} \;+\; 24\,Nd^2\;\text{ for the weights}",
+    words=("N, d", "FLOP", "score", "head"),
+)
+
+MILAKOV = Source("Milakov and Gimelshein 2018", "Online normalizer calculation for softmax", "arXiv 1805.02867")
+RABE = Source("Rabe and Staats 2021", "Self-attention Does Not Need O(n²) Memory", "arXiv 2112.05682")
+KELES = Source("Duman Keles et al. 2022", "On The Computational Complexity of Self-Attention", "arXiv 2209.04881")
+KATHAROPOULOS = Source(
+    "Katharopoulos et al. 2020",
+    "Transformers are RNNs: Fast Autoregressive Transformers with Linear Attention",
+    "arXiv 2006.16236",
+)
+POPE = Source("Pope et al. 2022", "Efficiently Scaling Transformer Inference", "arXiv 2211.05102")
+AINSLIE = Source(
+    "Ainslie et al. 2023",
+    "GQA: Training Generalized Multi-Query Transformer Models from Multi-Head Checkpoints",
+    "arXiv 2305.13245",
+)
+GPT_1 = Source(
+    "Radford et al. 2018",
+    "Improving Language Understanding by Generative Pre-Training",
+    "https://cdn.openai.com/research-covers/language-unsupervised/language_understanding_paper.pdf",
+)
+LLAMA_2 = Source("Touvron et al. 2023", "Llama 2: Open Foundation and Fine-Tuned Chat Models", "arXiv 2307.09288")
+LLAMA_3 = Source("Grattafiori et al. 2024", "The Llama 3 Herd of Models", "arXiv 2407.21783")
+JELASSI = Source(
+    "Jelassi et al. 2024",
+    "Repeat After Me: Transformers are Better than State Space Models at Copying",
+    "arXiv 2402.01032",
+)
+GEMMA_2 = Source("Gemma Team 2024", "Gemma 2: Improving Open Language Models at a Practical Size", "arXiv 2408.00118")
+D = 64  # the width of the layers that are really run while you wait
+
+# ---------------------------------------------------------------------------------------------- prediction
+
+
+@concept.predicts(
+    "A layer like GPT-2's reads as many tokens as it is wide, N = d = 4,096. Which share of its FLOPs is quadratic in N?",
+    Option(
+        "14 %",
+        0.135,
+        0.145,
+        "The scores take 4 N² d, the weights 24 N d²: at N = d that is 4 parts of 28, one seventh.",
+    ),
+    Option(
+        "50 %",
+        0.45,
+        0.55,
+        "N = d is where attention overtakes a *recurrent* layer, N² d against N d². A whole layer has 24 N d² of weights to "
+        "overtake, and that takes N = 6 d.",
+    ),
+    Option("86 %", 0.855, 0.865, "That is the share of the weights: the ratio upside down."),
+    Option(
+        "100 %",
+        0.99,
+        1.01,
+        "O(N²) says what wins in the end. At N = d the terms that it drops are six times the term that it keeps.",
+    ),
+    shows="Counted just now in a real layer with N = d = 64, where the share is the same: {percent} is quadratic.",
+)
+def quadratic_share() -> float:
+    layer = counted(D, D)
+    return layer.attention / layer.total
+
+
+# ---------------------------------------------------------------------------------------------- the answer
+
+
+@concept.says(
+    "Dense self-attention scores each of N tokens against all N: N² dot products per head.",
+    fails_if=({"seen": "causal"}, {"seen": "window"}),
+)
+def every_pair_has_a_score(seen: Seen = "all") -> Evidence:
+    few, many = (scored_pairs(n, seen=seen) for n in (32, 64))
+    return Evidence.exactly("scores of a head for 32 tokens ÷ 32²", few / 32**2, 1) & Evidence.exactly(
+        "for 64 tokens ÷ for 32", many / few, 4
+    )
+
+
+@concept.says(
+    "With the weighted sums that is 4 N² d FLOPs a layer, however many heads share d.",
+    fails_if=({"wide_heads": True}, {"products": 1}, {"stored": 1}),
+)
+@concept.corrects(
+    "h heads cost h times as much as one.",
+    better="h heads of width d/h cost the same 4 N² d FLOPs in the two products as one head of width d. What h multiplies is the number of "
+    "scores, h N²: the softmax over them, and their memory if they are stored.",
+    fails_if=({"wide_heads": True}, {"products": 1}, {"stored": 1}),
+    source=VASWANI_2017.at("§3.2.2"),
+)
+def heads_share_the_products(wide_heads: bool = False, products: int = 2, stored: int = 16) -> Evidence:
+    n = D
+
+    def scores(heads: int) -> float:
+        each = counted(n, D * heads if wide_heads else D, heads).attention
+        return each * products / 2
+
+    return (
+        Evidence.exactly("FLOPs of one head's two products ÷ N² d, d = 64", scores(1) / (n**2 * D), 4)
+        & Evidence.exactly("of 16 heads ÷ of one", scores(16) / scores(1), 1)
+        & Evidence.exactly("bytes of the scores of 16 heads ÷ of one", bytes_stored(n, stored) / bytes_stored(n, 1), 16)
+    )
+
+
+@concept.in_one_sentence(
+    "Dense attention scores each of N tokens against all N: with the weighted sums that takes 4 N² d operations a layer. The "
+    "weights of a layer like GPT-2's take 24 N d², so the square is the larger part only beyond N = 6 d.",
+    fails_if=({"gated": True}, {"crossover": 1}, {"products": 1}, {"crossover": 12}),
+)
+@concept.says(
+    "A GPT-2-like layer's weights take 24 N d²: the square is half the work at N = 6 d.",
+    fails_if=({"gated": True}, {"crossover": 1}, {"products": 1}, {"crossover": 12}),
+)
+def the_square_meets_the_weights(gated: bool = False, crossover: int = 6, products: int = 2) -> Evidence:
+    def at(n: int) -> tuple[int, int]:
+        layer = counted(n, D, gated=gated)
+        return layer.weights, layer.attention * products // 2
+
+    def share(n: int) -> float:
+        weights, scores = at(n)
+        return scores / (weights + scores)
+
+    off = [abs(a - b) for n in (D // 2, D) for a, b in zip(at(n), (24 * n * D**2, 4 * n**2 * D), strict=True)]
+    return (
+        Evidence.exactly("FLOPs of a real layer of d = 64, the most that it is off from 24 N d² or 4 N² d", max(off), 0)
+        & Evidence.exactly("share of the scores at N = 6 d", share(crossover * D), 0.5)
+        & Evidence.below("at N = 5 d", share(crossover * D * 5 // 6), 0.5)
+        & Evidence.above("at N = 7 d", share(crossover * D * 7 // 6), 0.5)
+    )
+
+
+# ---------------------------------------------------------------------------------------------- looks, an argument
+
+
+@concept.looks_closer(
+    "blocks",
+    "The N × N matrix need not exist: block by block the outputs are the same, to rounding.",
+    fails_if=({"rescale": False}, {"way": "plain"}, {"doubled": "fused"}),
+)
+@concept.says(
+    "The N × N matrix need not be stored: block by block, attention is exact.",
+    fails_if=({"rescale": False}, {"way": "plain"}, {"doubled": "fused"}),
+)
+def the_square_need_not_exist(rescale: bool = True, way: str = "fused", doubled: str = "plain") -> Evidence:
+    def doubling(which: str) -> float:
+        long, short = (saved_for_backward("fused" if which == "fused" else "plain", n) for n in (2048, 1024))
+        return long / short
+
+    return (
+        Evidence.near(
+            f"largest difference of the outputs from plain attention's, float64, blocks of 1 to {BLOCKS[-1]} keys",
+            float(blockwise_errors(rescale=rescale).max()),
+            0,
+            within=rounding_bound(),
+        )
+        & Evidence.exactly("bytes kept for the backward pass, 2,048 ÷ 1,024 tokens: fused kernel", doubling(way), 2)
+        & Evidence.between("plain, one matrix after the other: 3.7, as rounded", doubling(doubled), 3.65, 3.75)
+    )
+
+
+concept.cites("Memory is then linear in N; time stays quadratic.", source=DAO_2022.at("Theorem 1"))
+
+
+@concept.looks_closer(
+    "clock",
+    "But time stays quadratic: on the clock, fused or not, attention grows like N², the FFN like N.",
+    fails_if=({"attention": "feed-forward"}, {"fused": "feed-forward"}, {"linear": "plain"}),
+)
+def the_clock_says_so_too(attention: str = "plain", fused: str = "fused", linear: str = "feed-forward") -> Evidence:
+    *_, measured = timings((512, 1024, 2048), 2)
+    # What is nearer to 2 than to 1 or 3, and to 1 than to 0 or 2.
+    return (
+        Evidence.between(
+            "power of N in the seconds of this machine: plain attention", measured.slope(attention)[0], 1.5, 2.5
+        )
+        & Evidence.between("fused attention", measured.slope(fused)[0], 1.5, 2.5)
+        & Evidence.between("the feed-forward layer", measured.slope(linear)[0], 0.5, 1.5)
+    )
+
+
+@concept.looks_closer(
+    "length",
+    "Nothing in attention stops at 4,096: these models were published for 512 to 131,072 tokens.",
+    fails_if=({"learned": 1024}, {"latest": "Llama 2 7B"}, {"first": "Llama 2 7B"}),
+)
+def no_length_is_built_in(learned: int = 0, first: str = MODELS[0], latest: str = MODELS[-1]) -> Evidence:
+    return (
+        Evidence.exactly("whether attention runs over 4,097 tokens, 1 = yes", float(runs_over(4097, learned)), 1)
+        & Evidence.exactly(f"tokens that {first} was published for", CONTEXTS[first].tokens, 512)
+        & Evidence.exactly(f"tokens that {latest} was published for", CONTEXTS[latest].tokens, 131_072)
+    )
+
+
+@concept.looks_closer(
+    "writing",
+    "With a KV cache, writing N tokens costs attention N² instead of N³; only one step is linear.",
+    fails_if=({"cached": False}, {"without": True}),
+)
+@concept.corrects(
+    "With a KV cache, generating N tokens is linear in N.",
+    better="One step is: token t meets t keys. All N steps together compute N(N+1)/2 scores per head and layer, still "
+    "quadratic; without the cache, where every step computes all rows of its prefix, it would be N(N+1)(N+2)/6.",
+    fails_if=({"cached": False}, {"without": True}),
+    source=POPE,
+)
+def a_cache_takes_one_power_away(cached: bool = True, without: bool = False) -> Evidence:
+    n = 24
+    kept, anew = write(n, cached), write(n, without)
+    last = float(write(n, cached).times.sum() - write(n - 1, cached).times.sum())
+    return (
+        Evidence.exactly(
+            "scores computed while 24 tokens are written with a cache ÷ N(N+1)/2",
+            float(kept.times.sum()) * 2 / (n * (n + 1)),
+            1,
+        )
+        & Evidence.exactly("the last step alone ÷ N", last / n, 1)
+        & Evidence.exactly("without a cache ÷ N(N+1)(N+2)/6", float(anew.times.sum()) * 6 / (n * (n + 1) * (n + 2)), 1)
+    )
+
+
+# ---------------------------------------------------------------------------------------------- corrections
+
+
+@concept.corrects(
+    "FlashAttention is an approximation that makes attention linear.",
+    better="It is exact, to rounding, and linear in memory only. Block by block the same products are made, 4 N² d FLOPs, and in training the "
+    "scores are computed once more for the gradients. It is faster since less is read from and written to slow memory.",
+    fails_if=({"rescale": False}, {"kept": 0.5}),
+    source=DAO_2022.at("§3.1, Theorems 1 and 2"),
+)
+def blocks_make_the_same_products(rescale: bool = True, kept: float = 1.0) -> Evidence:
+    return Evidence.near(
+        "largest difference of the outputs from plain attention's, float64",
+        float(blockwise_errors(rescale=rescale).max()),
+        0,
+        within=rounding_bound(),
+    ) & Evidence.exactly(
+        "FLOPs of its products, in blocks of 32 keys, ÷ plain attention's", products_of_blocks(32, kept=kept), 1
+    )
+
+
+@concept.corrects(
+    "The softmax is the quadratic part.",
+    better="The two products are: at dₖ = 64 they make 256 operations for each exponential. But the softmax stands between them. "
+    "Without it the keys could meet the values first, Q (KᵀV), which takes dₖ/N of the work: linear attention does that, with another "
+    "function in place of the softmax.",
+    fails_if=({"with_softmax": True}, {"n": 64}, {"d_k": 32}),
+    source=KATHAROPOULOS.at("§3.2"),
+)
+def the_softmax_stands_between(with_softmax: bool = False, n: int = 256, d_k: int = 64) -> Evidence:
+    other = keys_meet_values_first(n, with_softmax)
+    layer = counted(32, d_k)
+    return (
+        Evidence.exactly("FLOPs of the two products ÷ scores, dₖ = 64", layer.attention / scored_pairs(32), 256)
+        & Evidence.near(
+            "largest difference of (QKᵀ)V and Q(KᵀV), float64", other.difference, 0, within=rounding_bound()
+        )
+        & Evidence.exactly("FLOPs of the second ÷ of the first, N = 256", other.flops, 64 / 256)
+    )
+
+
+# ---------------------------------------------------------------------------------------------- the usual answer
+
+concept.judges(
+    concept.topic.usual[0],
+    Verdict.HOLDS,
+    "In dense attention, of each token with itself too. A causal mask lets N(N+1)/2 of them count, still quadratic.",
+    by=every_pair_has_a_score,
+)
+concept.judges(
+    concept.topic.usual[1],
+    Verdict.HOLDS_IF,
+    "One such matrix for each head, layer and text, if it is stored. Block by block it never exists as a whole, and the outputs are the same.",
+    by=the_square_need_not_exist,
+    source=(RABE, DAO_2022),
+)
+concept.judges(
+    concept.topic.usual[2],
+    Verdict.OTHERWISE,
+    "No length is built into attention. 4,096 is what Llama 2 was trained for; GPT (2018) had 512, Llama 3.1 has 131,072, with dense attention "
+    "in every layer. What limits a model is the length it was trained for and its positions, the memory of keys and values, and time.",
+    by=no_length_is_built_in,
+    source=(GPT_1, LLAMA_2.at("Table 1"), LLAMA_3.at("§3.4.2")),
+)
+
+# ---------------------------------------------------------------------------------------------- push-back
+
+concept.pushes_back(
+    "Does FlashAttention make it O(N)?",
+    "Its memory, yes; its time, no. It computes every score, so the FLOPs stay 4 N² d, and a little more in training. What falls is the "
+    "traffic with slow memory. Under the strong exponential time hypothesis no algorithm computes softmax attention in "
+    "time N²⁻ᵋ, if dₖ grows faster than log N.",
+    (DAO_2022.at("§3.1, Theorems 1 and 2"), KELES),
+)
+concept.pushes_back(
+    "How can models then read 128,000 tokens?",
+    "They pay for them. Memory: fused kernels store no square, and grouped heads shrink the KV cache, in Llama 3.1 405B sixteen "
+    "times. Positions: Llama 3 turns its rotations more slowly and ends its training with long texts. Time: a text is split over many "
+    "processors. Other models let some layers see only a window.",
+    (LLAMA_3.at("§3.2, §3.3.2 and §3.4.2"), AINSLIE, GEMMA_2),
+)
+concept.pushes_back(
+    "When is attention not the bottleneck?",
+    "In FLOPs of a layer like GPT-2's, below N = 6 d: the weights take more. And where a text is written token by token in a small "
+    "batch, arithmetic is not the limit: reading the weights and the KV cache from memory is.",
+    POPE,
+)
+concept.pushes_back(
+    "Why not a linear or a sparse attention?",
+    "They compute another function: another kernel in place of the softmax, or fewer pairs. A layer with a window does not see "
+    "beyond it, and a state of fixed size cannot hold every earlier token exactly, so copying and exact recall suffer first.",
+    (KATHAROPOULOS, JELASSI),
+)
+concept.pushes_back(
+    "And a recurrent layer?",
+    "It costs N d² against attention's N² d: attention alone is cheaper while N is less than d, as sentences in translation were. "
+    "And a recurrent layer needs N steps one after the other, attention a constant number, whatever N.",
+    VASWANI_2017.at("§4 and Table 1"),
+)
+
+concept.reads(VASWANI_2017.at("§4 and Table 1"), MILAKOV, RABE, DAO_2022, KELES, KATHAROPOULOS, JELASSI, POPE, AINSLIE)
+concept.reads(GPT_1, LLAMA_2, LLAMA_3, GEMMA_2)
+
+# ---------------------------------------------------------------------------------------------- to take away
+
+
+@concept.writes(
+    """
+import math
+import torch
+
+n, d_model, n_heads = $n, $d_model, $n_heads
+
+weights = 24 * n * d_model**2          # Q, K, V, O and a feed-forward layer 4 d wide: 12 d² weights, 2 FLOPs each
+scores = 4 * n**2 * d_model            # Q K^T and P V, over all heads
+print("FLOPs of a layer:", weights + scores, "; stored scores, MiB in 16 bits:", n_heads * n**2 * 2 / 2**20)
+
+# The same attention without the square, on the first tokens of one head: 16 keys at a time.
+q, k, v = torch.randn(3, min(n, 256), d_model // n_heads, generator=torch.Generator().manual_seed(0)).double()
+largest, total, output = torch.full((len(q), 1), -torch.inf).double(), 0, 0
+for keys, values in zip(k.split(16), v.split(16)):
+    s = q @ keys.T / math.sqrt(q.shape[-1])
+    before, largest = largest, torch.maximum(largest, s.amax(-1, keepdim=True))
+    p, kept = (s - largest).exp(), (before - largest).exp()
+    total, output = kept * total + p.sum(-1, keepdim=True), kept * output + p @ values
+plain = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+assert torch.allclose(output / total, plain, atol=1e-10, rtol=0)
+
+print("quadratic share:", round(scores / (weights + scores), 6))
+""",
+    {"n": 1024, "d_model": 512, "n_heads": 1},
+    {"n": 32, "d_model": 1024, "n_heads": 4},
+    {"n": 131072, "d_model": 16384, "n_heads": 16},
+)
+def share_of_the_square(n: int, d_model: int, n_heads: int) -> float:
+    flops = work(n, d_model)
+    return flops.attention / flops.total
