@@ -226,7 +226,7 @@ def small_changes_are_amplified(slow: Order = "pre", fast: Order = "post") -> Ev
 
 
 @concept.says(
-    "At rate 0.003 Pre-Norm learned in 300 steps; our 12-layer Post-Norm encoders did only with a warm-up.",
+    "At rate 0.003 Pre-Norm learned in 300 steps; 12-layer Post-Norm encoders did only with a warm-up.",
     fails_if=({"needs_it": "pre", "does_not": "post"}, {"rate": 0.01}),
 )
 def deep_post_norm_may_need_a_warm_up(
