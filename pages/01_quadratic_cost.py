@@ -11,6 +11,7 @@ from core.experiments import quadratic_cost as cost
 from core.ops import attention, counting
 from ui import controls
 from ui.drawings import quadratic_cost as drawings
+from ui.standing import standing
 from ui.sweep import figure, show, sweep
 
 
@@ -57,7 +58,8 @@ with lesson(concept) as page:
             "So is it linear now? Here one head of width 64, plain and fused, and a feed-forward layer 64 → 256 → 64 are timed on the "
             "machine that serves this page. What every call costs whatever N flattens the lines at their left end."
         )
-        show("clock", drawings.clock_frame(measured()))
+        with standing():
+            show("clock:figure", drawings.clock_frame(measured()))
 
     if page.look("length"):
         st.markdown(

@@ -91,18 +91,16 @@ with lesson(concept) as page:
     if page.look("work"):
         st.markdown(
             "Then work: a weight multiplies once for every token, and a product and its sum are two operations. Attention's "
-            "own work, between positions, has no weights: it grows with what the token sees. One that sees n tokens costs "
-            "4 · n · d in a layer, its 12 d² weights 2 · 12 d²: equal at n = 6 d. Averaged over a causal text, a token sees half "
-            "of it, which makes that 12 d, as by the count of Kaplan et al. 2020 (arXiv 2001.08361)."
+            "own work, between positions, has no weights: with n tokens in sight it is 4 · n · d in a layer, beside 2 · 12 d² of its "
+            "weights: equal at n = 6 d. A causal text shows a token half of itself: 12 d (Kaplan et al. 2020, arXiv 2001.08361)."
         )
         models("work_of", drawings.work_frames)
 
     if page.look("cache"):
         st.markdown(
             "What attention sees must still be there: a model that writes keeps, in each of L layers, g keys and g values of "
-            "the width dₕ of a head, 2 · L · g · dₕ numbers a token. Grouped heads make g smaller. The figure is without windows: "
-            "layers that see only one (all of the first Mistral 7B and of Phi-3 mini's 4k version, every other one of gpt-oss) "
-            "need no cache beyond it."
+            "the width dₕ of a head, 2 · L · g · dₕ numbers a token. Grouped heads make g smaller. The figure is without windows: layers "
+            "that see only one (all of Mistral 7B and of Phi-3 mini 4k, every other one of gpt-oss) need no cache beyond it."
         )
         models("cache_of", drawings.cache_frames, default=parameters.LLAMA_3)
 

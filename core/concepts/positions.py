@@ -105,7 +105,7 @@ def outputs_follow_their_words(causal: bool = False, matched: Matched = "rightly
         0.9,
         1.01,
         "Training finds almost any difference, but here is none to find. Under a causal mask the means differ, and the same "
-        "training gets over 99 %: look closer, first.",
+        "training gets over 99 %: the first look below shows why.",
     ),
     shows="Trained just now, it gives the right sentence {percent}, a coin's chance: training sets weights, and for any weights "
     "both means are the same.",

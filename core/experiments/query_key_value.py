@@ -239,7 +239,7 @@ def softness(n: int) -> Float[Tensor, " s"]:
     """The weight of a match whose logit leads by each of LEADS: orthogonal keys of one length, so the others tie."""
     scores = torch.zeros(len(LEADS), n, dtype=torch.float64)
     scores[:, 0] = LEADS
-    return softmax(scores)[:, 0]
+    return softmax(scores)[:, 0].clone()  # a column alone would keep the whole matrix
 
 
 @remember
