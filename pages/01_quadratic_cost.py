@@ -55,8 +55,9 @@ with lesson(concept) as page:
 
     if page.look("clock"):
         st.markdown(
-            "So is it linear now? Here one head of width 64, plain and fused, and a feed-forward layer 64 → 256 → 64 are timed on the "
-            "machine that serves this page. What every call costs whatever N flattens the lines at their left end."
+            "So is it linear now? No score is kept, but every one is computed. Here one head of width 64, plain and fused, and a "
+            "feed-forward layer 64 → 256 → 64 are timed on the machine that serves this page. What every call costs whatever N "
+            "flattens the lines at their left end."
         )
         with standing():
             show("clock:figure", drawings.clock_frame(measured()))
