@@ -7,6 +7,7 @@ cores vary by more than any bound that would mean something; the ratios are what
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -77,7 +78,11 @@ def running(app: App) -> Iterator[tuple[int, str]]:
         yield process.pid, url
     finally:
         process.terminate()
-        process.wait(10)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:  # forty visitors who have gone keep it busy for a while
+            process.kill()
+            process.wait()
 
 
 def opened(browser: Browser, url: str, app: App) -> tuple[Page, float, float]:
