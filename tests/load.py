@@ -9,6 +9,7 @@ import random
 import statistics
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -109,7 +110,8 @@ def crowd(
     url: str, path: str, label: str, values: Sequence[float], during: float = DURING, arrive: float = EVERY
 ) -> Crowd:
     """Forty visitors who arrive within `arrive` seconds and stay for `during`; 0: they only open the page."""
-    visitors = asyncio.run(_crowd(url, path, label, values, during, arrive))
+    with ThreadPoolExecutor(1) as own:  # the browser of `make bench` has a loop of its own in this thread
+        visitors = own.submit(lambda: asyncio.run(_crowd(url, path, label, values, during, arrive))).result()
     return Crowd(
         tuple(sorted(1000 * w for v in visitors for w in v.waited)),
         tuple(v.opened for v in visitors if v.opened == v.opened) or (float("nan"),),
