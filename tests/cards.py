@@ -206,7 +206,10 @@ def front_door(browser: Browser) -> bytes:
         page.goto(url)
         page.wait_for_selector(".front[data-drawn]", timeout=90_000)
         page.wait_for_load_state("networkidle")
-        return page.screenshot()
+        shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        out = io.BytesIO()
+        shot.quantize(128, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+        return out.getvalue()
     finally:
         process.terminate()
 

@@ -253,6 +253,7 @@ function drawPanel(s, i, across, moving) {
   }
   const says = described(view);
   if (plot.getAttribute("aria-label") !== says) plot.setAttribute("aria-label", says);
+  plot.setAttribute("role", "img"); // not before it shows something: a panel out of view waits
   place.shown = want;
   s.views[i] = view;
   figure.hidden = false;
@@ -560,7 +561,6 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
     s.figures = s.head.panels.map(() => {
       const figure = document.createElement("figure"), caption = document.createElement("figcaption"), plot = document.createElement("div");
       plot.className = "tt-plot";
-      plot.setAttribute("role", "img");
       figure.append(caption, plot);
       return { figure, caption, plot };
     });
