@@ -13,7 +13,6 @@ from ui.nav import lessons
 
 FINISHED = lessons()
 FIRST = FINISHED[0]
-TITLE = {topic.slug: topic.question for topic in FINISHED}
 Visit = Callable[..., Page]
 
 
