@@ -92,7 +92,7 @@ with lesson(concept) as page:
         st.markdown(
             "Then work: a weight multiplies once for every token, and a product and its sum are two operations. Attention's "
             "own work, between positions, has no weights: with n tokens in sight it is 4 · n · d in a layer, beside 2 · 12 d² of its "
-            "weights: equal at n = 6 d. A causal text shows a token half of itself: 12 d (Kaplan et al. 2020, arXiv 2001.08361)."
+            "weights: equal at n = 6 d. In a causal text it sees half on average: equal at 12 d (Kaplan et al. 2020, arXiv 2001.08361)."
         )
         models("work_of", drawings.work_frames)
 
@@ -100,7 +100,7 @@ with lesson(concept) as page:
         st.markdown(
             "What attention sees must still be there: a model that writes keeps, in each of L layers, g keys and g values of "
             "the width dₕ of a head, 2 · L · g · dₕ numbers a token. Grouped heads make g smaller. The figure is without windows: layers "
-            "that see only one (all of Mistral 7B and of Phi-3 mini 4k, every other one of gpt-oss) need no cache beyond it."
+            "that see only one (all of Mistral 7B v0.1 and of Phi-3 mini 4k, every other one of gpt-oss) need no cache beyond it."
         )
         models("cache_of", drawings.cache_frames, default=parameters.LLAMA_3)
 
