@@ -169,7 +169,7 @@ def biases_and_norms(biases: bool = True) -> Evidence:
     return Evidence.exactly("(layer of GPT-2 small − 12 d²) ÷ d", rest / a.d_model, 13)
 
 
-@concept.says("Embeddings included, GPT-2 small has 124,439,808 parameters.", fails_if={"head": "untied"})
+@concept.says("Embeddings included, GPT-2 small has 124,439,808.", fails_if={"head": "untied"})
 def the_whole_of_gpt_2(head: Head = "tied") -> Evidence:
     return Evidence.exactly(
         "parameters of GPT-2 small as built, the tied matrix once",
@@ -240,7 +240,7 @@ def memory_of_training(optimiser: Literal["adam", "sgd"] = "adam") -> Evidence:
 
 
 @concept.says(
-    "Forward, a weight costs two operations whenever a token meets it; attention between positions adds more.",
+    "Forward, a weight costs two operations per token it meets; attention between positions adds more.",
     fails_if=({"lookups": True}, {"attention_counted": True}, {"seen": 0}),
 )
 def two_operations_per_weight(lookups: bool = False, attention_counted: bool = False, seen: int = 32) -> Evidence:
