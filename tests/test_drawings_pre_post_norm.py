@@ -75,7 +75,7 @@ def test_the_block_and_its_gradients(depth: int, width: int, seed: int) -> None:
     for order, other, frame in zip(
         norms.ORDERS, reversed(norms.ORDERS), drawings.block_frames(depth, width, seed), strict=True
     ):
-        block, gradient = frame.figures
+        block, gradient, nudged = frame.figures
         size = begin[order].size[-1].item()
         (said,) = [w for w in words(block) if w.startswith("‖x‖²")]
         assert value(re.findall(NUMBER, said.removeprefix("‖x‖²"))[0]) == two(size) and f"{depth} ×" in words(block)
@@ -97,6 +97,11 @@ def test_the_block_and_its_gradients(depth: int, width: int, seed: int) -> None:
             rf"= {NUMBER} d.* the last layer's gradient is {NUMBER} \({drawings.NAMES[other]}: {NUMBER}\)\. .* moves {NUMBER} times",
             frame.reading,
         )
+        (mark_at,) = nudged["layout"]["shapes"]
+        assert mark_at["x0"] == mark_at["x1"] == depth
+        for o, line in curves(nudged).items():
+            name = {"Post-Norm": "post", "Pre-Norm": "pre"}[o]
+            assert line == pytest.approx(norms.typical(norms.amplification(name)).numpy(), rel=1e-5)
         moved = {o: norms.typical(norms.amplification(o))[norms.POOLED_DEPTHS.index(depth)] for o in norms.ORDERS}
         ends = (shown[drawings.NAMES[o]][-1] for o in (order, other))
         assert list(map(value, found[0])) == two([size, *ends, float(moved["post"] / moved["pre"])])

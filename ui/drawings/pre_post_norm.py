@@ -135,7 +135,7 @@ def block_figure(order: Order, depth: int, size: float) -> Figure:
     ]
     return figures.diagram(
         parts,
-        title=f"{NAMES[order]}: the norm stands on the {'branch' if pre else 'path'}",
+        title=f"{NAMES[order]}: norm on the {'branch' if pre else 'path'}",
         x_range=(0, 100),
         y_range=(-7, 121),
         height=HERO,
@@ -153,11 +153,15 @@ def norm_box(x: float, y: float, label: str, colour: str, fill: float, dash: str
 
 @corners(depth=tuple(DEPTHS), width=tuple(WIDTHS), seed=SEEDS)
 def block_frames(depth: int, width: int, seed: int) -> list[Frame]:
-    """One frame for each order: the block, and the gradient of every layer before the first step."""
+    """One frame for each order: the block, the gradient of every layer, and how far a nudge to all weights moves the output."""
     begin = norms.start(depth, width, seed)
     return [
         Frame(
-            (block_figure(order, depth, float(begin[order].size[-1])), gradient_figure(order, begin)),
+            (
+                block_figure(order, depth, float(begin[order].size[-1])),
+                gradient_figure(order, begin),
+                moved_figure(order, depth),
+            ),
             block_reading(order, begin),
         )
         for order in norms.ORDERS
@@ -168,7 +172,7 @@ def gradient_figure(order: Order, begin: dict[Order, norms.Start]) -> Figure:
     """Every layer's gradient in both orders, with the numbers of the chosen one's first and last layer."""
     depth = len(begin[order].gradient)
     figure = panel(
-        f"Gradient of every layer before training, {depth} layers",
+        f"Gradient of every layer, {depth} layers",
         "size of the gradient of W₂",
         {each: begin[each].gradient for each in norms.ORDERS},
         layer_axis(depth),
@@ -184,6 +188,22 @@ def gradient_figure(order: Order, begin: dict[Order, norms.Start]) -> Figure:
             yshift=6 if order == "pre" else -6, font={"color": COLOURS[order], "size": 15},
         )  # fmt: skip
     return figure
+
+
+def moved_figure(order: Order, depth: int) -> Figure:
+    """How far the output moves when all weights are changed a little, against the depth: on this learning depends."""
+    moved = {each: norms.typical(norms.amplification(each)) for each in norms.ORDERS}
+    depths = torch.tensor(norms.POOLED_DEPTHS, dtype=torch.float64)
+    return panel(
+        "All weights nudged: the output moves",
+        "squared, ÷ nudge²",
+        moved,
+        {"x": depths, "x_title": "layers L", "x_range": (0, 25), "x_ticks": (2, 6, 12, 24)},
+        log_y=False,
+        bold=order,
+        marks={"L": (float(depth), INK)},
+        height=HERO,
+    )
 
 
 def block_reading(order: Order, begin: dict[Order, norms.Start]) -> str:
@@ -203,8 +223,8 @@ def block_reading(order: Order, begin: dict[Order, norms.Start]) -> str:
     }
     return (
         f"{begins} the last layer's gradient is {last[order]} ({NAMES[rival]}: {last[rival]}). But nudge all weights: "
-        f"Post-Norm's output moves {number(moved['post'] / moved['pre'], 2)} times as far, squared (typical of "
-        f"{norms.POOLED_DRAWS} encoders of width {norms.POOLED_WIDTH})."
+        f"Post-Norm's output moves {number(moved['post'] / moved['pre'], 2)} times as far, squared "
+        f"({norms.POOLED_DRAWS} encoders of width {norms.POOLED_WIDTH})."
     )
 
 
