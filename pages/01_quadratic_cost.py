@@ -19,10 +19,11 @@ def measured():
     """The timings of this visit: taken when the look is first opened, and again when the reader asks for it."""
     again = st.button("Measure again, now", key="quadratic_cost:measure", icon=":material/timer:")
     if again or "quadratic_cost:timings" not in st.session_state:
-        bar = st.progress(0.0, "Measuring")
+        bar, place = st.progress(0.0, "Measuring"), st.empty()  # the second: nothing of another look stays below
         for latest in cost.timings():
             bar.progress(latest.share, "Measuring")
         bar.empty()
+        place.empty()
         st.session_state["quadratic_cost:timings"] = latest
     return st.session_state["quadratic_cost:timings"]
 
@@ -57,7 +58,7 @@ with lesson(concept) as page:
         st.markdown(
             "So is it linear now? No score is kept, but every one is computed. Here one head of width 64, plain and fused, and a "
             "feed-forward layer 64 → 256 → 64 are timed on the machine that serves this page. What every call costs whatever N "
-            "flattens the lines at their left end."
+            "flattens the lines at their left end. A slope is a power of N: 1 would be linear, 2 quadratic."
         )
         with standing():
             show("clock:figure", drawings.clock_frame(measured()))

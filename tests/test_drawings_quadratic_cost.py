@@ -1,6 +1,7 @@
 """Question 1's frames and readings: areas and lines are the counted FLOPs, and sentences are true in every state."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
@@ -9,7 +10,8 @@ import torch
 
 from core.experiments import quadratic_cost as cost
 from core.experiments.quadratic_cost import BLOCKS, LENGTHS, MODELS, TOKENS, Timings
-from core.presets import CONTEXTS, preset
+from core.presets import CONTEXTS
+from tests.test_pages import figures, opened
 from tests.test_readings import faults
 from ui.drawings import quadratic_cost as drawings
 from ui.palette import OCHRE, ROSE, WITH, WITHOUT
@@ -41,14 +43,17 @@ def test_areas_are_flops(d_model: int, n_heads: int) -> None:
         weights = sum(area(traces[name]) for name in ("W_Q", "W_K", "W_V", "W_O", "W_up", "W_down"))
         made = cost.work(n, d_model)
         assert weights == pytest.approx(12, rel=1e-5)
-        assert area(traces["N × N"]) / weights == pytest.approx(made.attention / made.weights, rel=1e-3)
-        assert np.isnan(traces["N × N"]["x"]).sum() == n_heads - 1, "a square for every head"
+        per_token = 2 * d_model**2  # of one unit of area, the same at every length
+        assert area(traces["K, V"]) * per_token == pytest.approx(4 * n * d_model, rel=1e-3)
+        assert weights * per_token == pytest.approx(made.weights / n, rel=1e-5)
+        assert np.isnan(traces["K, V"]["x"]).sum() == n_heads - 1, "a square for every head"
         assert area(traces["N = 6 d"]) == pytest.approx(12, rel=1e-5)
         right, top = (max(float(np.nanmax(t[axis])) for t in picture["data"]) for axis in "xy")
         assert right <= picture["layout"]["xaxis"]["range"][1] and top <= picture["layout"]["yaxis"]["range"][1]
-        for trace, colour, powers in zip(lines["data"], (OCHRE, WITH), ((24, 1, 2), (4, 2, 1)), strict=True):
-            factor, p, q = powers
-            assert trace["line"]["color"] == colour
+        assert "One token's" in picture["layout"]["title"]["text"]
+        drawn = (("weights: 24 N d²", OCHRE, (24, 1, 2)), ("scores and sums: 4 N² d", WITH, (4, 2, 1)))
+        for trace, (name, colour, (factor, p, q)) in zip(lines["data"], drawn, strict=True):
+            assert (trace["name"], trace["line"]["color"]) == (name, colour)
             expected = [factor * float(m) ** p * float(d_model) ** q for m in LENGTHS]
             np.testing.assert_allclose(trace["y"], expected, rtol=1e-6)
         assert [s["x0"] for s in lines["layout"]["shapes"]] == [n, 6 * d_model]
@@ -56,7 +61,7 @@ def test_areas_are_flops(d_model: int, n_heads: int) -> None:
 
 def test_squares_do_not_overlap_and_stand_beside_the_weights() -> None:
     picture = drawings.layer_frames(512, 16)[LENGTHS.index(4096)].figures[0]
-    square = next(t for t in picture["data"] if t["name"] == "N × N")
+    square = next(t for t in picture["data"] if t["name"] == "K, V")
     corners = {
         (round(float(x), 4), round(float(y), 4)) for x, y in zip(square["x"][::6], square["y"][::6], strict=True)
     }
@@ -68,21 +73,24 @@ def test_squares_do_not_overlap_and_stand_beside_the_weights() -> None:
 def test_the_reading_says_the_share_and_what_doubling_does() -> None:
     frames = dict(zip(LENGTHS, drawings.layer_frames(512, 1), strict=True))
     assert words(frames[1024].reading) == (
-        "At N = 1,024 and d = 512, 25 % of the layer's FLOPs are quadratic in N. Doubling N multiplies them by 4, the rest by "
-        "2, and the layer by 2.5."
+        "At N = 1,024 and d = 512, 25 % of the layer's FLOPs are quadratic in N: N tokens meet N keys and values. Doubling N "
+        "multiplies them by 4, the rest by 2, and the layer by 2.5."
     )
     assert words(frames[3072].reading).startswith("At N = 3,072 = 6 d and d = 512, exactly half, 50 % of")
     assert words(frames[3072].reading).endswith("the layer by 3.")
     notes = [[n["text"] for n in frames[n].figures[0]["layout"]["annotations"]] for n in (1024, 131_072)]
-    assert "weights 6.44 GFLOPs" in words(" ".join(notes[0])) and "scores 2.15 GFLOPs; if stored 2.10 MB" in words(
-        " ".join(notes[0])
-    )
+    for said in (
+        "weights 6.29 MFLOPs × N = 6.44 GFLOPs",
+        "K and V 2.10 MFLOPs × N = 2.15 GFLOPs",
+        "h N² scores, if stored: 2.10 MB",
+    ):
+        assert said in words(" | ".join(notes[0]))
     assert "N = 6 d: half the work" in notes[0] and "N = 6 d: half the work" not in notes[1]
 
 
 def test_heads_multiply_what_is_stored_and_nothing_else() -> None:
     one, many = (drawings.layer_frames(1024, h)[LENGTHS.index(2048)] for h in (1, 16))
-    assert one.reading == many.reading
+    assert one.reading == many.reading.replace(", in 16 heads as in one", "") != many.reading
     stored = [
         next(a["text"] for a in f.figures[0]["layout"]["annotations"] if "stored" in a["text"]) for f in (one, many)
     ]
@@ -119,7 +127,10 @@ def test_saved_bytes_are_read() -> None:
         "For 2,048 tokens autograd keeps 18.4 MB of plain attention and 2.11 MB of the fused. The last doubling of N multiplied "
         "the first by 3.68, the second by 2."
     )
-    assert [t["line"]["color"] for t in frame.figures[0]["data"]] == [WITHOUT, WITH]
+    for trace, way, colour in zip(frame.figures[0]["data"], ("plain", "fused"), (WITHOUT, WITH), strict=True):
+        assert trace["name"].startswith(way) and trace["line"]["color"] == colour
+        kept = [cost.saved_for_backward(way, n) for n in cost.SAVED]  # type: ignore[arg-type]
+        np.testing.assert_allclose(trace["y"], kept, rtol=1e-6)
 
 
 # ---------------------------------------------------------------------------------------------- on the clock
@@ -140,7 +151,7 @@ def test_the_clock_is_read() -> None:
     np.testing.assert_allclose(figure["data"][2]["y"], [512e-6, 1024e-6, 2048e-6 / 1], rtol=0.2)
     assert words(frame.reading) == (
         "Time grew like N to the power 2 ± 0.08 in plain attention, 1.9 ± 0.08 in fused attention and 1 ± 0.08 in the "
-        "feed-forward layer (± the standard error of the fit). How noisy that is: a median run took up to 21 % longer than the shortest."
+        "feed-forward layer (± the standard error of the fit); what a call costs whatever N pulls these below the work's 2, 2 and 1. How noisy that is: a median run took up to 21 % longer than the shortest."
     )
     assert "shortest of 3 runs" in figure["layout"]["title"]["text"]
 
@@ -159,7 +170,15 @@ def test_models_are_drawn_at_their_own_length() -> None:
         lines, bars = frame.figures
         assert [t["line"]["color"] for t in lines["data"]] == [OCHRE, ROSE, WITHOUT]
         assert lines["layout"]["shapes"][0]["x0"] == CONTEXTS[name].tokens
-        np.testing.assert_allclose(lines["data"][0]["y"], 2 * preset(name).parameters, rtol=1e-6)
+        s = cost.sizes(name)
+        expected = {
+            "weights": torch.full_like(s.cache, s.weights),
+            "keys and values": s.cache,
+            "one layer's scores, if stored": s.scores,
+        }
+        assert [t["name"] for t in lines["data"]] == list(expected)
+        for trace in lines["data"]:
+            np.testing.assert_allclose(trace["y"], expected[trace["name"]], rtol=1e-6)
         mine, others = (np.asarray(t["y"]) for t in bars["data"])
         assert mine[MODELS.index(name)] == CONTEXTS[name].tokens and np.isnan(mine).sum() == len(MODELS) - 1
         assert np.isnan(others[MODELS.index(name)]) and np.isnan(others).sum() == 1
@@ -198,3 +217,11 @@ def test_writing_is_drawn_as_counted() -> None:
 
 def test_the_card_is_the_hero() -> None:
     assert drawings.card().reading == drawings.layer_frames(512, 1)[LENGTHS.index(1024)].reading
+
+
+@pytest.mark.parametrize(("forget", "bug"), [("false", False), ("true", True)])
+def test_the_page_shows_the_bug_only_where_it_is_asked_for(forget: str, bug: bool) -> None:
+    page = Path(__file__).parent.parent / "pages" / "01_quadratic_cost.py"
+    app = opened(page, look="blocks", forget_factor=forget)
+    heads = [head for head, _ in figures(app) if head.get("parameter") == "block"]
+    assert heads and ("a bug, not rounding" in str(heads)) == bug

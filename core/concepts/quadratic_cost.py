@@ -7,13 +7,14 @@ from core.experiments.quadratic_cost import (
     Seen,
     blockwise_errors,
     bytes_stored,
+    computed,
     counted,
+    exponentials,
     keys_meet_values_first,
     products_of_blocks,
     rounding_bound,
     runs_over,
     saved_for_backward,
-    scored_pairs,
     work,
     write,
 )
@@ -22,7 +23,7 @@ from core.sources import DAO_2022, VASWANI_2017
 
 concept = Concept(
     __name__,
-    equation=r"\disputed{4N^2d}\;\text{ for }\;\query{Q}\key{K}^\top,\;\mathrm{softmax}(\cdot)\,\value{V} \;+\; 24\,Nd^2\;\text{ for the weights}",
+    equation=r"\text{FLOPs of a layer} = 2N\,(\,2Nd\ \text{in}\ \key{K}\ \text{and}\ \value{V} \;+\; 12\,d^2\ \text{in the weights}\,) = \disputed{4N^2d} + 24\,Nd^2",
     words=("N, d", "FLOP", "score", "head"),
 )
 
@@ -52,6 +53,17 @@ JELASSI = Source(
     "Repeat After Me: Transformers are Better than State Space Models at Copying",
     "arXiv 2402.01032",
 )
+SHAH = Source(
+    "Shah et al. 2024",
+    "FlashAttention-3: Fast and Accurate Attention with Asynchrony and Low-precision",
+    "arXiv 2407.08608",
+)
+GPT_2 = Source(
+    "Radford et al. 2019",
+    "Language Models are Unsupervised Multitask Learners",
+    "https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf",
+)
+GEMMA = Source("Gemma Team 2024", "Gemma: Open Models Based on Gemini Research and Technology", "arXiv 2403.08295")
 GEMMA_2 = Source("Gemma Team 2024", "Gemma 2: Improving Open Language Models at a Practical Size", "arXiv 2408.00118")
 D = 64  # the width of the layers that are really run while you wait
 
@@ -59,18 +71,19 @@ D = 64  # the width of the layers that are really run while you wait
 
 
 @concept.predicts(
-    "A layer like GPT-2's reads as many tokens as it is wide, N = d = 4,096. Which share of its FLOPs is quadratic in N?",
+    "A layer like GPT-2's reads as many tokens as it is wide, N = d = 4,096, and computes all scores. Which share of its FLOPs is quadratic in N?",
     Option(
         "14 %",
         0.135,
         0.145,
-        "The scores take 4 N² d, the weights 24 N d²: at N = d that is 4 parts of 28, one seventh.",
+        "Attention's two products take 4 N² d, the weights 24 N d²: at N = d that is 4 parts of 28, one seventh. A kernel that skips "
+        "the half which a causal mask hides makes it 2 of 26.",
     ),
     Option(
         "50 %",
         0.45,
         0.55,
-        "N = d is where attention overtakes a *recurrent* layer, N² d against N d². A whole layer has 24 N d² of weights to "
+        "N = d is where attention overtakes a *recurrent* layer in the orders of Vaswani's Table 1, N² d against N d². A whole layer has 24 N d² of weights to "
         "overtake, and that takes N = 6 d.",
     ),
     Option("86 %", 0.855, 0.865, "That is the share of the weights: the ratio upside down."),
@@ -92,17 +105,19 @@ def quadratic_share() -> float:
 
 @concept.says(
     "Dense self-attention scores each of N tokens against all N: N² dot products per head.",
-    fails_if=({"seen": "causal"}, {"seen": "window"}),
+    fails_if=({"seen": "causal"}, {"seen": "window"}, {"causal": "window"}),
 )
-def every_pair_has_a_score(seen: Seen = "all") -> Evidence:
-    few, many = (scored_pairs(n, seen=seen) for n in (32, 64))
-    return Evidence.exactly("scores of a head for 32 tokens ÷ 32²", few / 32**2, 1) & Evidence.exactly(
-        "for 64 tokens ÷ for 32", many / few, 4
+def every_pair_has_a_score(seen: Seen = "all", causal: Seen = "causal") -> Evidence:
+    few, many, half = (computed(*of).scores for of in ((32, seen), (64, seen), (32, causal)))
+    return (
+        Evidence.exactly("dot products of a head for 32 tokens ÷ 32²", few / 32**2, 1)
+        & Evidence.exactly("for 64 tokens ÷ for 32", many / few, 4)
+        & Evidence.exactly("by a kernel that skips what a causal mask hides ÷ 32 · 33/2", half / (32 * 33 / 2), 1)
     )
 
 
 @concept.says(
-    "With the weighted sums that is 4 N² d FLOPs a layer, however many heads share d.",
+    "With weighted sums that is 4 N² d FLOPs a layer, however many heads share d.",
     fails_if=({"wide_heads": True}, {"products": 1}, {"stored": 1}),
 )
 @concept.corrects(
@@ -127,29 +142,56 @@ def heads_share_the_products(wide_heads: bool = False, products: int = 2, stored
 
 
 @concept.in_one_sentence(
-    "Dense attention scores each of N tokens against all N: with the weighted sums that takes 4 N² d operations a layer. The "
-    "weights of a layer like GPT-2's take 24 N d², so the square is the larger part only beyond N = 6 d.",
-    fails_if=({"gated": True}, {"crossover": 1}, {"products": 1}, {"crossover": 12}),
+    "Dense attention scores each of N tokens against all N: with the weighted sums that takes 4 N² d operations a layer, unless a causal "
+    "kernel skips half. The weights of a layer like GPT-2's take 24 N d², so the square is the larger part only beyond N = 6 d.",
+    fails_if=(
+        {"gated": True},
+        {"crossover": 1},
+        {"products": 1},
+        {"skips": True},
+        {"hidden": "all"},
+        {"crossover": 12},
+    ),
 )
 @concept.says(
-    "A GPT-2-like layer's weights take 24 N d²: the square is half the work at N = 6 d.",
-    fails_if=({"gated": True}, {"crossover": 1}, {"products": 1}, {"crossover": 12}),
+    "A GPT-2-like layer's weights take 24 N d²: the full square is half the work at N = 6 d.",
+    fails_if=(
+        {"gated": True},
+        {"crossover": 1},
+        {"products": 1},
+        {"skips": True},
+        {"hidden": "all"},
+        {"crossover": 12},
+    ),
 )
-def the_square_meets_the_weights(gated: bool = False, crossover: int = 6, products: int = 2) -> Evidence:
-    def at(n: int) -> tuple[int, int]:
-        layer = counted(n, D, gated=gated)
-        return layer.weights, layer.attention * products // 2
+def the_square_meets_the_weights(
+    gated: bool = False, crossover: int = 6, products: int = 2, skips: bool = False, hidden: Seen = "causal"
+) -> Evidence:
+    d = 16
+
+    def at(n: int, seen: Seen = "causal", skips: bool = skips) -> tuple[int, float]:
+        """A mask changes nothing as long as the whole square is computed, and hidden afterwards."""
+        layer = counted(n, d, gated=gated)
+        return layer.weights, layer.attention * products / 2 * computed(n, seen, skips).scores / n**2
 
     def share(n: int) -> float:
-        weights, scores = at(n)
-        return scores / (weights + scores)
+        weights, square = at(n)
+        return square / (weights + square)
 
-    off = [abs(a - b) for n in (D // 2, D) for a, b in zip(at(n), (24 * n * D**2, 4 * n**2 * D), strict=True)]
+    off = [abs(a - b) for n in (d // 2, d) for a, b in zip(at(n), (24 * n * d**2, 4 * n**2 * d), strict=True)]
+    weights, half = at(12 * d, hidden, skips=True)
     return (
-        Evidence.exactly("FLOPs of a real layer of d = 64, the most that it is off from 24 N d² or 4 N² d", max(off), 0)
-        & Evidence.exactly("share of the scores at N = 6 d", share(crossover * D), 0.5)
-        & Evidence.below("at N = 5 d", share(crossover * D * 5 // 6), 0.5)
-        & Evidence.above("at N = 7 d", share(crossover * D * 7 // 6), 0.5)
+        Evidence.exactly(
+            "FLOPs of a real causal layer of d = 16, the most that it is off 24 N d² or 4 N² d", max(off), 0
+        )
+        & Evidence.exactly("share of attention's products at N = 6 d", share(crossover * d), 0.5)
+        & Evidence.below("at N = 5 d", share(crossover * d * 5 // 6), 0.5)
+        & Evidence.above("at N = 7 d", share(crossover * d * 7 // 6), 0.5)
+        & Evidence.exactly(
+            "a kernel that skips what is hidden, at N = 12 d: its products ÷ the weights' · N/(N + 1)",
+            half * 12 * d / (12 * d + 1) / weights,
+            1,
+        )
     )
 
 
@@ -188,7 +230,7 @@ concept.cites("Memory is then linear in N; time stays quadratic.", source=DAO_20
 # What the clock says is shown and not asserted: a busy machine may say anything.
 @concept.looks_closer(
     "clock",
-    "But the work stays quadratic: N doubled, four times the products, in blocks too; on the clock.",
+    "But the work stays quadratic: N doubled, four times the products, in blocks too.",
     fails_if=({"scores": "weights"}, {"kept": 0.5}, {"linear": "attention"}),
 )
 def the_work_stays_quadratic(scores: str = "attention", kept: float = 1.0, linear: str = "weights") -> Evidence:
@@ -217,7 +259,7 @@ def no_length_is_built_in(learned: int = 0, first: str = MODELS[0], latest: str 
 
 @concept.looks_closer(
     "writing",
-    "With a KV cache, writing N tokens costs attention N² instead of N³; only one step is linear.",
+    "With a KV cache, writing N tokens costs attention N² instead of N³; each step alone is linear.",
     fails_if=({"cached": False}, {"without": True}),
 )
 @concept.corrects(
@@ -250,7 +292,7 @@ def a_cache_takes_one_power_away(cached: bool = True, without: bool = False) -> 
     better="It is exact, to rounding, and linear in memory only. Block by block the same products are made, 4 N² d FLOPs, and in training the "
     "scores are computed once more for the gradients. It is faster since less is read from and written to slow memory.",
     fails_if=({"rescale": False}, {"kept": 0.5}),
-    source=DAO_2022.at("§3.1, Theorems 1 and 2"),
+    source=DAO_2022.at("Theorems 1 and 2"),
 )
 def blocks_make_the_same_products(rescale: bool = True, kept: float = 1.0) -> Evidence:
     return Evidence.near(
@@ -265,17 +307,18 @@ def blocks_make_the_same_products(rescale: bool = True, kept: float = 1.0) -> Ev
 
 @concept.corrects(
     "The softmax is the quadratic part.",
-    better="The two products are: at dₖ = 64 they make 256 operations for each exponential. But the softmax stands between them. "
-    "Without it the keys could meet the values first, Q (KᵀV), which takes dₖ/N of the work: linear attention does that, with another "
-    "function in place of the softmax.",
-    fails_if=({"with_softmax": True}, {"n": 64}, {"d_k": 32}),
-    source=KATHAROPOULOS.at("§3.2"),
+    better="Product, softmax, product: all three are. At dₖ = 64 the products make 256 operations for each exponential, but an H100 "
+    "computes exponentials some 250 times more slowly. What keeps it quadratic is where the softmax stands: without it the keys could meet "
+    "the values first, Q (KᵀV), for dₖ/N of the work. Linear attention does that, with another function in its place.",
+    fails_if=({"with_softmax": True}, {"n": 64}, {"d_k": 32}, {"seen": "window"}),
+    source=(KATHAROPOULOS.at("§3.2"), SHAH),
 )
-def the_softmax_stands_between(with_softmax: bool = False, n: int = 256, d_k: int = 64) -> Evidence:
+def the_softmax_stands_between(with_softmax: bool = False, n: int = 256, d_k: int = 64, seen: Seen = "all") -> Evidence:
     other = keys_meet_values_first(n, with_softmax)
     layer = counted(32, d_k)
     return (
-        Evidence.exactly("FLOPs of the two products ÷ scores, dₖ = 64", layer.attention / scored_pairs(32), 256)
+        Evidence.exactly("FLOPs of the two products ÷ exponentials, dₖ = 64", layer.attention / exponentials(32), 256)
+        & Evidence.exactly("exponentials of a head, N doubled", exponentials(64, seen) / exponentials(32, seen), 4)
         & Evidence.near(
             "largest difference of (QKᵀ)V and Q(KᵀV), float64", other.difference, 0, within=rounding_bound()
         )
@@ -288,7 +331,8 @@ def the_softmax_stands_between(with_softmax: bool = False, n: int = 256, d_k: in
 concept.judges(
     concept.topic.usual[0],
     Verdict.HOLDS,
-    "In dense attention, of each token with itself too. A causal mask lets N(N+1)/2 of them count, still quadratic.",
+    "In dense attention, of each token with itself too. A causal mask lets N(N+1)/2 of them count: a kernel that "
+    "skips the rest does about half the work, still quadratic.",
     by=every_pair_has_a_score,
 )
 concept.judges(
@@ -312,9 +356,9 @@ concept.judges(
 concept.pushes_back(
     "Does FlashAttention make it O(N)?",
     "Its memory, yes; its time, no. It computes every score, so the FLOPs stay 4 N² d, and a little more in training. What falls is the "
-    "traffic with slow memory. Under the strong exponential time hypothesis no algorithm computes softmax attention in "
-    "time N²⁻ᵋ, if dₖ grows faster than log N.",
-    (DAO_2022.at("§3.1, Theorems 1 and 2"), KELES),
+    "traffic with slow memory. Under the strong exponential time hypothesis (a conjecture) no algorithm computes softmax attention, "
+    "exactly or nearly, in time N²⁻ᵋ for any ε > 0, if dₖ grows faster than log N.",
+    (DAO_2022.at("Theorems 1 and 2"), KELES),
 )
 concept.pushes_back(
     "How can models then read 128,000 tokens?",
@@ -325,8 +369,9 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "When is attention not the bottleneck?",
-    "In FLOPs of a layer like GPT-2's, below N = 6 d: the weights take more. And where a text is written token by token in a small "
-    "batch, arithmetic is not the limit: reading the weights and the KV cache from memory is.",
+    "In FLOPs of a layer like GPT-2's, below N = 6 d the weights take more; below about 12 d if the kernel skips the half that a causal "
+    "mask hides. Where a text is written token by token in a small batch, the limit is reading memory: the weights, as long as the KV "
+    "cache is smaller than they are. Beyond that it is attention again.",
     POPE,
 )
 concept.pushes_back(
@@ -343,7 +388,7 @@ concept.pushes_back(
 )
 
 concept.reads(VASWANI_2017.at("§4 and Table 1"), MILAKOV, RABE, DAO_2022, KELES, KATHAROPOULOS, JELASSI, POPE, AINSLIE)
-concept.reads(GPT_1, LLAMA_2, LLAMA_3, GEMMA_2)
+concept.reads(SHAH, GPT_1, GPT_2, LLAMA_2, LLAMA_3, GEMMA, GEMMA_2)
 
 # ---------------------------------------------------------------------------------------------- to take away
 
@@ -356,8 +401,8 @@ import torch
 n, d_model, n_heads = $n, $d_model, $n_heads
 
 weights = 24 * n * d_model**2          # Q, K, V, O and a feed-forward layer 4 d wide: 12 d² weights, 2 FLOPs each
-scores = 4 * n**2 * d_model            # Q K^T and P V, over all heads
-print("FLOPs of a layer:", weights + scores, "; stored scores, MiB in 16 bits:", n_heads * n**2 * 2 / 2**20)
+square = 4 * n**2 * d_model            # Q K^T and P V over all heads: K and V are 2 n d numbers, met by n tokens
+print("FLOPs of a layer:", weights + square, "; stored scores, MiB in 16 bits:", n_heads * n**2 * 2 / 2**20)
 
 # The same attention without the square, on the first tokens of one head: 16 keys at a time.
 q, k, v = torch.randn(3, min(n, 256), d_model // n_heads, generator=torch.Generator().manual_seed(0)).double()
@@ -370,7 +415,7 @@ for keys, values in zip(k.split(16), v.split(16)):
 plain = torch.nn.functional.scaled_dot_product_attention(q, k, v)
 assert torch.allclose(output / total, plain, atol=1e-10, rtol=0)
 
-print("quadratic share:", round(scores / (weights + scores), 6))
+print("quadratic share:", round(square / (weights + square), 6))
 """,
     {"n": 1024, "d_model": 512, "n_heads": 1},
     {"n": 32, "d_model": 1024, "n_heads": 4},

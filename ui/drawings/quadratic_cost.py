@@ -30,49 +30,58 @@ MATRICES = (
 
 @corners(d_model=WIDTHS, n_heads=HEADS)
 def layer_frames(d_model: int, n_heads: int) -> list[Frame]:
-    """One frame for each length: the FLOPs of weights and scores as areas, and on the way to all other lengths."""
+    """One frame for each length: one token's FLOPs as areas, and the layer's on the way to all other lengths."""
     made = [cost.work(n, d_model) for n in LENGTHS]
     return [
-        Frame((areas(n, d_model, n_heads, one), growth(n, d_model, made)), layer_reading(n, d_model, one))
+        Frame((areas(n, d_model, n_heads, one), growth(n, d_model, made)), layer_reading(n, d_model, n_heads, one))
         for n, one in zip(LENGTHS, made, strict=True)
     ]
 
 
 def areas(n: int, d_model: int, n_heads: int, made: Flops) -> Figure:
-    """Beside the matrices, each d × d area of which is 2 N d² FLOPs, a square N × N for every head."""
-    each = made.weights / 12  # of one d × d area
-    side = math.sqrt(made.attention / n_heads / each)  # of one head's square, in units of d
-    across = math.isqrt(n_heads)
+    """The numbers that one token is multiplied by: 12 d² weights, and the 2 N d of all keys and values, a square for a head.
+
+    Two operations for each of them, so areas are FLOPs, on one scale for all lengths.
+    """
+    each = made.weights / 12 / n  # of one d × d area, for one token
     shapes = [
-        Rectangle(name, wide, 1.0, COLOURS[name], f"{amount(wide * each)}FLOPs", at) for name, wide, at in MATRICES
+        Rectangle(name, wide, 1.0, COLOURS[name], f"{amount(wide * each)}FLOPs a token", at)
+        for name, wide, at in MATRICES
     ]
-    note = f"{n:,} × {n:,} scores of one head, {amount(made.attention / n_heads)}FLOPs"
+    side = math.sqrt(made.attention / n / n_heads / each)  # of one head's square, in units of d
+    across = math.isqrt(n_heads)
+    note = f"of {count(n, 'token')} in one head, {amount(made.attention / n / n_heads)}FLOPs a token"
     shapes += [
-        Rectangle("N × N", side, side, WITH, note, (4 + GAP + column * side, row * side))
+        Rectangle("K, V", side, side, WITH, note, (4 + GAP + column * side, row * side))
         for row in range(across)
         for column in range(across)
     ]
     even = math.sqrt(12)  # the side of a square as large as the weights
     shapes.append(Rectangle("N = 6 d", even, even, INK, "as large as the weights", (4 + GAP, 0.0), outline=True))
-    drawn = figures.rectangles(
-        shapes, title="One layer to scale: area = FLOPs", named=True, x_title="", y_title="in units of d", height=HERO
-    )
+    title = "One token's work to scale: area = FLOPs"
+    drawn = figures.rectangles(shapes, title=title, named=True, x_title="", y_title="", height=HERO)
     whole = across * side
     drawn.lay_out(
         showlegend=False,
         xaxis={"range": [-0.05, max(8.0, 4 + GAP + 1.02 * whole)], "constraintoward": "left", "visible": False},
         yaxis={"range": [-0.05, max(3.9, 1.02 * whole)], "constraintoward": "bottom", "visible": False},
-        margin={"l": 14, "r": 14, "t": 34, "b": 46},
+        margin={"l": 14, "r": 14, "t": 34, "b": 64},
     )
-    if whole <= even:
-        drawn.note("N = 6 d: half the work", x=4 + GAP, y=even, xanchor="left", yanchor="bottom", font={"color": INK})
-    stored = f"if stored {size_of(score_bytes(n, n_heads))}"
-    words = (f"weights {amount(made.weights)}FLOPs", f"scores {amount(made.attention)}FLOPs; {stored}")
-    for i, (text, colour) in enumerate(zip(words, (INK, WITH), strict=True)):
+    near = whole <= even
+    above = {"xanchor": "left", "yanchor": "bottom", "font": {"color": INK}}
+    drawn.note("12 d² weights" if near else "weights", x=0, y=3, **above)
+    if near:
+        drawn.note("N = 6 d: half the work", x=4 + GAP, y=even, **above)
+    words = (
+        (f"weights {amount(made.weights / n)}FLOPs × N = {amount(made.weights)}FLOPs", INK),
+        (f"K and V {amount(made.attention / n)}FLOPs × N = {amount(made.attention)}FLOPs", WITH),
+        (f"h N² scores, if stored: {size_of(score_bytes(n, n_heads))}", WITH),
+    )
+    for i, (text, colour) in enumerate(words):
         place = {"xref": "paper", "yref": "paper", "x": 0, "y": 0, "xanchor": "left", "yanchor": "top"}
         drawn.note(text, **place, yshift=-4 - 19 * i, font={"color": colour})
     rows: list[list[str | float | None]] = [[name, 2.0 * n * wide * d_model**2] for name, wide, _ in MATRICES]
-    drawn.tabulate(["part", "FLOPs"], [*rows, ["scores and weighted sums, all heads", made.attention]])
+    drawn.tabulate(["part", "FLOPs of N tokens"], [*rows, ["scores and weighted sums, all heads", made.attention]])
     return drawn
 
 
@@ -80,7 +89,7 @@ def growth(n: int, d_model: int, made: list[Flops]) -> Figure:
     """The same on logarithmic axes, over all lengths."""
     totals = torch.tensor([[float(one.weights), float(one.attention)] for one in made], dtype=torch.float64)
     return figures.lines(
-        [Series("weights: 24 N d²", totals[:, 0], OCHRE), Series("scores: 4 N² d", totals[:, 1], WITH)],
+        [Series("weights: 24 N d²", totals[:, 0], OCHRE), Series("scores and sums: 4 N² d", totals[:, 1], WITH)],
         x=torch.tensor(LENGTHS),
         title=f"The same for every length, d = {d_model:,}",
         x_title="N, tokens",
@@ -95,14 +104,15 @@ def growth(n: int, d_model: int, made: list[Flops]) -> Figure:
     )
 
 
-def layer_reading(n: int, d_model: int, made: Flops) -> str:
+def layer_reading(n: int, d_model: int, n_heads: int, made: Flops) -> str:
     share = made.attention / made.total
     twice = cost.work(2 * n, d_model)
     half = "Exactly half, 50" + NO_BREAK + "%" if made.attention == made.weights else percent(share)
+    heads = "" if n_heads == 1 else f", in {n_heads} heads as in one"
     where = f"At N = {n:,}" + (f" = 6{NO_BREAK}d" if n == 6 * d_model else "")
     return (
-        f"{where} and d = {d_model:,}, {half[0].lower()}{half[1:]} of the layer's FLOPs are quadratic in N. Doubling N multiplies them by "
-        f"{number(twice.attention / made.attention)}, the rest by {number(twice.weights / made.weights)}, and the layer by "
+        f"{where} and d = {d_model:,}, {half[0].lower()}{half[1:]} of the layer's FLOPs are quadratic in N{heads}: N tokens "
+        f"meet N keys and values. Doubling N multiplies them by {number(twice.attention / made.attention)}, the rest by {number(twice.weights / made.weights)}, and the layer by "
         f"{number(twice.total / made.total)}."
     )
 
@@ -226,7 +236,8 @@ def clock_frame(t: Timings) -> Frame:
     )
     said = (
         f"Time grew like N to the power {words['plain']} in plain attention, {words['fused']} in fused attention and "
-        f"{words['feed-forward']} in the feed-forward layer (± the standard error of the fit)."
+        f"{words['feed-forward']} in the feed-forward layer (± the standard error of the fit); what a call costs whatever N pulls "
+        "these below the work's 2, 2 and 1."
     )
     noise = t.noise
     if noise:
