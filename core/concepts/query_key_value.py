@@ -55,6 +55,10 @@ EPS = torch.finfo(torch.float64).eps
 # ---------------------------------------------------------------------------------------------- in one sentence
 
 
+@concept.says(
+    "A dictionary, made soft: a query is what a token looks for, a key what it is found by, a value what it hands over.",
+    fails_if=({"asks": "key"}, {"found": "query"}, {"handed": "key"}, {"hard": True}),
+)
 @concept.in_one_sentence(
     "A soft lookup: a query is what a token looks for, a key what it is found by, a value what it hands over; what comes back is "
     "the mean of all values, weighted by the softmax of query·key.",
@@ -85,7 +89,7 @@ def a_soft_lookup(asks: Part = "query", found: Part = "key", handed: Part = "val
 
 
 @concept.predicts(
-    "One of 1,024 random keys (dₖ = 64) equals the query. What share of the answer is its value?",
+    "One of 1,024 random keys (dₖ = 64 numbers each) equals the query. How much of the weight does it get?",
     Option(
         "100 %", 0.99, 1.01, "A dictionary in Python would answer so. The softmax leaves something to every other key."
     ),
@@ -110,13 +114,9 @@ def share_of_the_match() -> float:
 
 # ---------------------------------------------------------------------------------------------- the answer
 
-concept.cites(
-    "Attention maps a query and key–value pairs to an output, like a dictionary.", source=VASWANI_2017.at("§3.2")
-)
-
 
 @concept.says(
-    "Softly: every visible value comes back, weighted by the softmax of query·key, even if nothing matches.",
+    "Every visible value comes back, weighted by the softmax of query·key, even if nothing matches.",
     fails_if=({"hard": True}, {"threshold": True}),
 )
 def every_value_comes_back(hard: bool = False, threshold: bool = False) -> Evidence:
@@ -153,10 +153,6 @@ def the_lead_grows_with_the_logarithm(entries_count: bool = True) -> Evidence:
     )
 
 
-@concept.says(
-    "Among 1,024 random keys of width 64, the query’s own wins, with about 60 % of the weight.",
-    fails_if=({"hard": True}, {"d_k": 8}),
-)
 @concept.looks_closer(
     "pure",
     "Right, yet not pure: of 1,024 random keys (dₖ = 64) the right one wins with about 60 %.",
@@ -169,7 +165,7 @@ def right_but_not_pure(d_k: int = 64, hard: bool = False) -> Evidence:
     ) & Evidence.between("mean weight of that key", purity, 0.55, 0.65)  # what rounds to 60 % in tens
 
 
-@concept.says("In self-attention all three are projected from the same tokens.", fails_if={"stored": True})
+@concept.says("In self-attention all three are projected from the same tokens, by three matrices.", fails_if={"stored": True})
 @concept.corrects(
     "Keys and values are facts that the model stores.",
     better="They are computed from the input: other tokens, other keys and values. What is stored are the matrices that "
@@ -276,8 +272,8 @@ def the_answer_is_a_mean(hard: bool = False, even: bool = False) -> Evidence:
 @concept.corrects(
     "A query that matches nothing gets nothing.",
     better="The softmax deals out 100 % all the same: a query of zero gets the plain mean of the values, and so does one whose "
-    "logits are all −5. An entry that holds nothing can take the weight: nn.MultiheadAttention adds one with "
-    "add_zero_attn=True, and what four entries at −5 give back falls to under a twentieth.",
+    "logits are all −5. An added entry whose key and value are zero can take the weight (add_zero_attn=True in "
+    "nn.MultiheadAttention): what four entries at −5 give back falls to under a twentieth.",
     fails_if=({"zero": 1.0}, {"missed": "threshold"}, {"add_zero_attn": False}),
     source=TORCH_MODULE,
 )
@@ -395,7 +391,7 @@ concept.judges(
     concept.topic.usual[3],
     Verdict.OTHERWISE,
     "There is no “if”: each value counts by its weight, whether or not its key matches. A query of zero gets the mean of all. "
-    "What can take the weight away is an entry that holds nothing.",
+    "What can take the weight is an added entry whose key and value are zero.",
     by=there_is_no_not_found,
     source=TORCH_MODULE,
 )
