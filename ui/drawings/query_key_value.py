@@ -491,13 +491,7 @@ def _written(w: qkv.Written, row: int, column: int) -> Figure:
         Box(D_K + 0.4, 1.3, 0.9, 0.7, number(total), INK),
         Label(D_K + 0.85, 0.95, f"÷ √{D_K}"),
         Box(D_K + 0.4, 0.0, 0.9, 0.7, number(w.logit), WITH, 0.15),
-        Label(
-            D_K / 2 - 0.3,
-            0.35,
-            f"weight = e<sup>{number(w.logit)}</sup> ÷ Σ e<sup>s</sup> = {percent(w.weight)}",
-            WITH,
-            size=15,
-        ),
+        Label(D_K / 2 - 0.3, 0.35, f"weight = exp({number(w.logit)}) ÷ Σ exp(s) = {percent(w.weight)}", WITH, size=15),
     ]
     figure = figures.diagram(
         parts, title="The chosen logit, term by term", x_range=(-0.8, D_K + 1.5), y_range=(-0.2, 4.3), height=340
