@@ -33,13 +33,13 @@ with lesson(concept) as page:
     if page.look("soft"):
         st.markdown(
             "How sharp must a query be, so that one entry has nearly all the say? Give one logit a lead β over N − 1 equal ones: "
-            "its weight is $e^\\beta / (e^\\beta + N - 1)$. Each doubling of the dictionary asks for about ln 2 = 0.69 more."
+            "its weight is $e^\\beta / (e^\\beta + N - 1)$. Each doubling of a large dictionary asks for about ln 2 = 0.69 more."
         )
         sweep("lead_n", "Entries N", qkv.SIZES, drawings.soft_frames, default=64, panel_width=340)
 
     if page.look("pure"):
         st.markdown(
-            "Do real dot products lead by so much? Draw keys from N(0, 1) and ask for each by itself. The lead is about √dₖ: narrow "
+            "Do random keys lead by so much? Draw them from N(0, 1) and ask for each by itself. The lead is about √dₖ: narrow "
             "heads mix, however right the winner is. And in the narrowest, a longer key often beats the right one."
         )
         side, stage = st.columns([1, 5], gap="medium")
@@ -51,7 +51,7 @@ with lesson(concept) as page:
     if page.look("laws"):
         st.markdown(
             "A lookup obeys laws. Five tokens with queries, keys and values of four whole numbers, whose logits are exact in a "
-            "computer: what may be done to them without anybody noticing? “Rounding” is less than 10⁻¹²."
+            "computer: what may be done to them without anybody noticing? c is a vector, A an invertible matrix; “rounding” is less than 10⁻¹²."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:

@@ -1,5 +1,8 @@
 """Question 8's frames show what was measured, and their readings say what they show."""
 
+import ast
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -119,6 +122,12 @@ def test_what_the_plane_says() -> None:
     assert same.startswith("At 5° all logits are equal: each of the 2 keys gets 50 %")
 
 
+def test_even_the_longest_query_leaves_the_others_something() -> None:
+    frames = drawings.plane_frames(("a b", "4 4, -4 -4", "0 0, 1 1"), 6.0)
+    said = plain(frames[qkv.ANGLES.index(45)].reading)
+    assert said.startswith("At 45° a gets over 99.99 %;") and "So the output is about (0, 0)" in said
+
+
 # ---------------------------------------------------------------------------------------------- looks
 
 
@@ -126,14 +135,16 @@ def test_the_lead_is_marked_where_the_weight_is_90_percent() -> None:
     for n, frame in zip(qkv.SIZES, drawings.soft_frames(), strict=True):
         curve, leads = frame.figures
         at = curve["layout"]["shapes"][0]["x0"]
+        assert curve["layout"]["annotations"][0]["text"] == f"lead {number(at)}"
+        assert [trace["name"] for trace in leads["data"]] == ["for 50 %", "for 90 %", "for 99 %"]
         assert np.interp(at, curve["data"][0]["x"], curve["data"][0]["y"]) == pytest.approx(0.9, abs=2e-3)
         assert leads["layout"]["shapes"][0]["x0"] == n
         for trace, share in zip(leads["data"], (0.5, 0.9, 0.99), strict=True):
             assert trace["y"][qkv.SIZES.index(n)] == pytest.approx(qkv.lead_needed(share, n), abs=1e-5)
-        held = plain(percent(float(torch.sigmoid(torch.tensor(4 - np.log(n - 1))))))
+        held = plain(percent(float(torch.sigmoid(torch.tensor(8 - np.log(n - 1))))))
         assert plain(frame.reading) == (
             f"Among {n:,} entries a match must lead its equal rivals by {number(at)} to hold 90 % of the weight. With a lead "
-            f"of 4 it holds {held}."
+            f"of √64 = 8 it holds {held}."
         )
 
 
@@ -168,6 +179,8 @@ def test_the_laws_are_drawn_and_said_as_measured(seed: int) -> None:
     assert "weights do not change, and every output moves by c" in of["all_values"]
     assert "logits do not change, and weights do not change" in of["gauge"]
     assert "rounding alone" in of["pairs"] or "do not change" in of["pairs"]
+    mutual = qkv.law("shared", seed).after[1]
+    assert f"not mutual (up to {number(float((mutual - mutual.mT).abs().max()), 2)} apart)" in plain(of["shared"])
     assert "exactly" in of["shared"] and "logits do not change, but e^s counts double" in of["twice"]
 
 
@@ -186,6 +199,15 @@ def test_the_arithmetic_is_written_out() -> None:
     said = plain(frame.reading)
     assert said.startswith("Query 1 on key 4: ") and f"divided by √4 = {number(w.logit)}." in said
     assert said.endswith(f"the softmax gives it {plain(percent(w.weight))}.")
+
+
+def test_a_click_chooses_its_row_as_query_and_its_column_as_key() -> None:
+    page = ast.parse(Path("pages/08_query_key_value.py").read_text(encoding="utf-8"))
+    click = next(node for node in ast.walk(page) if isinstance(node, ast.FunctionDef) and node.name == "click")
+    scope: dict[str, Any] = {"st": SimpleNamespace(session_state={})}
+    exec(compile(ast.Module([click], []), "page", "exec"), scope)
+    scope["click"](0, 1, 4)
+    assert scope["st"].session_state == {"of_query": "1", "on_key": "4"}
 
 
 def test_the_card_is_the_hero_at_its_defaults() -> None:

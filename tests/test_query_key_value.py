@@ -233,10 +233,7 @@ def test_recall_grows_with_the_width_and_falls_with_the_dictionary() -> None:
     each = [float(qkv.recall(64, seed).purity[-1]) for seed in range(4)]
     assert qkv.pooled()[1] == pytest.approx(sum(each) / 4) and max(each) - min(each) < 0.04
     assert len(set(each)) == 4
-
-
-def test_a_hopfield_step_restores_wide_patterns_only() -> None:
-    assert qkv.restored(64) > 0.95 and qkv.restored(16) < 0.4
+    assert qkv.pooled(unit=True)[1] < 0.01, "of keys of length 1 the right one hardly leads"
 
 
 # ---------------------------------------------------------------------------------------------- laws

@@ -294,25 +294,14 @@ def recall(d_k: int, seed: int = 0) -> Recall:
 
 
 @remember
-def pooled(d_k: int = 64, n: int = 1024, hard: bool = False, draws: int = 4) -> tuple[float, float]:
-    """Accuracy and purity over several draws of keys."""
-    each = torch.tensor([recall_of(random_keys(d_k, seed), n, hard) for seed in range(draws)], dtype=torch.float64)
+def pooled(d_k: int = 64, n: int = 1024, hard: bool = False, draws: int = 4, unit: bool = False) -> tuple[float, float]:
+    """Accuracy and purity over several draws of keys, which `unit` would bring to length 1."""
+    keys = (random_keys(d_k, seed) for seed in range(draws))
+    each = torch.tensor(
+        [recall_of(nn.functional.normalize(key, dim=-1) if unit else key, n, hard) for key in keys], dtype=torch.float64
+    )
     accuracy, purity = each.mean(0).tolist()
     return accuracy, purity
-
-
-def restored(width: int, patterns: int = 32, draws: int = 16) -> float:
-    """The share of patterns of ±1 that one step of attention restores, a fifth of their signs being flipped.
-
-    The patterns are keys and values, the flipped ones the queries; restored are the signs of the output.
-
-    Ramsauer et al. 2020, equation 3, arXiv 2008.02217
-    """
-    g = torch.Generator().manual_seed(0)
-    stored = (2 * torch.randint(0, 2, (draws, patterns, width), generator=g) - 1).double()
-    flipped = torch.rand(draws, patterns, width, generator=g).argsort(-1) < round(width / 5)
-    asked = torch.where(flipped, -stored, stored)
-    return float((attention(asked, stored, stored).sign() == stored).all(-1).double().mean())
 
 
 # ---------------------------------------------------------------------------------------------- laws

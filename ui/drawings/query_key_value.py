@@ -101,8 +101,8 @@ def _thick(weight: float) -> float:
 
 
 def _point(point: Tensor) -> str:
-    """Its two numbers; what is only rounding is 0."""
-    return f"({', '.join(number(x if abs(x) > ROUNDING else 0.0, 2) for x in point.tolist())})"
+    """Its two numbers, without what is only rounding."""
+    return f"({', '.join(number(round(x, 12) + 0.0, 2) for x in point.tolist())})"
 
 
 def _keys(found: qkv.Turn, i: int, labels: Sequence[str], reach: float) -> Figure:
@@ -153,10 +153,7 @@ def _values(
     found: qkv.Turn, i: int, labels: Sequence[str], corners_: list[tuple[float, float]], middle: Tensor, spread: float
 ) -> Figure:
     figure = _plane(
-        "The output in the hull of the values",
-        "first number of a value (dotted: outputs at all angles)",
-        middle.tolist(),
-        spread,
+        "The output in the hull of the values", "first number (dotted: outputs at all angles)", middle.tolist(), spread
     )
     around = [*corners_, corners_[0]]
     figure.trace(
@@ -175,7 +172,7 @@ def _values(
         x=figures.numbers(path[:, 0]),
         y=figures.numbers(path[:, 1]),
         mode="lines",
-        line={"color": faded(WITH, 0.6), "width": 1.2, "dash": "dot"},
+        line={"color": faded(WITH, 0.9), "width": 2, "dash": "dot"},
         hoverinfo="skip",
     )
     output, weights = found.output[i], found.weights[i].tolist()
@@ -222,7 +219,10 @@ def plane_reading(found: qkv.Turn, angle: int, length: float, i: int) -> str:
         return f"{why}: each of the {n} keys gets {percent(1 / n)}, and {where}, the plain mean of the values."
     best = int(scores.argmax())
     first = [name for name, score in zip(found.names, scores, strict=True) if float(scores[best] - score) < ROUNDING]
-    share, least = percent(float(weights[best])), percent(float(weights.min()))
+    # The others hold something however little that is, also where float64 rounds the best one's weight to 1.
+    share, least = percent(min(float(weights[best]), 1 - 1e-9)), percent(float(weights.min()))
+    if float(weights[best]) > 0.9999:
+        where = where.replace("is", "is about", 1)
     gets = f"{listed(first)} {f'gets {share}' if len(first) == 1 else f'get {share} each'}"
     every = "both values" if n == 2 else f"all {n} values"
     if float(scores.max()) < -ROUNDING:
@@ -283,10 +283,10 @@ def soft_frames() -> list[Frame]:
 
 
 def soft_reading(n: int, lead: float) -> str:
-    held = float(qkv.softness(n)[qkv.LEADS == 4.0])
+    held = float(qkv.softness(n)[qkv.LEADS == 8.0])
     return (
-        f"Among {n:,} entries a match must lead its equal rivals by {number(lead)} to hold 90 % of the weight. With a lead of 4 "
-        f"it holds {percent(held)}."
+        f"Among {n:,} entries a match must lead its equal rivals by {number(lead)} to hold 90 % of the weight. With a lead of "
+        f"√64 = 8 it holds {percent(held)}."
     )
 
 
@@ -423,7 +423,9 @@ def law_reading(name: Law, changed: qkv.Changed, seed: int) -> str:
     match name:
         case "all_keys":
             same = do("weights", weight)
-            return f"Add {c} to every key: {do('logits', logit)}, but each row by one number, so {same}."
+            return (
+                f"Add {c} to every key, as a bias does: {do('logits', logit)}, but each row by one number, so {same}."
+            )
         case "all_queries":
             return f"Add {c} to every query: each key’s logits move by its own c·k/√dₖ, and {do('weights', weight)}."
         case "all_values":
@@ -446,7 +448,7 @@ def law_reading(name: Law, changed: qkv.Changed, seed: int) -> str:
         case "shared":
             return (
                 f"With W_Q = W_K, sᵢⱼ = sⱼᵢ exactly, where they were up to {asymmetry(changed.before[0])} apart. Weights are still "
-                f"not mutual (up to {asymmetry(changed.after[1])} apart): each row has its own sum."
+                f"not mutual (up to {asymmetry(changed.after[1])} apart): each row is divided by its own Σ eˢ."
             )
 
 
@@ -468,6 +470,8 @@ def arithmetic_frames(row: int, column: int, seed: int) -> list[Frame]:
         clickable=True,
         height=340,
     )
+    scores = qkv.law("gauge", seed).before[0].tolist()
+    grid["data"][0].update(text=[[number(s) for s in one] for one in scores], texttemplate="%{text}")
     a = 0.5
     grid.shape(type="rect", x0=column - a, x1=column + a, y0=row - a, y1=row + a, line={"color": INK, "width": 3})
     written = qkv.term_by_term(row, column, seed)
@@ -487,7 +491,7 @@ def _written(w: qkv.Written, row: int, column: int) -> Figure:
         Box(D_K + 0.4, 1.3, 0.9, 0.7, number(total), INK),
         Label(D_K + 0.85, 0.95, f"÷ √{D_K}"),
         Box(D_K + 0.4, 0.0, 0.9, 0.7, number(w.logit), WITH, 0.15),
-        Label(D_K / 2 - 0.3, 0.35, f"weight = e^{number(w.logit)} ÷ Σ e^s = {percent(w.weight)}", WITH, size=15),
+        Label(D_K / 2 - 0.3, 0.35, f"weight = exp({number(w.logit)}) ÷ Σ exp(s) = {percent(w.weight)}", WITH, size=15),
     ]
     figure = figures.diagram(
         parts, title="The chosen logit, term by term", x_range=(-0.8, D_K + 1.5), y_range=(-0.2, 4.3), height=340
