@@ -1,5 +1,6 @@
 """Question 3's frames and readings: the right numbers at the right place, and sentences that are true in every state."""
 
+import itertools
 import re
 from dataclasses import replace
 
@@ -45,7 +46,9 @@ def test_the_bars_are_the_errors_and_the_chosen_one_is_full(second: float) -> No
             assert [k for k in range(n) if chosen["y"][k]] in ([i], [])
             assert chosen["showlegend"] and not others["showlegend"]
             assert chosen["x"][i] == f"w = {heads.STOPS[i]:g}" and chosen["x"][-1] == "2 heads"
-        assert frame.figures[1]["layout"]["xaxis"]["tickvals"][-1] == len(bars["lost of u"]["x"]) - 1
+        axis, at = frame.figures[1]["layout"]["xaxis"], bars["lost of u"]["x"]
+        ticks = dict(zip(axis["tickvals"], axis["ticktext"], strict=True))
+        assert len(ticks) == 4 and all(at[k] in (text, f"w = {text}") for k, text in ticks.items())
         notes = [note["text"] for note in frame.figures[1]["layout"]["annotations"]]
         assert notes == ["1 head: always 1", "1" if heads.STOPS[i] == second else "0"]
 
@@ -76,6 +79,14 @@ def test_the_diagram_says_what_is_returned_and_lost() -> None:
     assert f"u: {lost[0]}" in said and f"v: {lost[1]}" in said and "u: 0" in said and "v: 0" in said
     alike = texts(drawings.fetch_frames(0.3, 1)[STOP].figures[0])
     assert alike.count(f"u: {lost[0]}") == 2 and "u: 0" not in alike
+
+
+def test_what_is_lost_of_u_stands_above_as_u_does() -> None:
+    labels = [t for t in drawings.fetch_frames(1.0, 1)[STOP].figures[0]["data"] if t.get("mode") == "text"]
+    lost = {name: [t["y"][0] for t in labels if t["text"][0].startswith(f"{name}: ")] for name in "uv"}
+    places = {name: [t["y"][0] for t in labels if t["text"][0] == name and t["x"][0] < 20] for name in "uv"}
+    for found in (lost, places):
+        assert len(found["u"]) == 2 and all(u > v for u, v in zip(found["u"], found["v"], strict=True))
 
 
 def test_the_readings_of_the_hero() -> None:
@@ -145,7 +156,7 @@ def test_the_areas_are_the_counts(sharing: heads.Sharing) -> None:
     for h, frame in zip(heads.COUNTS, drawings.cost_frames(sharing), strict=True):
         parts, costs = frame.figures
         assert parts["layout"]["yaxis"]["scaleanchor"] == "x"
-        areas = {}
+        areas, placed = {}, []
         for trace in parts["data"]:
             x, y = (torch.from_numpy(trace[a]).double() for a in "xy")
             closed = [(a, b) for a, b in zip(x.tolist(), y.tolist(), strict=True)]
@@ -154,10 +165,14 @@ def test_the_areas_are_the_counts(sharing: heads.Sharing) -> None:
                 if point[0] != point[0]:
                     (x0, y0), (x1, y1) = min(outline), max(outline)
                     total += (x1 - x0) * (y1 - y0)
+                    if trace["name"] != "room of one matrix":
+                        placed.append((x0, y0, x1, y1))
                     outline = []
                 else:
                     outline.append(point)
             areas[trace["name"]] = total
+        for (a0, b0, a1, b1), (c0, d0, c1, d1) in itertools.combinations(placed, 2):
+            assert a1 <= c0 or c1 <= a0 or b1 <= d0 or d1 <= b0, "no part lies on another"
         c = heads.cost(h, sharing)
         matrices = sum(areas[name] for name in ("W_Q", "W_K", "W_V", "W_O"))
         assert matrices + 2 * 512 + 2 * heads.kv_heads(h, sharing) * 512 // h == c.parameters  # and the biases
@@ -171,12 +186,12 @@ def test_the_areas_are_the_counts(sharing: heads.Sharing) -> None:
 def test_what_is_said_of_the_cost() -> None:
     eight, shared = (drawings.cost_frames(s)[heads.COUNTS.index(8)].reading for s in ("own", "one"))
     assert eight == (
-        "8 heads of width 64 have 1,050,624 parameters and take 143 million FLOPs, both exactly as one head. Their scores take "
-        "128 KiB, 8 times as much."
+        "8 heads of width 64 have 1,050,624 parameters and take 143 million FLOPs in matrix products, both exactly as one head. Their "
+        "scores take 128 KiB, 8 times as much."
     )
     assert (
         "590,976 parameters" in shared
-        and "the KV cache is 8 times smaller" in shared
+        and "they share 1 head of keys and values, and the KV cache is 8 times smaller" in words(shared)
         and "128 KiB, as without" in shared
     )
     assert drawings.cost_frames("own")[0].reading.startswith("One head has 1,050,624 parameters")
@@ -198,6 +213,7 @@ def test_what_is_said_of_the_rank(seed: int) -> None:
         spectrum, held = frame.figures
         for trace, values in zip(spectrum["data"], (s.weights, s.logits), strict=True):
             torch.testing.assert_close(torch.from_numpy(trace["y"]), values.clamp_min(1e-19).float())
+            assert trace["x"].tolist() == list(range(1, heads.KEYS + 1))
         i = heads.HEAD_WIDTHS.index(d_k)
         assert held["data"][0]["y"][i] == pytest.approx(many / 64) and held["data"][1]["y"][i] == pytest.approx(
             1 - lost
@@ -218,6 +234,7 @@ def test_what_is_said_of_the_code(code: heads.Code) -> None:
             assert "differ by exactly 0 where" in frame.reading
         elif h == 1:
             assert frame.reading.endswith("the output is right, up to rounding.")
+            assert ("dₖ is d_model" in frame.reading) == (code == "d_model")
         else:
             assert f"off by {percent(split.error)} of its size, and no error tells you." in frame.reading
             share = re.search(r"only (.+?) of the numbers in the (first head|merged matrix)", frame.reading)

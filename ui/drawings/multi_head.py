@@ -236,7 +236,7 @@ def cost_frames(sharing: Sharing) -> list[Frame]:
     what = {
         "bytes of the scores": ("score_bytes", WITH, "solid"),
         "parameters": ("parameters", QUERY, "solid"),
-        "FLOPs": ("flops", KEY, "dash"),
+        "FLOPs of matrix products": ("flops", KEY, "dash"),
         "bytes of the KV cache": ("cache_bytes", VALUE, "dot"),
     }
     series = [
@@ -262,7 +262,7 @@ def cost_frames(sharing: Sharing) -> list[Frame]:
                     height=380,
                 ),
             ),
-            cost_reading(h, sharing, costs[i], one),
+            cost_reading(h, heads.kv_heads(h, sharing), costs[i], one),
         )
         for i, h in enumerate(heads.COUNTS)
     ]
@@ -290,18 +290,18 @@ def parts_figure(n_heads: int, sharing: Sharing) -> Figure:
     )
 
 
-def cost_reading(n_heads: int, sharing: Sharing, c: heads.Cost, one: heads.Cost) -> str:
+def cost_reading(n_heads: int, shared: int, c: heads.Cost, one: heads.Cost) -> str:
     scores = f"{number(c.score_bytes / 2**10)} KiB"
     times = c.score_bytes // one.score_bytes
     if n_heads == 1:
-        return f"One head has {c.parameters:,} parameters and takes {number(c.flops / 1e6)} million FLOPs for {heads.CONTEXT} tokens; its scores take {scores}."
+        return f"One head has {c.parameters:,} parameters and takes {number(c.flops / 1e6)} million FLOPs in matrix products for {heads.CONTEXT} tokens; its scores take {scores}."
     heading = f"{count(n_heads, 'head')} of width {heads.D_MODEL // n_heads} have {c.parameters:,} parameters"
     if c.parameters == one.parameters:
-        return f"{heading} and take {number(c.flops / 1e6)} million FLOPs, both exactly as one head. Their scores take {scores}, {times} times as much."
+        return f"{heading} and take {number(c.flops / 1e6)} million FLOPs in matrix products, both exactly as one head. Their scores take {scores}, {times} times as much."
     smaller = one.cache_bytes // c.cache_bytes
     return (
-        f"{heading} and take {number(c.flops / 1e6)} million FLOPs: keys and values are shared, and the KV cache is {smaller} times "
-        f"smaller. The scores take {scores}, as without sharing."
+        f"{heading} and take {number(c.flops / 1e6)} million FLOPs in matrix products: they share {count(shared, 'head')} of keys and values, "
+        f"and the KV cache is {smaller} times smaller. The scores take {scores}, as without sharing."
     )
 
 
@@ -366,6 +366,8 @@ CODES: dict[Code, str] = {
     "merge": "merge, no transpose",
     "d_model": "√d_model",
 }
+TAKEN = "with a single head there is nothing to take apart"
+ONE_HEAD: dict[Code, str] = {"view": TAKEN, "merge": TAKEN, "d_model": "with a single head dₖ is d_model"}
 FIRST, WHERE = "first head", {"merge": "merged matrix"}
 
 
@@ -414,7 +416,7 @@ def split_reading(code: Code, n_heads: int, split: heads.Split, small: float) ->
             f"{number(small)} where all numbers are whole. The output is that of nn.MultiheadAttention, up to rounding."
         )
     if split.error < SURE:
-        return f"{heading}: with a single head there is nothing to take apart, and the output is right, up to rounding."
+        return f"{heading}: {ONE_HEAD[code]}, and the output is right, up to rounding."
     meant = torch.arange(heads.TOKENS)[:, None]
     own = float((split.origin == meant).double().mean())
     why = (
