@@ -22,7 +22,8 @@ with lesson(concept) as page:
         second = controls.real("Weight of head 2 on u", "second_head", 0.0, 1.0, 1.0, 0.05)
         features = controls.choice("Features of a value", "value_features", drawings.FEATURES)
         st.caption(
-            "u and v are unrelated, of variance 1, in the same features. Line widths are weights; W_O is the best linear read-out."
+            "w is what the softmax gives u, and v gets 1 − w; neither depends on the values. u and v, say who and when, are unrelated, of "
+            "variance 1, in the same features. A wider head only holds the same mixture in more numbers."
         )
     with stage:
         draw, chosen = drawings.fetch_frames, (second, features)
@@ -31,9 +32,9 @@ with lesson(concept) as page:
     if page.look("trained"):
         st.markdown(
             f"Does training find this? {training.PLACES} places hold random values, and each question names two of them: bring the "
-            "first's value and the second's (½, a mean of both, is the 1 of 2 above). Nothing says which head should do what. With “place and value” the keys contain the "
+            "first's value and the second's. Nothing says which head should do what. With “place and value” the keys contain the "
             "values, as in a Transformer. Then the weights themselves can carry news of the values, and a single head may get "
-            "below ½."
+            "below 1."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
@@ -61,18 +62,14 @@ with lesson(concept) as page:
         st.markdown(
             f"Then why not {heads.D_MODEL} heads? Logits are products of dₖ numbers: as a matrix they have rank dₖ at most. The "
             "softmax bends that, but cannot undo it: a head of width 1 sorts all keys along one line, and only the two at its "
-            "ends can ever be the favourite."
+            "ends can ever be the favourite. In words: a narrow head cannot look at every place."
         )
-        seed = controls.seed("rank_seed")
-        sweep(
-            "head_width",
-            "Width of a head dₖ",
-            heads.HEAD_WIDTHS,
-            drawings.rank_frames,
-            seed,
-            default=8,
-            panel_width=340,
-        )
+        side, stage = st.columns([1, 5], gap="medium")
+        with side:
+            seed = controls.seed("rank_seed")
+        with stage:
+            widths, draw = heads.HEAD_WIDTHS, drawings.rank_frames
+            sweep("head_width", "Width of a head dₖ", widths, draw, seed, default=8, panel_width=340)
 
     if page.look("split"):
         st.markdown(

@@ -94,13 +94,29 @@ def test_the_readings_of_the_hero() -> None:
         return drawings.fetch_frames(second, features)[heads.STOPS.index(w)].reading
 
     assert said(0.3, 1.0) == (
-        "With weight 0.3 on u, one head loses 0.845 of u and 0.155 of v: together 1, as at every weight. A second head with weight "
-        "1 on u is another mixture, and W_O makes u and v of the two, exactly."
+        "With weight 0.3 on u, one head loses 0.845 of u and 0.155 of v: together 1, as at every weight and width. A second head with "
+        "weight 1 on u is another mixture, and W_O makes u and v of the two, exactly."
     )
     assert said(0.3, 0.3).endswith("A second head with the same weight brings nothing new, and the error stays 1.")
     assert said(0.0, 1.0).startswith("With all its weight on v, one head brings v and loses all of u: an error of 1,")
     assert said(1.0, 0.0).startswith("With all its weight on u, one head brings u and loses all of v: an error of 1,")
-    assert "loses 0.997 of u and 0.00276 of v, the mean of 16 features: together 1" in said(0.05, 1.0, 16)
+    assert said(0.05, 1.0, 16).startswith(
+        "With weight 0.05 on u in all 16 features, one head loses 0.997 of u and 0.00276 of v: "
+    )
+    # Nearly alike: v = (0.3 o₂ − 0.35 o₁) / (0.3 · 0.65 − 0.7 · 0.35), and of the four the largest is 0.7 / 0.05.
+    assert said(0.3, 0.35).endswith("exactly, with numbers up to 14.")
+
+
+def test_wider_values_and_heads_have_more_cells_and_the_same_mixture() -> None:
+    for features in drawings.FEATURES:
+        traces = drawings.fetch_frames(1.0, features)[STOP].figures[0]["data"]
+        combs = [t for t in traces if t.get("text") == f"{features} features"]
+        assert len(combs) == (7 if features > 1 else 0)  # u and v twice, three heads
+        assert all(len(t["x"]) == 3 * (features - 1) for t in combs)
+    # A wider head has a W_V of more columns: they hold nothing but the mixture.
+    values, w = heads.unrelated(4), torch.tensor([[[0.3, 0.7]]], dtype=torch.float64)
+    w_v = torch.randn(4, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(heads.bring(w, values @ w_v), heads.bring(w, values) @ w_v)
 
 
 # ---------------------------------------------------------------------------------------------- trained
@@ -121,7 +137,7 @@ def test_every_state_of_a_training_is_read_lawfully(sees: bool) -> None:
             for figure in frame.figures:
                 go.Figure(figure)
     early = drawings.training_frame(replace(at_snapshot(whole, 1), maps=fresh)).reading
-    assert early.startswith("After 10 steps the error is ")
+    assert early.startswith("After 10 steps the errors of both values together are ")
     assert early.endswith("In none of the 5 runs with two heads has each place a head of its own.")
 
 
@@ -130,8 +146,8 @@ def test_what_a_training_says_and_draws() -> None:
     frame = drawings.training_frame(whole)
     curves, two, four = frame.figures
     *runs, half = curves["data"]
-    assert len(runs) == 15 and len({t["name"] for t in curves["data"]}) == 16 and (half["y"] == 0.5).all()
-    for trace, values in zip(runs, whole.losses.flatten(0, 1), strict=True):
+    assert len(runs) == 15 and len({t["name"] for t in curves["data"]}) == 16 and (half["y"] == 1).all()
+    for trace, values in zip(runs, 2 * whole.losses.flatten(0, 1), strict=True):
         torch.testing.assert_close(torch.from_numpy(trace["y"]), values.float())
     assert [t["line"]["color"] for t in runs] == 5 * [WITHOUT] + 10 * [WITH]
     assert [t["name"] for t in runs if t["showlegend"]] == ["one head", "two heads", "four heads"]
@@ -139,8 +155,8 @@ def test_what_a_training_says_and_draws() -> None:
         torch.testing.assert_close(torch.from_numpy(figure["data"][0]["z"]), maps.flatten(0, 1).float())
     assert two["layout"]["yaxis"]["ticktext"][:3] == ["seed 0, head 1", "head 2", "seed 1, head 1"]
     assert two["layout"]["meta"]["rows"][3] == "seed 1, head 2" and len(two["layout"]["meta"]["rows"]) == 10
-    low, high = (number(float(v), 2) for v in (whole.final[0].min(), whole.final[0].max()))
-    assert f"the error is {low} to {high} with one head, " in frame.reading
+    low, high = (number(2 * float(v), 2) for v in (whole.final[0].min(), whole.final[0].max()))
+    assert f"together are {low} to {high} with one head, " in frame.reading
     ways = [int((whole.maps[1][:, h, 0] > 0.5).sum()) for h in (0, 1)]
     assert (
         f"In 5 of 5 runs with two heads each place has a head of its own: the first place head 1 in {ways[0]}, head 2 in {ways[1]}."
@@ -237,11 +253,12 @@ def test_what_is_said_of_the_code(code: heads.Code) -> None:
             assert ("dₖ is d_model" in frame.reading) == (code == "d_model")
         else:
             assert f"off by {percent(split.error)} of its size, and no error tells you." in frame.reading
-            share = re.search(r"only (.+?) of the numbers in the (first head|merged matrix)", frame.reading)
+            share = re.search(r"only (\d+) of the (\d+) numbers in the (first head|merged matrix)", frame.reading)
             assert bool(share) == (code != "d_model")
             if share:
                 meant = torch.arange(heads.TOKENS)[:, None]
-                assert share[1] == percent(float((split.origin == meant).double().mean()))
+                same = split.origin == meant
+                assert (int(share[1]), int(share[2])) == (int(same.sum()), same.numel())
 
 
 @pytest.mark.parametrize("seed", range(0, 40, 7))
