@@ -3,10 +3,12 @@
 import itertools
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import plotly.graph_objects as go
 import pytest
 import torch
+from streamlit.testing.v1 import AppTest
 
 from core.experiments import multi_head as heads
 from core.say import number, percent
@@ -15,6 +17,7 @@ from tests.test_readings import faults
 from ui.drawings import multi_head as drawings
 from ui.palette import OCHRE, ROSE, WITH, WITHOUT, faded
 
+PAGES = Path(__file__).parent.parent / "pages"
 STOP = heads.STOPS.index(0.3)
 
 
@@ -264,3 +267,10 @@ def test_what_is_said_of_the_code(code: heads.Code) -> None:
 @pytest.mark.parametrize("seed", range(0, 40, 7))
 def test_no_error_leaves_its_axis(seed: int) -> None:
     assert max(heads.written(c, h, seed).error for c in drawings.CODES for h in heads.SPLITS) < 2
+
+
+def test_the_program_to_take_away_has_each_heads_own_weight() -> None:
+    app = AppTest.from_file(str(PAGES / "03_multi_head.py"), default_timeout=60)
+    app.query_params["second_head"] = "0.6"
+    app.session_state["multi_head:program"] = True
+    assert "w, second, features = 0.3, 0.6, 1 " in " ".join(c.value for c in app.run().code)
