@@ -21,7 +21,10 @@ with lesson(concept) as page:
     with side:
         second = controls.real("Weight of head 2 on u", "second_head", 0.0, 1.0, 1.0, 0.05)
         features = controls.choice("Features of a value", "value_features", drawings.FEATURES)
-        st.caption("u and v are unrelated, of variance 1. Line widths are weights; W_O is the best linear read-out.")
+        st.caption(
+            "w is what the softmax gives u, and v gets 1 − w; neither depends on the values. u and v, say who and when, are unrelated, of "
+            "variance 1, in the same features. A wider head only holds the same mixture in more numbers."
+        )
     with stage:
         draw, chosen = drawings.fetch_frames, (second, features)
         w = sweep("first_head", "The head's weight on u", heads.STOPS, draw, *chosen, default=0.3, panel_width=360)
@@ -31,7 +34,7 @@ with lesson(concept) as page:
             f"Does training find this? {training.PLACES} places hold random values, and each question names two of them: bring the "
             "first's value and the second's. Nothing says which head should do what. With “place and value” the keys contain the "
             "values, as in a Transformer. Then the weights themselves can carry news of the values, and a single head may get "
-            "below ½."
+            "below 1."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
@@ -45,7 +48,7 @@ with lesson(concept) as page:
 
     if page.look("cost"):
         st.markdown(
-            f"And what do more heads cost? They share the width d = {heads.D_MODEL}, so each is narrower. Only its square of scores comes "
+            f"And what do more heads cost? They share the width d = {heads.D_MODEL}, so each is narrower. Only its square of scores, with a softmax, comes "
             "on top, and a blockwise kernel never stores that whole. Query heads may also share keys and values, as in GQA and "
             "MQA: then W_K, W_V and the KV cache shrink, and the scores stay."
         )
@@ -59,23 +62,20 @@ with lesson(concept) as page:
         st.markdown(
             f"Then why not {heads.D_MODEL} heads? Logits are products of dₖ numbers: as a matrix they have rank dₖ at most. The "
             "softmax bends that, but cannot undo it: a head of width 1 sorts all keys along one line, and only the two at its "
-            "ends can ever be the favourite."
+            "ends can ever be the favourite. In words: a narrow head cannot look at every place."
         )
-        seed = controls.seed("rank_seed")
-        sweep(
-            "head_width",
-            "Width of a head dₖ",
-            heads.HEAD_WIDTHS,
-            drawings.rank_frames,
-            seed,
-            default=8,
-            panel_width=340,
-        )
+        side, stage = st.columns([1, 5], gap="medium")
+        with side:
+            seed = controls.seed("rank_seed")
+        with stage:
+            widths, draw = heads.HEAD_WIDTHS, drawings.rank_frames
+            sweep("head_width", "Width of a head dₖ", widths, draw, seed, default=8, panel_width=340)
 
     if page.look("split"):
         st.markdown(
             f"In code there is one wide projection, which is split: `x.view(n, h, d_k).transpose(0, 1)`. That is the same as "
-            f"h small ones. Three ways to write it wrongly run as smoothly ({heads.TOKENS} tokens of width {heads.WIDTH})."
+            f"h small ones, each a block of dₖ columns. A view straight to (h, n, dₖ), a merge without exchanging the axes back, and the "
+            f"divisor √d_model are wrong and run as smoothly ({heads.TOKENS} tokens of width {heads.WIDTH})."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:

@@ -146,6 +146,34 @@ def test_no_other_read_out_of_plain_draws_does_better() -> None:
     assert sum(totals) / 20 == pytest.approx(1, abs=4 * math.sqrt(2 / 80_000))
 
 
+def test_with_features_of_its_own_each_value_survives_one_head() -> None:
+    shared, own = heads.through_w_o(), heads.through_w_o(own_features=True)
+    torch.testing.assert_close(shared, heads.fetch_two(features=16).one, atol=1e-9, rtol=0)
+    torch.testing.assert_close(own[1:-1], torch.zeros(19, 2, dtype=torch.float64), atol=1e-12, rtol=0)
+    torch.testing.assert_close(own[[0, -1]], torch.eye(2, dtype=torch.float64), atol=1e-12, rtol=0)
+    # By hand, with w = 0.3: u in the first half of the features, v in the second, and W_O divides by the weights.
+    values = heads.unrelated(16)
+    u, v = values[:, 0, :8], values[:, 1, 8:]
+    mixed = 0.3 * torch.cat([u, 0 * v], -1) + 0.7 * torch.cat([0 * u, v], -1)
+    torch.testing.assert_close(
+        mixed @ torch.diag(torch.tensor([1 / 0.3] * 8 + [1 / 0.7] * 8).double()), torch.cat([u, v], -1)
+    )
+
+
+def test_a_short_list_of_values_can_be_told_from_their_mixture_and_gaussian_ones_cannot() -> None:
+    """What the push-back says of the feed-forward layer."""
+    for u, v in itertools.product((-1, 1), repeat=2):
+        mixed = 0.3 * u + 0.7 * v
+        sign = math.copysign(1, mixed)
+        assert sign == v and math.copysign(1, mixed - 0.7 * sign) == u
+    u, v = normal(2, 400_000)
+    mixed = 0.3 * u + 0.7 * v
+    slope = 0.3 / (0.3**2 + 0.7**2)
+    for low in (-1.5, -0.5, 0.0, 0.5, 1.5):  # in no slice of the mixture is the mean of u off the line
+        inside = (mixed >= low) & (mixed < low + 0.1)
+        assert float((u - slope * mixed)[inside].mean()) == pytest.approx(0, abs=4 / math.sqrt(int(inside.sum())))
+
+
 def test_one_layer_brings_one_and_two_layers_both() -> None:
     torch.testing.assert_close(heads.in_steps(1), torch.tensor([0.0, 1.0], dtype=torch.float64))
     torch.testing.assert_close(heads.in_steps(2), torch.zeros(2, dtype=torch.float64))

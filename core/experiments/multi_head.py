@@ -72,6 +72,24 @@ def fetch_two(second: float = 1.0, features: int = 1) -> Fetched:
     return Fetched(one, two, read_one, read_two)
 
 
+@remember
+def through_w_o(own_features: bool = False, features: int = 16) -> Float[Tensor, "s 2"]:
+    """What one head loses of u and v for every weight of STOPS, where each feature is read out of all of them, as by W_O.
+
+    With `own_features`, u fills the first half of them and v the second. Errors are shares of a value's squares.
+    """
+    values = unrelated(features).clone()
+    if own_features:
+        values[:, 0, features // 2 :] = 0
+        values[:, 1, : features // 2] = 0
+    w = torch.tensor(STOPS, dtype=torch.float64)
+    brought = bring(torch.stack([w, 1 - w], -1)[:, None], values)[:, 0]
+    wanted = values.transpose(0, 1)  # [2, m, c]
+    # At w = 0 and 1 a half may be 0, or of rounding's size: it must not be inverted.
+    fitted = (brought @ torch.linalg.pinv(brought, rtol=1e-10))[:, None] @ wanted
+    return (fitted - wanted).square().sum((-1, -2)) / wanted.square().sum((-1, -2))
+
+
 def many_values(n_heads: int, n_values: int, seed: int = 0) -> float:
     """The errors of n values, added up, that so many heads with random weights leave."""
     g = torch.Generator().manual_seed(seed)

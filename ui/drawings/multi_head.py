@@ -27,7 +27,10 @@ def fetch_frames(second: float, features: int) -> list[Frame]:
     """One frame for each weight of the head: who looks where, and what is lost of u and of v."""
     fetched = heads.fetch_two(second, features)
     return [
-        Frame((way_figure(i, second, fetched), error_figure(i, fetched)), fetch_reading(i, second, features, fetched))
+        Frame(
+            (way_figure(i, second, features, fetched), error_figure(i, fetched)),
+            fetch_reading(i, second, features, fetched),
+        )
         for i in range(len(heads.STOPS))
     ]
 
@@ -51,15 +54,23 @@ def mixture(w: float) -> str:
     return "u" if w == 1 else "v" if w == 0 else f"{number(w)} u + {number(round(1 - w, 2))} v"
 
 
-def way_figure(i: int, second: float, fetched: heads.Fetched) -> Figure:
+def way_figure(i: int, second: float, features: int, fetched: heads.Fetched) -> Figure:
     """Above one head, below the same head and a second one: lines as wide as the weights, and what is lost at the end."""
     w = heads.STOPS[i]
     parts: list[Box | Path | Label] = []
+
+    def cells(x: float, y: float, wide: float, colour: str) -> None:
+        """A comb at a box's foot: as many teeth apart as the value has features."""
+        feet = [x + wide * k / features for k in range(1, features)]
+        comb = [(at, y + up) for at in feet for up in (0.0, 2.5, 0.0)]
+        if comb:
+            parts.append(Path(tuple(comb), colour, 1.0, note=f"{features} features"))
 
     def source(y: float) -> dict[str, tuple[float, float]]:
         places = {"u": (12.0, y + 10), "v": (12.0, y - 10)}
         for (name, (x, at)), colour in zip(places.items(), (U, V), strict=True):
             parts.append(Box(x - 9, at - 5, 9, 10, name, colour, 0.25, note=f"the value {name}, at a place of its own"))
+            cells(x - 9, at - 5, 9, colour)
         return places
 
     def head(y: float, middle: float, weight: float, colour: str, name: str) -> None:
@@ -74,6 +85,7 @@ def way_figure(i: int, second: float, fetched: heads.Fetched) -> Figure:
                 )
             )
         parts.append(Box(32, y - 5, 33, 10, mixture(weight), colour, 0.12, note=f"{name}: what it returns"))
+        cells(32, y - 5, 33, colour)
         parts.append(Path(((65, y), (76, middle)), colour, 1.8, note="what the head returned"))
 
     def end(y: float, errors: torch.Tensor) -> None:
@@ -134,16 +146,18 @@ def error_figure(i: int, fetched: heads.Fetched) -> Figure:
 
 def fetch_reading(i: int, second: float, features: int, fetched: heads.Fetched) -> str:
     w, (u, v) = heads.STOPS[i], fetched.one[i].tolist()
-    each = f", the mean of {features} features" if features > 1 else ""
+    each = f" in all {features} features" if features > 1 else ""
     total = said(u + v)
     if w in (0, 1):
         gone, kept = ("u", "v") if w == 0 else ("v", "u")
-        one = f"With all its weight on {kept}, one head brings {kept} and loses all of {gone}{each}: an error of {total}, as at every weight."
+        one = f"With all its weight on {kept}{each}, one head brings {kept} and loses all of {gone}: an error of {total}, as at every weight and width."
     else:
-        one = f"With weight {number(w)} on u, one head loses {said(u)} of u and {said(v)} of v{each}: together {total}, as at every weight."
+        one = f"With weight {number(w)} on u{each}, one head loses {said(u)} of u and {said(v)} of v: together {total}, as at every weight and width."
     if second == w:
         return f"{one} A second head with the same weight brings nothing new, and the error stays {said(float(fetched.two[i].sum()))}."
-    return f"{one} A second head with weight {number(second)} on u is another mixture, and W_O makes u and v of the two, exactly."
+    # The nearer the two mixtures are, the larger the numbers that take them apart.
+    large = f", with numbers up to {number(float(fetched.read_two[i].abs().max()), 2)}" if abs(w - second) < 0.2 else ""
+    return f"{one} A second head with weight {number(second)} on u is another mixture, and W_O makes u and v of the two, exactly{large}."
 
 
 # ------------------------------------------------------------------------------------------------ trained
@@ -155,24 +169,24 @@ MAPPED = ("first", "second", "others")
 
 
 def training_frame(progress: training.Progress) -> Frame:
-    """The error of every run so far, and where the heads of every run look."""
+    """The errors of both values together, of every run so far, and where the heads of every run look."""
     series = []
     for n_heads, runs in zip(training.HEADS, progress.losses, strict=True):
         colour, dash = STYLES[n_heads]
-        for seed, curve in zip(progress.seeds, runs, strict=True):
+        for seed, curve in zip(progress.seeds, 2 * runs, strict=True):
             first = seed == progress.seeds[0]
             name = WORDS[n_heads] if first else f"{WORDS[n_heads]}, seed {seed}"
             series.append(Series(name, curve, colour, dash, width=1.8, legend=first))
-    half = torch.full_like(progress.at, 0.5, dtype=torch.float64)
-    series.append(Series("½: one value of two", half, INK, "dash", width=1.5))
+    lost = torch.ones_like(progress.at, dtype=torch.float64)
+    series.append(Series("1: one value of two", lost, INK, "dash", width=1.5))
     errors = figures.lines(
         series,
         x=progress.at,
         title=f"Error while learning, {count(len(progress.seeds), 'seed')}",
         x_title="training step",
-        y_title="mean squared error",
+        y_title="error, 1 per value",
         x_range=(0, progress.steps),
-        y_range=(0, max(1.2, 1.05 * float(progress.losses.max()))),
+        y_range=(0, max(2.4, 2.1 * float(progress.losses.max()))),
         height=400,
     )
     return Frame((errors, *(map_figure(progress, n_heads) for n_heads in (2, 4))), training_reading(progress))
@@ -211,7 +225,7 @@ def own(maps: torch.Tensor) -> torch.Tensor:
 
 
 def training_reading(progress: training.Progress) -> str:
-    errors = listed([f"{between(e)} with {WORDS[n]}" for n, e in zip(training.HEADS, progress.final, strict=True)])
+    errors = listed([f"{between(2 * e)} with {WORDS[n]}" for n, e in zip(training.HEADS, progress.final, strict=True)])
     found = own(progress.maps[1]).sum(0)
     runs = len(progress.seeds)
     roles = (
@@ -220,7 +234,7 @@ def training_reading(progress: training.Progress) -> str:
         if found.sum()
         else f"In none of the {runs} runs with two heads has each place a head of its own."
     )
-    return f"After {count(int(progress.at[-1]), 'step')} the error is {errors}. {roles}"
+    return f"After {count(int(progress.at[-1]), 'step')} the errors of both values together are {errors}. {roles}"
 
 
 # ------------------------------------------------------------------------------------------------ what heads cost
@@ -236,7 +250,7 @@ def cost_frames(sharing: Sharing) -> list[Frame]:
     what = {
         "bytes of the scores": ("score_bytes", WITH, "solid"),
         "parameters": ("parameters", QUERY, "solid"),
-        "FLOPs": ("flops", KEY, "dash"),
+        "FLOPs of matrix products": ("flops", KEY, "dash"),
         "bytes of the KV cache": ("cache_bytes", VALUE, "dot"),
     }
     series = [
@@ -257,12 +271,12 @@ def cost_frames(sharing: Sharing) -> list[Frame]:
                     log_y=True,
                     x_range=(0.9, 72),
                     x_ticks=heads.COUNTS,
-                    y_range=(0.01, 100),
+                    y_range=(0.5, 100) if sharing == "own" else (0.01, 100),
                     marks={f"h = {h}": (float(h), INK)},
                     height=380,
                 ),
             ),
-            cost_reading(h, sharing, costs[i], one),
+            cost_reading(h, heads.kv_heads(h, sharing), costs[i], one),
         )
         for i, h in enumerate(heads.COUNTS)
     ]
@@ -281,27 +295,30 @@ def parts_figure(n_heads: int, sharing: Sharing) -> Figure:
         Rectangle("scores", n, n, WITH, at=(d + gap + (i % across) * n, (i // across) * n)) for i in range(n_heads)
     ]
     shapes.append(Rectangle("room of one matrix", d, d, MASKED, at=(d + gap, 0), outline=True))
-    return figures.rectangles(
+    figure = figures.rectangles(
         shapes,
         title=f"{count(n_heads, 'head')}: weights, and scores of {n} tokens",
-        x_title="numbers",
-        y_title="numbers",
+        x_title=f"area: how many numbers; a matrix is {d} × {d}",
+        y_title="",
         height=380,
     )
+    bare = {"showticklabels": False, "showgrid": False, "zeroline": False, "ticks": ""}
+    figure.lay_out(xaxis=bare, yaxis=bare)
+    return figure
 
 
-def cost_reading(n_heads: int, sharing: Sharing, c: heads.Cost, one: heads.Cost) -> str:
+def cost_reading(n_heads: int, shared: int, c: heads.Cost, one: heads.Cost) -> str:
     scores = f"{number(c.score_bytes / 2**10)} KiB"
     times = c.score_bytes // one.score_bytes
     if n_heads == 1:
-        return f"One head has {c.parameters:,} parameters and takes {number(c.flops / 1e6)} million FLOPs for {heads.CONTEXT} tokens; its scores take {scores}."
+        return f"One head has {c.parameters:,} parameters and takes {number(c.flops / 1e6)} million FLOPs in matrix products for {heads.CONTEXT} tokens; its scores take {scores}."
     heading = f"{count(n_heads, 'head')} of width {heads.D_MODEL // n_heads} have {c.parameters:,} parameters"
     if c.parameters == one.parameters:
-        return f"{heading} and take {number(c.flops / 1e6)} million FLOPs, both exactly as one head. Their scores take {scores}, {times} times as much."
+        return f"{heading} and take {number(c.flops / 1e6)} million FLOPs in matrix products, both exactly as one head. Their scores take {scores}, {times} times as much."
     smaller = one.cache_bytes // c.cache_bytes
     return (
-        f"{heading} and take {number(c.flops / 1e6)} million FLOPs: keys and values are shared, and the KV cache is {smaller} times "
-        f"smaller. The scores take {scores}, as without sharing."
+        f"{heading} and take {number(c.flops / 1e6)} million FLOPs in matrix products: they share {count(shared, 'head')} of keys and values, "
+        f"and the KV cache is {smaller} times smaller. The scores take {scores}, as without sharing."
     )
 
 
@@ -366,6 +383,8 @@ CODES: dict[Code, str] = {
     "merge": "merge, no transpose",
     "d_model": "√d_model",
 }
+TAKEN = "with a single head there is nothing to take apart"
+ONE_HEAD: dict[Code, str] = {"view": TAKEN, "merge": TAKEN, "d_model": "with a single head dₖ is d_model"}
 FIRST, WHERE = "first head", {"merge": "merged matrix"}
 
 
@@ -414,12 +433,12 @@ def split_reading(code: Code, n_heads: int, split: heads.Split, small: float) ->
             f"{number(small)} where all numbers are whole. The output is that of nn.MultiheadAttention, up to rounding."
         )
     if split.error < SURE:
-        return f"{heading}: with a single head there is nothing to take apart, and the output is right, up to rounding."
+        return f"{heading}: {ONE_HEAD[code]}, and the output is right, up to rounding."
     meant = torch.arange(heads.TOKENS)[:, None]
-    own = float((split.origin == meant).double().mean())
+    own, of = int((split.origin == meant).sum()), split.origin.numel()
     why = (
-        f"only {percent(own)} of the numbers in the {WHERE.get(code, FIRST)} stand in their token's row"
-        if own < 1
+        f"only {own} of the {of} numbers in the {WHERE.get(code, FIRST)} {'stands' if own == 1 else 'stand'} in their token's row"
+        if own < of
         else "every row is right, but the logits are too small"
     )
     return f"{heading}: {why}. The output is off by {percent(split.error)} of its size, and no error tells you."
