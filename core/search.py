@@ -36,6 +36,8 @@ class Passage:
     where: str
     text: str
     weight: int
+    after: str = ""
+    """What is shown behind it: a wrong sentence does not stand alone."""
 
 
 @dataclass(frozen=True)
@@ -167,10 +169,9 @@ def passages(topic: Topic) -> Iterator[Passage]:
         if way == "words":
             yield from (Passage("Words", _entry(word), 1) for word in texts if word in GLOSSARY)
         elif way == "corrects":
-            yield from (
-                Passage(where, plain(text), 6)
-                for where, text in zip(("Often said wrongly", "Said more exactly"), texts, strict=False)
-            )
+            said, better = (plain(text) for text in texts)
+            yield Passage("Often said wrongly", said, 6, f" More exactly: {re.split(r'(?<=[.?!]) ', better)[0]}")
+            yield Passage("Said more exactly", better, 6)
         elif texts:
             where, weight = _SAYS[way]
             yield Passage(where, plain(" ".join(texts)), weight)
@@ -314,7 +315,10 @@ def find(query: str) -> list[Hit]:
             continue
         best, has = min(found, key=lambda pair: (-sum(pair[1]), _weight(pair[0], patterns)))
         together = all(has)
-        hit = Hit(best.topic, best.passage.where, _excerpt(best.passage.text, patterns))
+        shown = _excerpt(best.passage.text, patterns)
+        hit = Hit(
+            best.topic, best.passage.where, (*shown, (best.passage.after, False)) if best.passage.after else shown
+        )
         ranked.append(((not together, _weight(best, patterns), place), hit))
     return [hit for _, hit in sorted(ranked, key=lambda pair: pair[0])]
 

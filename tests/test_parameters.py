@@ -538,8 +538,9 @@ def test_the_numbers_in_the_push_backs() -> None:
     assert (sum(t.matrix for t in cross), sums) == (4, [4 * d**2, 4 * d, 2 * d])
     assert "four more matrices, 4 d² with full heads, so 16 d²" in thirteen
     assert "with biases 4 d more, and 2 d for one more LayerNorm" in thirteen
-    first, t5 = preset("Transformer base (2017)"), preset("T5 11B")
-    assert f"{first.d_ff:,} for d = {first.d_model}" in twice and f"T5 11B takes {t5.d_ff // t5.d_model} d" in twice
+    first, llama = preset("Transformer base (2017)"), parameters.built_block(preset("Llama 3 8B"))
+    squares = [part / preset("Llama 3 8B").d_model ** 2 for part in (llama.feed_forward, llama.attention)]
+    assert f"{first.d_ff:,} for d = {first.d_model}" in twice and "has {} d² against {} d²".format(*squares) in twice
     mixtral = preset("Mixtral 8x7B")
     assert (
         f"keeps {mixtral.experts} feed-forward layers per block and sends each token to {mixtral.experts_used}"

@@ -458,7 +458,7 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "Why is the feed-forward layer twice attention?",
-    "Because d_ff = 4 d, as in the first Transformer, and the heads together are d wide: 2 · 4 d² against 4 d². Counting does not ask for it: Llama 3 8B has 10.5 d² "
+    "Because d_ff = 4 d, in the first Transformer 2,048 for d = 512, and the heads together are d wide: 2 · 4 d² against 4 d². Counting does not ask for it: Llama 3 8B has 10.5 d² "
     "against 2.5 d². What the ratio is good for is question 18.",
     (VASWANI_2017.at("§3.3"), LLAMA_3_REPORT),
 )
