@@ -136,7 +136,7 @@ def block_figure(order: Order, depth: int, size: float) -> Figure:
     return figures.diagram(
         parts,
         title=f"{NAMES[order]}: norm on the {'branch' if pre else 'path'}",
-        x_range=(0, 100),
+        x_range=(0, 108),
         y_range=(-7, 121),
         height=HERO,
         moves=True,
@@ -222,9 +222,9 @@ def block_reading(order: Order, begin: dict[Order, norms.Start]) -> str:
         each: float(norms.typical(norms.amplification(each))[norms.POOLED_DEPTHS.index(depth)]) for each in norms.ORDERS
     }
     return (
-        f"{begins} the last layer's gradient is {last[order]} ({NAMES[rival]}: {last[rival]}). But nudge all weights: "
-        f"Post-Norm's output moves {number(moved['post'] / moved['pre'], 2)} times as far, squared "
-        f"({norms.POOLED_DRAWS} encoders of width {norms.POOLED_WIDTH})."
+        f"{begins} the last layer's gradient is {last[order]} ({NAMES[rival]}: {last[rival]}). But nudge all weights: in "
+        f"{norms.POOLED_DRAWS} encoders of width {norms.POOLED_WIDTH} Post-Norm's output moves "
+        f"{number(moved['post'] / moved['pre'], 2)} times as far, squared."
     )
 
 
