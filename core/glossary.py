@@ -16,7 +16,7 @@ GLOSSARY = {
     "entropy": "the loss of the best possible guess; on fresh data no honest model averages less",
     "equivariant": "reorder the inputs, and the outputs are reordered alike",
     "f(X)": "an encoder's outputs for the words X, a row for each",
-    "FFN": "the feed-forward layer: two matrices and a bend between them",
+    "FFN": "the feed-forward layer: two matrices and an activation between them",
     "FLOP": "one multiplication or one addition",
     "gate": "a third one: what it gives, activated, multiplies what W_up gives",
     "grouped heads": "query heads that share one key/value head",

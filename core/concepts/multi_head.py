@@ -23,7 +23,7 @@ from core.experiments.multi_head import (
     weights_of_features,
     written,
 )
-from core.sources import VASWANI_2017
+from core.sources import AINSLIE_2023, VASWANI_2017
 from core.training import multi_head as training
 from core.training.multi_head import trained
 
@@ -318,11 +318,6 @@ BHOJANAPALLI = Source(
 )
 BROWN = Source("Brown et al. 2020", "Language Models are Few-Shot Learners", "arXiv 2005.14165")
 SHAZEER = Source("Shazeer 2019", "Fast Transformer Decoding: One Write-Head is All You Need", "arXiv 1911.02150")
-AINSLIE = Source(
-    "Ainslie et al. 2023",
-    "GQA: Training Generalized Multi-Query Transformer Models from Multi-Head Checkpoints",
-    "arXiv 2305.13245",
-)
 
 concept.judges(
     concept.topic.usual[0],
@@ -373,7 +368,7 @@ concept.pushes_back(
     "Each query head keeps its own pattern, but heads share keys and values: all of them one head in multi-query attention, "
     "each group one in grouped-query attention. That makes W_K and W_V smaller and, more important, the KV cache, each by the "
     "number of heads that share. The scores stay as many.",
-    (SHAZEER, AINSLIE),
+    (SHAZEER, AINSLIE_2023),
 )
 concept.pushes_back(
     "How many heads, then?",
@@ -383,7 +378,7 @@ concept.pushes_back(
     (VASWANI_2017.at("table 3, rows A"), BHOJANAPALLI, BROWN.at("table 2.1")),
 )
 
-concept.reads(VASWANI_2017.at("§3.2.2"), MICHEL, VOITA, BHOJANAPALLI, BROWN, SHAZEER, AINSLIE)
+concept.reads(VASWANI_2017.at("§3.2.2"), MICHEL, VOITA, BHOJANAPALLI, BROWN, SHAZEER, AINSLIE_2023)
 
 # ---------------------------------------------------------------------------------------------- to take away
 

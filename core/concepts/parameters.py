@@ -20,7 +20,17 @@ from core.experiments.parameters import (
 from core.models import build, built_counts, count_built
 from core.ops.counting import Architecture, Head, rule_of_thumb
 from core.presets import preset
-from core.sources import GEVA_2021, VASWANI_2017
+from core.sources import (
+    AINSLIE_2023,
+    GEMMA_2024,
+    GEVA_2021,
+    GPT_OSS,
+    LLAMA_2_2023,
+    LLAMA_3_2024,
+    LLAMA_2023,
+    RADFORD_2019,
+    VASWANI_2017,
+)
 
 concept = Concept(
     __name__,
@@ -31,11 +41,6 @@ concept = Concept(
 )
 
 KAPLAN = Source("Kaplan et al. 2020", "Scaling Laws for Neural Language Models", "arXiv 2001.08361")
-AINSLIE = Source(
-    "Ainslie et al. 2023",
-    "GQA: Training Generalized Multi-Query Transformer Models from Multi-Head Checkpoints",
-    "arXiv 2305.13245",
-)
 SHAZEER = Source("Shazeer 2020", "GLU Variants Improve Transformer", "arXiv 2002.05202")
 PRESS_WOLF = Source("Press and Wolf 2017", "Using the Output Embedding to Improve Language Models", "arXiv 1608.05859")
 ZERO = Source(
@@ -49,21 +54,8 @@ LAN = Source(
     "arXiv 1909.11942",
 )
 # Where the dimensions of the models stand that sentences name.
-GPT_2_REPORT = Source(
-    "Radford et al. 2019",
-    "Language Models are Unsupervised Multitask Learners",
-    "https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf",
-)
 # Its table of sizes says 117M; the repository calls that an error.
 GPT_2_README = Source("OpenAI 2019", "gpt-2, README", "https://github.com/openai/gpt-2")
-LLAMA_REPORT = Source("Touvron et al. 2023", "LLaMA: Open and Efficient Foundation Language Models", "arXiv 2302.13971")
-LLAMA_2_REPORT = Source(
-    "Touvron et al. 2023", "Llama 2: Open Foundation and Fine-Tuned Chat Models", "arXiv 2307.09288"
-)
-LLAMA_3_REPORT = Source("Grattafiori et al. 2024", "The Llama 3 Herd of Models", "arXiv 2407.21783")
-GEMMA_REPORT = Source(
-    "Gemma Team 2024", "Gemma: Open Models Based on Gemini Research and Technology", "arXiv 2403.08295"
-)
 # The report does not give the width of its feed-forward layer.
 PHI_3_CONFIG = Source(
     "Microsoft 2024",
@@ -79,7 +71,6 @@ FALCON_REPORT = Source("Almazrouei et al. 2023", "The Falcon Series of Open Lang
 OPT_REPORT = Source("Zhang et al. 2022", "OPT: Open Pre-trained Transformer Language Models", "arXiv 2205.01068")
 MIXTRAL = Source("Jiang et al. 2024", "Mixtral of Experts", "arXiv 2401.04088")
 MISTRAL = Source("Jiang et al. 2023", "Mistral 7B", "arXiv 2310.06825")
-GPT_OSS = Source("OpenAI 2025", "gpt-oss-120b & gpt-oss-20b Model Card", "arXiv 2508.10925")
 
 # ---------------------------------------------------------------------------------------------- in one sentence
 
@@ -209,7 +200,7 @@ def a_modern_block(n_kv_heads: int = 8, gated: bool = True, d_ff: int = 14_336) 
     better="12 d² leaves out biases and norms, which are little, and the embeddings, which need not be: with a tied output "
     "head N ≈ 12 L d² + V d + P d. Of GPT-2 small the rule misses 32 %, of OPT 175B less than half a per cent.",
     fails_if=({"small": "OPT 175B"}, {"large": GPT_2}, {"positions": False}),
-    source=(GPT_2_REPORT, GPT_2_README, OPT_REPORT),
+    source=(RADFORD_2019, GPT_2_README, OPT_REPORT),
 )
 def the_rule_misses_the_embeddings(small: str = GPT_2, large: str = "OPT 175B", positions: bool = True) -> Evidence:
     missed, longer = {}, []
@@ -288,7 +279,7 @@ def attention_catches_up(average: bool = False, head: Head = "none") -> Evidence
     better="And the keys and values of every token that it has read: in Llama 3 8B 128 KiB per token in 16 bits, and four "
     "times as much if its query heads did not share them.",
     fails_if={"shared": False},
-    source=(AINSLIE, LLAMA_3_REPORT),
+    source=(AINSLIE_2023, LLAMA_3_2024),
 )
 def keys_and_values_are_kept(shared: bool = True) -> Evidence:
     a = preset(LLAMA_3)
@@ -307,7 +298,7 @@ def keys_and_values_are_kept(shared: bool = True) -> Evidence:
     "width serve h query heads, it is (2 + 2 g/h) d²: 2.5 d² in Llama 3 8B. And heads may be wider: those of Gemma 7B make "
     "it 16/3 d².",
     fails_if=({"n_kv_heads": 32}, {"head_dim": 192}),
-    source=(AINSLIE, LLAMA_3_REPORT, GEMMA_REPORT),
+    source=(AINSLIE_2023, LLAMA_3_2024, GEMMA_2024),
 )
 def attention_is_not_always_four(n_kv_heads: int = 8, head_dim: int = 256) -> Evidence:
     llama = replace(preset(LLAMA_3), n_kv_heads=n_kv_heads)
@@ -322,7 +313,7 @@ def attention_is_not_always_four(n_kv_heads: int = 8, head_dim: int = 256) -> Ev
     better="With two matrices of width 4 d, biases aside. A gate makes it three, 3·d·d_ff, which is 8 d² only for d_ff = 8/3 d, "
     "as in Phi-3 mini. Llama 3 8B takes 3.5 d and has 10.5 d².",
     fails_if={"gated": False},
-    source=(SHAZEER, PHI_3_CONFIG, LLAMA_3_REPORT),
+    source=(SHAZEER, PHI_3_CONFIG, LLAMA_3_2024),
 )
 def a_gate_is_a_third_matrix(gated: bool = True) -> Evidence:
     phi, llama = (replace(preset(name), gated=gated) for name in ("Phi-3 mini", LLAMA_3))
@@ -335,7 +326,7 @@ def a_gate_is_a_third_matrix(gated: bool = True) -> Evidence:
     "A layer has about 12 d² parameters, whatever the model.",
     better="GPT-2 small has 0.14 % more, Llama 2 7B 0.52 %. For Llama 3 8B the rule counts 7.7 % too few, for Mixtral 8x7B, which keeps eight "
     "feed-forward layers, 86 % too few; for Falcon 7B, whose query heads share one key/value head, 20 % too many.",
-    source=(GPT_2_REPORT, LLAMA_2_REPORT, LLAMA_REPORT, LLAMA_3_REPORT, MIXTRAL, FALCON_REPORT),
+    source=(RADFORD_2019, LLAMA_2_2023, LLAMA_2023, LLAMA_3_2024, MIXTRAL, FALCON_REPORT),
     fails_if=(
         {"llama": {"gated": False}},
         {"mixtral": {"experts": 1, "experts_used": 1}},
@@ -410,7 +401,7 @@ def a_state_dict_counts_twice(head: Head = "tied", persistent: bool = True) -> E
     "A 7B model has seven billion parameters.",
     better="The name is rounded, and not always to the nearest: Llama 2 7B has 6.74 billion, Gemma 7B 8.54 billion.",
     fails_if=({"llama": "Gemma 7B"}, {"gemma": "Llama 2 7B"}),
-    source=(LLAMA_REPORT.at("Table 2"), LLAMA_2_REPORT, GEMMA_REPORT.at("Table 1")),
+    source=(LLAMA_2023.at("Table 2"), LLAMA_2_2023, GEMMA_2024.at("Table 1")),
 )
 def a_name_is_not_a_count(llama: str = "Llama 2 7B", gemma: str = "Gemma 7B") -> Evidence:
     built = [built_model(preset(name))[0] for name in (llama, gemma)]
@@ -427,7 +418,7 @@ concept.judges(
     "If the heads together are d wide and each query head has keys and values of its own; biases aside. With g key/value "
     "heads for h query heads it is (2 + 2 g/h) d²: 2.5 d² in Llama 3 8B. The wider heads of Gemma 7B make it 16/3 d².",
     by=attention_is_not_always_four,
-    source=(AINSLIE, LLAMA_3_REPORT, GEMMA_REPORT),
+    source=(AINSLIE_2023, LLAMA_3_2024, GEMMA_2024),
 )
 concept.judges(
     concept.topic.usual[1],
@@ -435,7 +426,7 @@ concept.judges(
     "If it has two matrices; biases aside. A gate makes it three, and 8 d² only at a width of 8/3 d, as in Phi-3 mini: "
     "Llama 3 8B takes 3.5 d and has 10.5 d².",
     by=a_gate_is_a_third_matrix,
-    source=(SHAZEER, PHI_3_CONFIG, LLAMA_3_REPORT),
+    source=(SHAZEER, PHI_3_CONFIG, LLAMA_3_2024),
 )
 concept.judges(
     concept.topic.usual[2],
@@ -444,7 +435,7 @@ concept.judges(
     "too few, for Mixtral 8x7B with its eight feed-forward layers 86 % too few, for Falcon 7B with one key/value head 20 % "
     "too many.",
     by=twelve_is_one_design,
-    source=(GPT_2_REPORT, LLAMA_2_REPORT, LLAMA_REPORT, LLAMA_3_REPORT, MIXTRAL, FALCON_REPORT),
+    source=(RADFORD_2019, LLAMA_2_2023, LLAMA_2023, LLAMA_3_2024, MIXTRAL, FALCON_REPORT),
 )
 
 # ---------------------------------------------------------------------------------------------- push-back
@@ -460,20 +451,20 @@ concept.pushes_back(
     "Why is the feed-forward layer twice attention?",
     "Because d_ff = 4 d, in the first Transformer 2,048 for d = 512, and the heads together are d wide: 2 · 4 d² against 4 d². Counting does not ask for it: Llama 3 8B has 10.5 d² "
     "against 2.5 d². What the ratio is good for is question 18.",
-    (VASWANI_2017.at("§3.3"), LLAMA_3_REPORT),
+    (VASWANI_2017.at("§3.3"), LLAMA_3_2024),
 )
 concept.pushes_back(
     "From 13 d² to all of Llama 3 8B: is 32 · 13 d² the eight billion?",
     "That is 6.98 billion. The embedding is V d with V = 128,256, and the output head is a matrix of its own, so V d once "
     "more: 1.05 billion together. With the norms 8,030,261,248. A longer context adds none: its positions are rotated, not "
     "learned.",
-    LLAMA_3_REPORT,
+    LLAMA_3_2024,
 )
 concept.pushes_back(
     "The GPT-2 paper says 117M. Which is right?",
     "124,439,808. The paper's table says 117M, and OpenAI's repository later called those counts an error. Its dimensions, 12 "
     "layers and d = 768, add up to 124 million. Had the head not been tied, it would be 163 million.",
-    (GPT_2_REPORT, GPT_2_README),
+    (RADFORD_2019, GPT_2_README),
 )
 concept.pushes_back(
     "A mixture of experts has 47 billion parameters: does a token pay for all of them?",
@@ -486,19 +477,19 @@ concept.reads(
     VASWANI_2017.at("§3.2.2 and §3.3"),
     KAPLAN,
     GEVA_2021.at("§1"),
-    AINSLIE,
+    AINSLIE_2023,
     SHAZEER,
     PRESS_WOLF,
     ZERO,
     LAN.at("§3.1"),
-    GPT_2_REPORT,
+    RADFORD_2019,
     GPT_2_README,
     OPT_REPORT,
     FALCON_REPORT,
-    LLAMA_REPORT,
-    LLAMA_2_REPORT,
-    LLAMA_3_REPORT,
-    GEMMA_REPORT,
+    LLAMA_2023,
+    LLAMA_2_2023,
+    LLAMA_3_2024,
+    GEMMA_2024,
     PHI_3_CONFIG,
     MIXTRAL,
     MISTRAL,

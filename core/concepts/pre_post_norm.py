@@ -24,7 +24,7 @@ from core.experiments.pre_post_norm import (
     torch_layer,
     typical,
 )
-from core.sources import LIU_2020, SUN_2025, VASWANI_2017, XIONG_2020
+from core.sources import GEMMA_2_2024, LIU_2020, LLAMA_2023, RADFORD_2019, SUN_2025, VASWANI_2017, XIONG_2020
 from core.training import pre_post_norm as training
 
 concept = Concept(
@@ -33,14 +33,7 @@ concept = Concept(
     words=("LN", "branch F", "stream x", "W₂", "warm-up"),
 )
 
-RADFORD = Source(
-    "Radford et al. 2019",
-    "Language Models are Unsupervised Multitask Learners",
-    "https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf",
-)
-TOUVRON = Source("Touvron et al. 2023", "LLaMA: Open and Efficient Foundation Language Models", "arXiv 2302.13971")
 OLMO_2 = Source("OLMo team 2025", "2 OLMo 2 Furious", "arXiv 2501.00656")
-GEMMA_2 = Source("Gemma team 2024", "Gemma 2: Improving Open Language Models at a Practical Size", "arXiv 2408.00118")
 TAKASE = Source(
     "Takase et al. 2023", "B2T Connection: Serving Stability and Performance in Deep Transformers", "arXiv 2206.00330"
 )
@@ -243,7 +236,7 @@ def deep_post_norm_may_need_a_warm_up(
     )
 
 
-concept.cites("GPT-2 and LLaMA are Pre-Norm.", source=(RADFORD.at("§2.3"), TOUVRON.at("§2.2")))
+concept.cites("GPT-2 and LLaMA are Pre-Norm.", source=(RADFORD_2019.at("§2.3"), LLAMA_2023.at("§2.2")))
 
 # ---------------------------------------------------------------------------------------------- corrections
 
@@ -452,7 +445,7 @@ concept.judges(
     "the gradients are not: with Xavier weights, of 12 layers the first W₂ gets more than twice the last's. One more norm stands at the end. Standard, yes, but OLMo 2 "
     "normalises what leaves a branch instead, and Gemma 2 both.",
     by=pre_norm_is_not_flat,
-    source=(TOUVRON.at("§2.2"), OLMO_2, GEMMA_2.at("§2")),
+    source=(LLAMA_2023.at("§2.2"), OLMO_2, GEMMA_2_2024.at("§2")),
 )
 
 # ---------------------------------------------------------------------------------------------- push-back
@@ -463,7 +456,7 @@ concept.pushes_back(
     "network amplifies such changes, say Liu et al.: small first steps keep its output from jumping. Xiong et al. blame "
     "the large gradients near the output; their Pre-Norm models did as well without a warm-up. Large ones keep it all the "
     "same: LLaMA's takes 2,000 steps. Needing it less is not being better off without.",
-    (LIU_2020, XIONG_2020, TOUVRON.at("§2.3")),
+    (LIU_2020, XIONG_2020, LLAMA_2023.at("§2.3")),
 )
 concept.pushes_back(
     "How can Post-Norm be kept at a hundred layers?",
@@ -481,7 +474,7 @@ concept.pushes_back(
     "Which newer models are neither Pre- nor Post-Norm?",
     "OLMo 2 normalises the output of each branch and not its input, x + LN(F(x)). Gemma 2 normalises both, "
     "x + LN(F(LN(x))); both use RMSNorm for LN. In both the path itself stays free, as in Pre-Norm.",
-    (OLMO_2, GEMMA_2.at("§2")),
+    (OLMO_2, GEMMA_2_2024.at("§2")),
 )
 concept.pushes_back(
     "Which one is better, when both train?",
@@ -494,14 +487,14 @@ concept.reads(
     XIONG_2020,
     LIU_2020,
     VASWANI_2017.at("§3.1 and §5.3"),
-    RADFORD.at("§2.3"),
+    RADFORD_2019.at("§2.3"),
     TAKASE,
     SUN_2025,
     DEEPNORM,
     REZERO,
-    TOUVRON.at("§2.2"),
+    LLAMA_2023.at("§2.2"),
     OLMO_2,
-    GEMMA_2.at("§2"),
+    GEMMA_2_2024.at("§2"),
 )
 
 # ---------------------------------------------------------------------------------------------- to take away

@@ -19,7 +19,17 @@ from core.experiments.quadratic_cost import (
     write,
 )
 from core.presets import CONTEXTS
-from core.sources import DAO_2022, VASWANI_2017
+from core.sources import (
+    AINSLIE_2023,
+    DAO_2022,
+    GEMMA_2_2024,
+    GEMMA_2024,
+    LLAMA_2_2023,
+    LLAMA_3_2024,
+    RADFORD_2018,
+    RADFORD_2019,
+    VASWANI_2017,
+)
 
 concept = Concept(
     __name__,
@@ -36,18 +46,6 @@ KATHAROPOULOS = Source(
     "arXiv 2006.16236",
 )
 POPE = Source("Pope et al. 2022", "Efficiently Scaling Transformer Inference", "arXiv 2211.05102")
-AINSLIE = Source(
-    "Ainslie et al. 2023",
-    "GQA: Training Generalized Multi-Query Transformer Models from Multi-Head Checkpoints",
-    "arXiv 2305.13245",
-)
-GPT_1 = Source(
-    "Radford et al. 2018",
-    "Improving Language Understanding by Generative Pre-Training",
-    "https://cdn.openai.com/research-covers/language-unsupervised/language_understanding_paper.pdf",
-)
-LLAMA_2 = Source("Touvron et al. 2023", "Llama 2: Open Foundation and Fine-Tuned Chat Models", "arXiv 2307.09288")
-LLAMA_3 = Source("Grattafiori et al. 2024", "The Llama 3 Herd of Models", "arXiv 2407.21783")
 JELASSI = Source(
     "Jelassi et al. 2024",
     "Repeat After Me: Transformers are Better than State Space Models at Copying",
@@ -58,13 +56,6 @@ SHAH = Source(
     "FlashAttention-3: Fast and Accurate Attention with Asynchrony and Low-precision",
     "arXiv 2407.08608",
 )
-GPT_2 = Source(
-    "Radford et al. 2019",
-    "Language Models are Unsupervised Multitask Learners",
-    "https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf",
-)
-GEMMA = Source("Gemma Team 2024", "Gemma: Open Models Based on Gemini Research and Technology", "arXiv 2403.08295")
-GEMMA_2 = Source("Gemma Team 2024", "Gemma 2: Improving Open Language Models at a Practical Size", "arXiv 2408.00118")
 D = 64  # the width of the layers that are really run while you wait
 
 # ---------------------------------------------------------------------------------------------- prediction
@@ -348,7 +339,7 @@ concept.judges(
     "No length is built into attention. 4,096 is what Llama 2 was trained for; GPT (2018) had 512, Llama 3.1 has 131,072, with dense attention "
     "in every layer. What limits a model is the length it was trained for and its positions, the memory of keys and values, and time.",
     by=no_length_is_built_in,
-    source=(GPT_1, LLAMA_2.at("Table 1"), LLAMA_3.at("§3.4.2")),
+    source=(RADFORD_2018, LLAMA_2_2023.at("Table 1"), LLAMA_3_2024.at("§3.4.2")),
 )
 
 # ---------------------------------------------------------------------------------------------- push-back
@@ -365,7 +356,7 @@ concept.pushes_back(
     "They pay for them. Memory: fused kernels store no square, and grouped heads shrink the KV cache, in Llama 3.1 405B sixteen "
     "times. Positions: Llama 3 turns its rotations more slowly and ends its training with long texts. Time: a text is split over many "
     "processors. Other models let some layers see only a window.",
-    (LLAMA_3.at("§3.2, §3.3.2 and §3.4.2"), AINSLIE, GEMMA_2),
+    (LLAMA_3_2024.at("§3.2, §3.3.2 and §3.4.2"), AINSLIE_2023, GEMMA_2_2024),
 )
 concept.pushes_back(
     "When is attention not the bottleneck?",
@@ -387,8 +378,10 @@ concept.pushes_back(
     VASWANI_2017.at("§4 and Table 1"),
 )
 
-concept.reads(VASWANI_2017.at("§4 and Table 1"), MILAKOV, RABE, DAO_2022, KELES, KATHAROPOULOS, JELASSI, POPE, AINSLIE)
-concept.reads(SHAH, GPT_1, GPT_2, LLAMA_2, LLAMA_3, GEMMA, GEMMA_2)
+concept.reads(
+    VASWANI_2017.at("§4 and Table 1"), MILAKOV, RABE, DAO_2022, KELES, KATHAROPOULOS, JELASSI, POPE, AINSLIE_2023
+)
+concept.reads(SHAH, RADFORD_2018, RADFORD_2019, LLAMA_2_2023, LLAMA_3_2024, GEMMA_2024, GEMMA_2_2024)
 
 # ---------------------------------------------------------------------------------------------- to take away
 

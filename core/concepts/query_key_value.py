@@ -25,7 +25,7 @@ from core.experiments.query_key_value import (
 )
 from core.ops.attention import attention, logits, softmax
 from core.ops.retrieval import kernel_average, lead_for
-from core.sources import GEVA_2021, VASWANI_2017
+from core.sources import GEVA_2021, GPT_OSS, VASWANI_2017
 
 concept = Concept(
     __name__,
@@ -46,7 +46,6 @@ REPRODUCED_2021 = Source(
 )
 RAMSAUER_2020 = Source("Ramsauer et al. 2020", "Hopfield Networks is All You Need", "arXiv 2008.02217")
 XIAO_2023 = Source("Xiao et al. 2023", "Efficient Streaming Language Models with Attention Sinks", "arXiv 2309.17453")
-GPT_OSS = Source("OpenAI 2025", "gpt-oss-120b & gpt-oss-20b Model Card", "arXiv 2508.10925")
 TORCH_MODULE = Source(
     "PyTorch",
     "nn.MultiheadAttention",

@@ -23,7 +23,7 @@ from core.experiments.scaling import (
 )
 from core.ops.attention import Divisor, logits, softmax
 from core.say import number
-from core.sources import VASWANI_2017
+from core.sources import GEMMA_2_2024, VASWANI_2017
 from core.training.retrieval import VARIANTS, trained
 
 concept = Concept(
@@ -335,7 +335,6 @@ HENRY_2020 = Source("Henry et al. 2020", "Query-Key Normalization for Transforme
 DEHGHANI_2023 = Source(
     "Dehghani et al. 2023", "Scaling Vision Transformers to 22 Billion Parameters", "arXiv 2302.05442"
 )
-GEMMA_2 = Source("Gemma Team 2024", "Gemma 2: Improving Open Language Models at a Practical Size", "arXiv 2408.00118")
 
 concept.pushes_back(
     "Why √dₖ and not dₖ?",
@@ -366,10 +365,12 @@ concept.pushes_back(
     "Nothing in the factor does. A vision Transformer of 8 billion parameters diverged with extremely large logits until "
     "its queries and keys were normalised; QK-norm, as first proposed, scales their product by a number that is learned. Gemma 2 "
     "caps its logits with a tanh instead.",
-    (HENRY_2020, DEHGHANI_2023, GEMMA_2),
+    (HENRY_2020, DEHGHANI_2023, GEMMA_2_2024),
 )
 
-concept.reads(VASWANI_2017.at("§3.2.1 and footnote 4"), MUP, T5_CODE, ADAFACTOR, HENRY_2020, DEHGHANI_2023, GEMMA_2)
+concept.reads(
+    VASWANI_2017.at("§3.2.1 and footnote 4"), MUP, T5_CODE, ADAFACTOR, HENRY_2020, DEHGHANI_2023, GEMMA_2_2024
+)
 
 # ---------------------------------------------------------------------------------------------- to take away
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from core.memory import remember
 from core.models import MatrixProducts
 from core.ops.attention import attention, logits, softmax
-from core.ops.heads import lost, merge_heads, multi_head, split_heads, sum_of_heads
+from core.ops.heads import merge_heads, multi_head, split_heads, sum_of_heads
 
 # ------------------------------------------------------------------------------------------------ fetch-two
 
@@ -88,12 +88,6 @@ def through_w_o(own_features: bool = False, features: int = 16) -> Float[Tensor,
     # At w = 0 and 1 a half may be 0, or of rounding's size: it must not be inverted.
     fitted = (brought @ torch.linalg.pinv(brought, rtol=1e-10))[:, None] @ wanted
     return (fitted - wanted).square().sum((-1, -2)) / wanted.square().sum((-1, -2))
-
-
-def many_values(n_heads: int, n_values: int, seed: int = 0) -> float:
-    """The errors of n values, added up, that so many heads with random weights leave."""
-    g = torch.Generator().manual_seed(seed)
-    return float(lost(softmax(torch.randn(n_heads, n_values, generator=g, dtype=torch.float64))).sum())
 
 
 def in_steps(layers: int) -> Float[Tensor, " 2"]:
