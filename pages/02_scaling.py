@@ -14,7 +14,7 @@ from ui.drawings.scaling import (
     DISTRIBUTIONS,
     DIVISORS,
     KEYS,
-    MOST_KEYS,
+    ROW_KEYS,
     gradient_frames,
     modules_frame,
     response_frames,
@@ -28,7 +28,7 @@ with lesson(concept) as page:
     side, stage = page.hero()
     with side:
         divisor = controls.choice("Divide by", "divisor", DIVISORS)
-        n_keys = controls.whole("Keys N", "keys", 2, MOST_KEYS, 64)
+        n_keys = controls.stops("Keys N", "keys", ROW_KEYS, 64)
         distribution = controls.choice(
             "Components",
             "components",
@@ -57,7 +57,7 @@ with lesson(concept) as page:
     if page.look("trained"):
         st.markdown(
             "Models learn to find a key among 16 and return its value, by Adam with learning rate 0.001, all from the same data: with the factor; with W_Q "
-            "divided by √dₖ once, at the start, and no factor, which is the same function; and without either. Adam's steps "
+            "divided by √dₖ once, at the start, and no factor, which is the same function; and without either. Adam’s steps "
             "do not shrink with the weights: folded, a step on W_Q of one size changes the logits √dₖ times as much, a larger learning rate "
             "for that one matrix, and learning comes first. Leaving the factor out slows it at widths 64 and 256. At 16 it "
             "speeds it up: with the factor each step changes the logits only a quarter as much, and there that costs more "

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -23,6 +23,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.conftest import ARGUMENTS, ROOT, chromium, seconds, serve
 from tests.load import DURING, EVERY, VISITORS, crowd
+from ui.drawings.scaling import ROW_KEYS
 
 # What a plain app does: a slider, and a figure computed afresh for each of its values.
 BARE = """
@@ -57,8 +58,8 @@ class App:
     root: Path
     path: str
     figure: str  # is there when the first figure is drawn
-    slider: str  # the label of a control that asks the server, a whole number
-    values: range
+    slider: str  # the label of a control that asks the server
+    values: Sequence[int]
     rows: dict[str, str] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
 
@@ -223,7 +224,7 @@ def main(quick: bool) -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         (Path(folder) / "app.py").write_text(BARE)
         bare = App("bare", Path(folder), "/", "[data-testid=stPlotlyChart] .main-svg", "n", range(2, 257))
-        app = App("the app, /scaling", ROOT, "/scaling", ".tt[data-drawn]", "Keys N", range(2, 257))
+        app = App("the app, /scaling", ROOT, "/scaling", ".tt[data-drawn]", "Keys N", ROW_KEYS)
         browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         apps = bare, app
         for one in apps:

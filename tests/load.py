@@ -25,15 +25,16 @@ class Visitor:
     """One browser tab."""
 
     label: str  # of the slider that it moves
-    values: Sequence[float]
+    values: Sequence[int]
     page: str = ""
     slider: str = ""
+    words: bool = False  # a slider over given values sends their words, an ordinary one its number
     hashes: list[str] = field(default_factory=list)
     waited: list[float] = field(default_factory=list)
     opened: float = float("nan")
     errors: int = 0
 
-    async def run(self, socket: ClientConnection, path: str, value: float | None = None) -> float:
+    async def run(self, socket: ClientConnection, path: str, value: int | None = None) -> float:
         """Ask for a run of the script and wait until it has finished; returns the seconds."""
         message = BackMsg()
         state = message.rerun_script
@@ -44,7 +45,10 @@ class Visitor:
         if value is not None:
             widget = state.widget_states.widgets.add()
             widget.id = self.slider
-            widget.double_array_value.data.append(value)
+            if self.words:
+                widget.string_array_value.data.append(str(value))
+            else:
+                widget.double_array_value.data.append(value)
         begin = time.perf_counter()
         await socket.send(message.SerializeToString())
         while True:
@@ -58,7 +62,7 @@ class Visitor:
             elif kind == "delta":
                 element = answer.delta.new_element
                 if element.WhichOneof("type") == "slider" and element.slider.label == self.label:
-                    self.slider = element.slider.id
+                    self.slider, self.words = element.slider.id, bool(element.slider.options)
                 self.errors += element.WhichOneof("type") == "exception"
             elif kind == "script_finished":
                 return time.perf_counter() - begin
@@ -97,9 +101,7 @@ class Crowd:
         return f"p50 {p50:.0f} ms, p95 {p95:.0f} ms ({len(self.waited)} moves; {opened}; {trouble})"
 
 
-async def _crowd(
-    url: str, path: str, label: str, values: Sequence[float], during: float, arrive: float
-) -> list[Visitor]:
+async def _crowd(url: str, path: str, label: str, values: Sequence[int], during: float, arrive: float) -> list[Visitor]:
     visitors = [Visitor(label, values) for _ in range(VISITORS)]
     moves = round(during / EVERY)
     await asyncio.gather(*(v.stay(url, path, i * arrive / VISITORS, moves) for i, v in enumerate(visitors)))
@@ -107,7 +109,7 @@ async def _crowd(
 
 
 def crowd(
-    url: str, path: str, label: str, values: Sequence[float], during: float = DURING, arrive: float = EVERY
+    url: str, path: str, label: str, values: Sequence[int], during: float = DURING, arrive: float = EVERY
 ) -> Crowd:
     """Forty visitors who arrive within `arrive` seconds and stay for `during`; 0: they only open the page."""
     with ThreadPoolExecutor(1) as own:  # the browser of `make bench` has a loop of its own in this thread

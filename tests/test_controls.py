@@ -24,10 +24,14 @@ def page() -> None:
     st.write(repr(controls.real("Real", "t_real", 0.0, 1.0, 0.5, 0.1)))
     st.write(repr(controls.switch("Switch", "t_switch")))
     st.write(repr(controls.words("Words", "t_words", "a b", max_chars=10)))
+    st.write(repr(controls.stops("Stops", "t_stops", (2, 4, 8, 16), 8)))
     st.write(repr(controls.choice("Sizes", "t_sizes", {64: "64", 16: "16", 256: "256"})))
 
 
-PLACE = {key: i for i, key in enumerate(("few", "many", "whole", "blank", "seed", "real", "switch", "words", "sizes"))}
+PLACE = {
+    key: i
+    for i, key in enumerate(("few", "many", "whole", "blank", "seed", "real", "switch", "words", "stops", "sizes"))
+}
 
 
 def opened(key: str, asked: str | list[str]) -> tuple[str, list[str]]:
@@ -45,7 +49,7 @@ def test_the_examples() -> None:
 
 def test_the_defaults() -> None:
     app = AppTest.from_function(page, default_timeout=30).run()
-    assert [m.value for m in app.markdown] == ["1", "0", "4", "None", "0", "0.5", "False", "'a b'", "64"]
+    assert [m.value for m in app.markdown] == ["1", "0", "4", "None", "0", "0.5", "False", "'a b'", "8", "64"]
     assert not app.text
 
 
@@ -56,6 +60,7 @@ def test_the_defaults() -> None:
         ("sizes", "16", "16"),
         ("many", "n7", "7"),
         ("whole", "6", "6"),
+        ("stops", "4", "4"),
         ("blank", "-3", "-3"),
         ("seed", "42", "42"),
         ("real", "0.3", "0.3"),
@@ -71,6 +76,7 @@ def test_a_link_sets_a_control_without_a_word(key: str, asked: str, used: str) -
     ("key", "asked", "used"),
     [
         ("whole", "06.0", "6"),
+        ("stops", "4.0", "4"),
         ("whole", " 6 ", "6"),
         ("seed", "42.0", "42"),
         ("real", "3e-1", "0.3"),
@@ -92,6 +98,9 @@ def test_another_way_to_write_a_legal_value_is_no_reason_for_a_note(key: str, as
         ("sizes", "1e9", "256"),
         ("sizes", "nan", "64"),
         ("whole", "7", "6"),
+        ("stops", "7", "8"),
+        ("stops", "1e99", "16"),
+        ("stops", "nan", "8"),
         ("whole", "99", "12"),
         ("whole", "1", "2"),
         ("whole", "1e99", "12"),

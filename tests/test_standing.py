@@ -139,7 +139,7 @@ def test_a_proof(path: Path, behind: str, monkeypatch: pytest.MonkeyPatch) -> No
     gone = missing(app, path)
     assert not [text for text in [*claimed(found), found.judgements[0].usual] if text in gone]
     assert not [text for text in gone if text.startswith("figure")]
-    assert len([text for text in gone if text.startswith(("def ", "@concept"))]) == 1, "the other proof's code is there"
+    assert len([text for text in gone if text.startswith(("def ", "@concept"))]) == 1, "the other proof’s code is there"
 
 
 @every_lesson
@@ -198,7 +198,7 @@ def test_a_drawing_of_question_2_is_broken(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @BROKEN
-@pytest.mark.parametrize("at", ["core.training.retrieval.trained", "ui.training.live", "ui.controls.whole"])
+@pytest.mark.parametrize("at", ["core.training.retrieval.trained", "ui.training.live", "ui.controls.stops"])
 def test_the_pages_own_code_between_two_calls(at: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(at, fails)
     app = opened(SCALING, "trained")

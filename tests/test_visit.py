@@ -88,35 +88,35 @@ def test_all_or_none(path: Path) -> None:
 
 def test_moves_made_by_hand_stay_too() -> None:
     app = opened(SCALING)
-    app.slider(key="keys").set_value(100).run()
+    app.select_slider(key="keys").set_value(128).run()
     app.number_input(key="seed").set_value(7).run()
     go(app, OTHER)
     go(app, SCALING)
-    assert link(app) == {"keys": ["100"], "seed": ["7"]} and app.slider(key="keys").value == 100
-    app.slider(key="keys").set_value(64).run()  # back to its default, which must stay as well
+    assert link(app) == {"keys": ["128"], "seed": ["7"]} and app.select_slider(key="keys").value == 128
+    app.select_slider(key="keys").set_value(64).run()  # back to its default, which must stay as well
     go(app, OTHER)
     go(app, SCALING)
-    assert link(app) == {"seed": ["7"]} and app.slider(key="keys").value == 64
+    assert link(app) == {"seed": ["7"]} and app.select_slider(key="keys").value == 64
 
 
 def test_an_address_that_says_something_says_everything() -> None:
     app = opened(SCALING)
-    app.slider(key="keys").set_value(100).run()
+    app.select_slider(key="keys").set_value(128).run()
     app.number_input(key="seed").set_value(7).run()
     go(app, OTHER)
-    go(app, SCALING, keys="10", d_k="16")
-    assert link(app) == {"keys": ["10"], "d_k": ["16"]} and app.number_input(key="seed").value == 0
+    go(app, SCALING, keys="16", d_k="16")
+    assert link(app) == {"keys": ["16"], "d_k": ["16"]} and app.number_input(key="seed").value == 0
     go(app, OTHER)
     go(app, SCALING)
-    assert link(app) == {"keys": ["10"], "d_k": ["16"]}, "and that is now what was left"
+    assert link(app) == {"keys": ["16"], "d_k": ["16"]}, "and that is now what was left"
 
 
 def test_while_the_reader_is_there_the_controls_are_right_and_not_the_address() -> None:
-    app = opened(SCALING, keys="10")
-    app.slider(key="keys").set_value(100).run()
-    assert app.query_params["keys"] == "10", "the browser goes on reporting the address that it was opened with"
+    app = opened(SCALING, keys="16")
+    app.select_slider(key="keys").set_value(128).run()
+    assert app.query_params["keys"] == "16", "the browser goes on reporting the address that it was opened with"
     app.number_input(key="seed").set_value(7).run()
-    assert link(app) == {"keys": ["100"], "seed": ["7"]}
+    assert link(app) == {"keys": ["128"], "seed": ["7"]}
 
 
 def test_a_refusal_is_said_once() -> None:

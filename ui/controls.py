@@ -123,6 +123,15 @@ def whole(label: str, key: str, low: int, high: int, default: int, *, step: int 
     return value
 
 
+def stops(label: str, key: str, values: Sequence[Number], default: Number, *, help: str | None = None) -> Number:
+    """One of a few numbers in order, on a slider: where steps of one would say nothing and cost a computation each."""
+    start = visit.start(key, _snapped(values, default), default, shape=tuple(values))
+    value = st.select_slider(label, values, start, key=key, help=help)
+    value = value if value in values else default
+    _uses(key, label, value, start, f"{value:g}", f"{default:g}")
+    return value
+
+
 def _any_whole(text: str) -> tuple[int | None, bool]:
     """Any number that a browser can count to, or none.
 

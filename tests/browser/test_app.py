@@ -31,13 +31,13 @@ def framed(page: Page) -> bool:
 def test_a_cold_deep_link_shows_the_full_frame(fresh: Callable[..., str], visit: Visit) -> None:
     url = fresh()
     for _ in range(2):  # the first visitor, and one who comes after
-        page = visit(f"{url}/scaling?d_k=16&keys=100")
+        page = visit(f"{url}/scaling?d_k=16&keys=128")
         assert framed(page)
         expect(page.get_by_test_id("stSidebar").get_by_text("Attention", exact=True)).to_be_visible()
         expect(page).to_have_title("The factor √dₖ · Transformer Twenty")
         expect(page.locator("h1")).to_have_text("Why are the attention logits divided by √dₖ?")
         expect(page.locator(SWEEP)).to_have_attribute("aria-valuetext", "16")
-        program(page, 16, 100, "sqrt", 0)
+        program(page, 16, 128, "sqrt", 0)
 
 
 def test_the_first_move_on_a_cold_server_counts(fresh: Callable[..., str], visit: Visit) -> None:

@@ -137,7 +137,7 @@ def test_coming_back_finds_everything_and_costs_nothing(server: str, visit: Visi
     program(page, 1, divisor="none", seed=7)
     says(page, divisor="1 (none)", seed="7", d_k="1")
     assert page.get_by_test_id("stAlert").first.inner_text() == verdict
-    assert page.evaluate("history.length") == 4, "the empty page and three of the app's"
+    assert page.evaluate("history.length") == 4, "the empty page and three of the app’s"
     # The Back button goes through the pages, one press for each, and each stands as it was left.
     page.go_back()
     page.wait_for_selector("#tt-row")
@@ -149,20 +149,20 @@ def test_coming_back_finds_everything_and_costs_nothing(server: str, visit: Visi
 
 
 def test_an_entry_of_the_history_says_how_it_was_then(server: str, visit: Visit) -> None:
-    page = visit(f"{server}/scaling?d_k=16&keys=100")
-    program(page, 16, 100)
+    page = visit(f"{server}/scaling?d_k=16&keys=128")
+    program(page, 16, 128)
     page.get_by_role("link", name="The map").first.click()
     page.wait_for_selector(MAP)
     page.get_by_test_id("stSidebar").get_by_role("link", name="The factor").click()
     stands(page, "16")
     page.locator(SWEEP).press("End")
-    program(page, 1024, 100)
+    program(page, 1024, 128)
     page.go_back()
     page.wait_for_selector(MAP)
     page.go_back()
     stands(page, "16")
-    program(page, 16, 100)
-    says(page, d_k="16", keys="100")
+    program(page, 16, 128)
+    says(page, d_k="16", keys="128")
 
 
 # ------------------------------------------------------------------------------------------------ a server that goes away
@@ -181,7 +181,7 @@ def test_a_move_while_the_server_is_dead(visit: Visit) -> None:
     port = free_port()
     process, url = serve(port=port)
     try:
-        page = visit(f"{url}/scaling?keys=10")
+        page = visit(f"{url}/scaling?keys=16")
         page.get_by_role("slider", name="Keys N").press("Home")
         page.locator(SWEEP).press("End")
         agrees(page, "1024", keys="2")
@@ -300,12 +300,12 @@ def test_a_figure_that_fails_leaves_the_page_and_links_to_the_defaults(
     drawing.write_text(
         source[:body] + "    if seed == 13:\n        raise ArithmeticError(seed)\n" + source[body:], "utf-8"
     )
-    page = visit(f"{fresh(broken)}/scaling?seed=13&keys=100", drawn=False)
+    page = visit(f"{fresh(broken)}/scaling?seed=13&keys=128", drawn=False)
     sorry = page.get_by_test_id("stAlert").filter(has_text="This figure could not be computed for these values.")
     expect(sorry).to_be_visible(timeout=WAIT)
-    program(page, 64, 100, seed=13)
+    program(page, 64, 128, seed=13)
     assert page.locator(SWEEP).count() == 0
-    says(page, seed="13", keys="100")
+    says(page, seed="13", keys="128")
     with page.context.expect_page() as opened:
         sorry.get_by_role("link", name="Open the lesson with its defaults").click()
     program(opened.value, 64)
