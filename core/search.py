@@ -38,6 +38,10 @@ class Passage:
     weight: int
     after: str = ""
     """What is shown behind it: a wrong sentence does not stand alone."""
+    part: str = ""
+    """The part of the lesson in which it stands, by its anchor (`ui.lesson.PARTS`); none for the top."""
+    within: str = ""
+    """What has to be opened there before it can be read."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Hit:
     where: str
     excerpt: tuple[tuple[str, bool], ...]
     """Pieces of the passage; True for those that were asked for."""
+    part: str = ""
+    within: str = ""
 
     @property
     def text(self) -> str:
@@ -56,16 +62,16 @@ class Hit:
 
 # ------------------------------------------------------------------------------------------------ reading the source
 
-# How a concept says something: what a reader calls it, and how early it stands among the results.
+# How a concept says something: what a reader calls it, how early it stands among the results, and in which part.
 _SAYS = {
-    "in_one_sentence": ("In one sentence", 3),
-    "says": ("In 30 seconds", 4),
-    "cites": ("In 30 seconds", 4),
-    "looks_closer": ("Look closer", 5),
-    "judges": ("The usual answer, checked", 6),
-    "corrects": ("Often said wrongly", 6),  # and in its other half, said more exactly
-    "predicts": ("Predict", 8),
-    "pushes_back": ("Push-back", 7),
+    "in_one_sentence": ("In one sentence", 3, ""),
+    "says": ("In 30 seconds", 4, "answer"),
+    "cites": ("In 30 seconds", 4, "answer"),
+    "looks_closer": ("Look closer", 5, "looks"),
+    "judges": ("The usual answer, checked", 6, "usual"),
+    "corrects": ("Often said wrongly", 6, "usual"),  # and in its other half, said more exactly
+    "predicts": ("Predict", 8, "predict"),
+    "pushes_back": ("Push-back", 7, "push-back"),
 }
 _FILE = re.compile(r"\w+")
 
@@ -170,13 +176,15 @@ def passages(topic: Topic) -> Iterator[Passage]:
             yield from (Passage("Words", _entry(word), 1) for word in texts if word in GLOSSARY)
         elif way == "corrects":
             said, better = (plain(text) for text in texts)
-            yield Passage("Often said wrongly", said, 6, f" More exactly: {re.split(r'(?<=[.?!]) ', better)[0]}")
-            yield Passage("Said more exactly", better, 6)
+            after = f" More exactly: {re.split(r'(?<=[.?!]) ', better)[0]}"
+            yield Passage("Often said wrongly", said, 6, after, "usual", "said")
+            yield Passage("Said more exactly", better, 6, part="usual", within="said")
         elif texts:
-            where, weight = _SAYS[way]
-            yield Passage(where, plain(" ".join(texts)), weight)
+            where, weight, part = _SAYS[way]
+            within = {"says": "answer", "cites": "answer", "pushes_back": texts[0]}.get(way, "")
+            yield Passage(where, plain(" ".join(texts)), weight, part=part, within=within)
     usual = "The usual answer" if _concept(topic.slug) else "The usual answer, not yet checked"
-    yield from (Passage(usual, plain(bullet), 6) for bullet in topic.usual)
+    yield from (Passage(usual, plain(bullet), 6, part="usual") for bullet in topic.usual)
     yield Passage("Theme", str(topic.theme), 2)
 
 
@@ -242,8 +250,8 @@ def _words(query: str) -> list[str]:
 
     A hyphen may be written as one, as a space, or not at all.
 
-    >>> _words("What is the KV-cache of N²?"), _words("MoE")
-    (['kv-cache', 'n2'], ['expert'])
+    >>> _words("What is the KV-cache of N²?")
+    ['kv-cache', 'n2']
     """
     found: list[str] = []
     for i, piece in enumerate(re.split(f"(?<=\\w)[{_HYPHENS}](?=\\w)", query[:200])):
@@ -251,11 +259,10 @@ def _words(query: str) -> list[str]:
         if i and found and words:
             found[-1] += f"-{words.pop(0)}"
         found += words
-    found = [other for word in found for other in _MEANS.get(word, (word,))]
     return [word for word in found if not _SMALL.fullmatch(word)] or found
 
 
-# What is asked for by another name than the lessons'.
+# What is asked for by another name than the lessons': what has the name itself comes first.
 _MEANS = {
     "gqa": ("grouped", "head"),
     "mqa": ("grouped", "head"),
@@ -307,17 +314,25 @@ def find(query: str) -> list[Hit]:
     >>> find("zeppelin"), find("")
     ([], [])
     """
-    patterns = [_pattern(word) for word in _words(query)]
+    words = _words(query)
+    found = _ranked(words)
+    meant = [other for word in words for other in _MEANS.get(word, (word,))]
+    seen = {hit.topic for hit in found}
+    return found + [hit for hit in _ranked(meant) if hit.topic not in seen] if meant != words else found
+
+
+def _ranked(words: list[str]) -> list[Hit]:
+    patterns = [_pattern(word) for word in words]
     ranked = []
     for place, entries in enumerate(_index() if patterns else ()):
         found = [(entry, [bool(p.search(entry.folded)) for p in patterns]) for entry in entries]
         if not all(any(has[i] for _, has in found) for i in range(len(patterns))):
             continue
         best, has = min(found, key=lambda pair: (-sum(pair[1]), _weight(pair[0], patterns)))
-        together = all(has)
-        shown = _excerpt(best.passage.text, patterns)
+        said, together = best.passage, all(has)
+        shown = _excerpt(said.text, patterns)
         hit = Hit(
-            best.topic, best.passage.where, (*shown, (best.passage.after, False)) if best.passage.after else shown
+            best.topic, said.where, (*shown, (said.after, False)) if said.after else shown, said.part, said.within
         )
         ranked.append(((not together, _weight(best, patterns), place), hit))
     return [hit for _, hit in sorted(ranked, key=lambda pair: pair[0])]
@@ -372,8 +387,12 @@ def tries(query: str) -> list[str]:
     known: dict[str, str] = {}
     for entries in _index():
         for entry in entries:
-            for word in re.findall(r"[^\W\d_]{4,}", entry.passage.text):
+            for word in re.findall(r"[^\W\d_]{5,}", entry.passage.text):
                 known.setdefault(word.casefold(), word.lower() if word.istitle() else word)
-    asked = [word.casefold() for word in re.findall(r"[^\W\d_]{4,}", query[:200])]
-    alike = [m for word in asked[:4] for m in difflib.get_close_matches(word, known, 2, 0.75)]
-    return [known[word] for word in dict.fromkeys(alike)] or list(TRIES)
+    asked = [word.casefold() for word in re.findall(r"[^\W\d_]{5,}", query[:200])]
+    alike = [
+        m for word in asked[:4] for m in difflib.get_close_matches(word, known, 3, 0.8) if m == word or word not in m
+    ]
+    return [
+        known[word] for word in dict.fromkeys(alike) if word.removesuffix("s") not in alike or word[-1] != "s"
+    ] or list(TRIES)

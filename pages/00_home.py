@@ -9,12 +9,18 @@ nav.ensure()
 nav.sidebar()
 
 st.title(nav.NAME, anchor=False)
-said, search = st.columns([2.7, 1], gap="medium", vertical_alignment="bottom")
+said, search = st.columns([2.7, 1], gap="medium", vertical_alignment="top")
 said.markdown(
     f"Twenty interview questions; {len(nav.lessons())} are answered so far, by experiments that PyTorch runs while you watch. "
-    f"Every number on the map is a question: choose it to read it; the filled ones can be entered. New here? Begin with {nav.lessons()[0].number}."
+    "Every number on the map is a question: choose it to read it; the filled ones can be entered."
 )
-with search.container(key="on_screen_search"):  # not on paper
+with search.container(key="on_screen_search", gap="small"):  # not on paper
+    nav.link(
+        nav.lessons()[0],
+        ":material/arrow_forward:",
+        "right",
+        label=f"New here? Begin with question {nav.lessons()[0].number}",
+    )
     asked = controls.words("Search", "find", "", max_chars=60, hint="Search: RoPE …")
 
 from ui.map import front_door

@@ -379,9 +379,10 @@ def _push_back(concept: Concept) -> None:
         return
     st.header(PARTS["push-back"], anchor="push-back")
     _on_paper("push_back", "\n\n".join(f"**{push.question}** {_replied(push)}" for push in concept.push_backs))
+    asked = st.session_state.get(f"{concept.topic.slug}:asked")  # by the search of the front door
     with st.container(key="on_screen_push_back", gap="small"):
         for push in concept.push_backs:
-            with st.expander(push.question):
+            with st.expander(push.question, expanded=push.question == asked):
                 st.markdown(_replied(push))
 
 

@@ -117,6 +117,15 @@ a:focus-visible, button:focus-visible { outline: 3px solid currentcolor !importa
   [class*="st-key-verdict_"] > [data-testid="stElementContainer"]:first-child { flex: 1 1 0 !important; min-width: 0; }
 }
 @media (max-width: 1100px) { [data-testid="stMainBlockContainer"] { padding-top: 2.5rem; } }
+/* On a phone the button that opens the sidebar would lie on what has been scrolled up to it. */
+@media screen and (max-width: 700px) {
+  @supports (animation-timeline: scroll()) {
+    .stApp { timeline-scope: --tt-page; }
+    [data-testid="stMain"] { scroll-timeline: --tt-page block; }
+    [data-testid="stHeader"] { animation: tt-away linear both; animation-timeline: --tt-page; animation-range: 20px 80px; }
+  }
+}
+@keyframes tt-away { to { opacity: 0; visibility: hidden; } }
 @media (max-width: 700px) {
   .st-key-hero [data-testid="stHorizontalBlock"] { flex-direction: column-reverse; }
   .st-key-outcome { flex-wrap: wrap !important; }
@@ -244,11 +253,11 @@ def neighbours(topic: Topic) -> tuple[Topic | None, Topic | None]:
     return (row[place - 1] if place else None), (row[place + 1] if place + 1 < len(row) else None)
 
 
-def link(topic: Topic | None, icon: str, icon_position: Literal["left", "right"] = "left") -> None:
-    """A link to a lesson, if there is one."""
+def link(topic: Topic | None, icon: str, icon_position: Literal["left", "right"] = "left", label: str = "") -> None:
+    """A link to a lesson, if there is one; by its name, or by what it is for."""
     path = page_of(topic)
     if topic and path:
-        st.page_link(path, label=f"{topic.number} · {topic.title}", icon=icon, icon_position=icon_position)
+        st.page_link(path, label=label or f"{topic.number} · {topic.title}", icon=icon, icon_position=icon_position)
 
 
 def sidebar(current: Topic | None = None, parts: Mapping[str, str] | None = None) -> None:

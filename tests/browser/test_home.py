@@ -231,6 +231,29 @@ def test_the_search_finds_words_of_answers_in_view(front: Visit) -> None:
     expect(page.locator("h1")).to_have_text(factor.question)
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("state dict", "A tied matrix is in it under two names"),  # closed until somebody opens it
+        ("405B", "in Llama 3.1 405B sixteen times"),  # in a push-back
+        ("even if nothing matches", "even if nothing matches"),
+    ],
+)
+def test_what_was_found_is_opened_and_in_view(front: Visit, asked: str, words: str) -> None:
+    page = front(f"/?find={asked}")
+    page.locator(".found a").first.click()
+    seen = page.get_by_test_id("stMain").get_by_text(words).locator("visible=true")  # not the copy for paper
+    expect(seen.first).to_be_in_viewport()
+
+
+def test_a_word_that_is_offered_is_looked_for(front: Visit) -> None:
+    page = front("/?find=varience")
+    page.get_by_role("button", name="variance", exact=True).click()
+    expect(page.get_by_label("Search")).to_have_value("variance")
+    expect(page.locator(".found mark").first).to_have_text(re.compile("variance", re.I))
+    expect(page).to_have_url(re.compile(r"/\?find=variance$"))
+
+
 def test_what_was_asked_stands_in_the_address_and_survives_leaving(front: Visit) -> None:
     page = front("/?find=RoPE")
     expect(page.get_by_label("Search")).to_have_value("RoPE")

@@ -61,7 +61,8 @@ def _row(topic: Topic) -> dict[str, Any]:
 
 
 def _found(hit: Hit) -> dict[str, Any]:
-    return {"slug": hit.topic.slug if hit.topic else None, "where": hit.where, "excerpt": hit.excerpt}
+    at = {"part": hit.part, "within": hit.within}
+    return {"slug": hit.topic.slug if hit.topic else None, "where": hit.where, "excerpt": hit.excerpt, **at}
 
 
 def front_door(key: str, asked: str = "") -> None:
@@ -72,8 +73,22 @@ def front_door(key: str, asked: str = "") -> None:
             hits = find(asked)
             found = {"asked": asked, "hits": [_found(hit) for hit in hits], "tries": [] if hits else tries(asked)}
     data = {"topics": [_row(topic) for topic in topics()], **found}
-    went = _component(key=key, data=data, on_go_change=lambda: None).go
+    went = _component(key=key, data=data, on_go_change=lambda: None, on_look_change=lambda: _look(key)).go
     for topic in nav.lessons():
         path = nav.page_of(topic)
-        if topic.slug == went and path is not None:
+        if went and topic.slug == went.get("slug") and path is not None:
+            _open(topic.slug, str(went.get("within", "")))
             st.switch_page(path)
+
+
+def _open(slug: str, within: str) -> None:
+    """What was found may stand where a reader has to open something first: the lesson begins with that open."""
+    if within in ("answer", "said"):
+        st.session_state[f"{slug}:{within}"] = True
+    elif within:
+        st.session_state[f"{slug}:asked"] = within
+
+
+def _look(key: str) -> None:
+    """A word that was offered is looked for."""
+    st.session_state["find"] = str(st.session_state[key].look)[:60]

@@ -16,16 +16,37 @@ function home() {
 }
 
 // An element that leads to a lesson: a real link, which a plain click follows without loading the app again.
-function link(s, topic, attributes, ...children) {
+function link(s, topic, attributes, children, hit = { part: "", within: "" }) {
   if (!topic.ready) return html("a", { ...attributes, role: "link", "aria-disabled": "true" }, ...children);
-  const node = html("a", { ...attributes, href: new URL(topic.slug, home()).href }, ...children);
+  const node = html("a", { ...attributes, href: new URL(topic.slug + (hit.part && `#${hit.part}`), home()).href }, ...children);
   node.addEventListener("click", (event) => {
     if (event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
     hide(s);
-    s.go(topic.slug);
+    s.go({ slug: topic.slug, within: hit.within });
+    if (hit.part) seek(topic.slug, hit);
   });
   return node;
+}
+
+// Leads to what was found: its part, and there its words if they can be seen. The lesson is made meanwhile and grows
+// above them, so this goes on until the page rests, or until the reader scrolls herself.
+function seek(slug, { part, excerpt }) {
+  const letters = (text) => text.toLowerCase().replace(/[^\p{L}]/gu, ""), end = Date.now() + 20_000;
+  const longest = excerpt.map(([text]) => letters(text)).sort((a, b) => b.length - a.length)[0].slice(0, 40);
+  const kinds = ["wheel", "touchmove", "pointerdown", "keydown"], leave = () => { clearInterval(looking); kinds.forEach((kind) => removeEventListener(kind, leave)); };
+  const looking = setInterval(() => {
+    const heading = pageOf(location.href) === slug && document.getElementById(part);
+    if (Date.now() > end) return leave();
+    if (!heading) return;
+    const below = [...document.querySelectorAll("[data-testid=stMain] :is(p, summary)")].filter((node) =>
+      heading.compareDocumentPosition(node) & Node.DOCUMENT_POSITION_FOLLOWING && node.getClientRects().length);
+    const found = below.find((node) => letters(node.textContent).includes(longest));
+    heading.scrollIntoView();
+    if (found && found.getBoundingClientRect().bottom > innerHeight) found.scrollIntoView({ block: "center" });
+    if (found && document.querySelector("[data-testid=stApp]").dataset.testScriptState === "notRunning") leave();
+  }, 250);
+  setTimeout(() => kinds.forEach((kind) => addEventListener(kind, leave, { passive: true })), 300); // not the press that leads here
 }
 
 // ------------------------------------------------------------------------------------------------ the map
@@ -37,7 +58,7 @@ function drawMap(s) {
   s.data.topics.forEach((topic, i) => {
     const state = topic.ready ? "" : ", no lesson yet";
     const pin = link(s, topic, { class: topic.ready ? "pin" : "pin waits", tabindex: topic.ready ? null : 0,
-      "aria-label": `${topic.number}. ${topic.question}${state}`, "aria-describedby": topic.answer ? `answer-${i}` : null }, String(topic.number));
+      "aria-label": `${topic.number}. ${topic.question}${state}`, "aria-describedby": topic.answer ? `answer-${i}` : null }, [String(topic.number)]);
     pin.dataset.slug = topic.slug;
     const item = html("li", {}, pin, topic.answer ? html("span", { id: `answer-${i}`, hidden: "" }, topic.answer) : null);
     for (const { name, size: [width, height], places } of sheets) {
@@ -76,7 +97,7 @@ function show(s, topic, pin, touch = false) {
   clearTimeout(s.leaving);
   const close = html("button", { type: "button", class: "close", "aria-label": "Close" }, "×");
   close.addEventListener("click", () => { hide(s); pin.focus({ preventScroll: true }); });
-  const enter = topic.ready ? link(s, topic, { class: "enter" }, `Enter question ${topic.number}`) : null;
+  const enter = topic.ready ? link(s, topic, { class: "enter" }, [`Enter question ${topic.number}`]) : null;
   s.tip.replaceChildren(
     html("p", { class: "name" }, `${topic.number} · ${topic.title}`),
     html("p", { class: "question" }, topic.question),
@@ -122,7 +143,7 @@ function drawCards(s) {
       const picture = topic.pictures ? html("img", { alt: "", width: 280, height: 130 }) : null;
       if (picture) picture.pictures = topic.pictures;
       return html("li", { class: topic.ready ? "card" : "card waits" },
-        topic.ready ? link(s, topic, { class: "title" }, ...title) : html("span", { class: "title" }, ...title),
+        topic.ready ? link(s, topic, { class: "title" }, title) : html("span", { class: "title" }, ...title),
         html("p", {}, topic.question), picture ?? (topic.ready ? null : html("p", { class: "none" }, "No lesson yet")));
     })),
   )));
@@ -157,15 +178,19 @@ function drawFound(s) {
   if (!asked) return place.replaceChildren();
   const lessons = new Set(hits.filter((hit) => hit.slug).map((hit) => hit.slug)).size, meant = hits.some((hit) => !hit.slug);
   const questions = lessons === 1 ? "One question" : `${lessons || "No"} questions`;
-  const said = hits.length ? `${questions} with “${asked}”${meant ? ", and what it means" : ""}` : `Nothing has “${asked}”. Try ${tries.join(", ")}.`;
+  const said = hits.length ? [`${questions} about “${asked}”${meant ? ", and what it means" : ""}`] : [`Nothing has “${asked}”. Try`, ...tries.map((word) => {
+    const button = html("button", { type: "button" }, word);
+    button.addEventListener("click", () => s.look(word));
+    return button;
+  })];
   const rows = hits.map((hit) => {
     const topic = topics.find(({ slug }) => slug === hit.slug);
     const words = hit.excerpt.map(([text, marked]) => (marked ? html("mark", {}, text) : text));
     const name = topic && [html("span", { class: "number" }, String(topic.number)), topic.title];
-    const title = !topic ? null : topic.ready ? link(s, topic, { class: "title" }, ...name) : html("span", { class: "title waits" }, ...name);
+    const title = !topic ? null : topic.ready ? link(s, topic, { class: "title" }, name, hit) : html("span", { class: "title waits" }, ...name);
     return html("li", {}, html("div", {}, title, html("span", { class: "where" }, topic && !topic.ready ? `${hit.where} · no lesson yet` : hit.where)), html("p", {}, ...words));
   });
-  place.replaceChildren(html("p", { class: "said" }, said), ...(rows.length ? [html("ul", {}, ...rows)] : []));
+  place.replaceChildren(html("p", { class: "said" }, ...said), ...(rows.length ? [html("ul", {}, ...rows)] : []));
 }
 
 // The last part of an address below the app's own path.
@@ -200,7 +225,8 @@ function closeDialog() {
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".front");
   const s = (root.__front ??= { root, touch: false, shown: null });
-  s.go = (slug) => setTriggerValue("go", slug);
+  s.go = (where) => setTriggerValue("go", where);
+  s.look = (word) => setTriggerValue("look", word);
   s.data = data;
   const same = JSON.stringify(data.topics);
   drawFound(s);
