@@ -42,7 +42,7 @@ _NOTES = {
     "Gemma 7B": _FIRST_GEMMA,
     "Mixtral 8x22B": "Counted with the 32,768 tokens of the instructed model.",
     "The original": "Counted as torch.nn.Transformer builds it, with biases in attention and a norm at the end of each stack, "
-    "which the paper's formulas do not have; one matrix of 37,000 tokens serves both embeddings and the output.",
+    "which the paper’s formulas do not have; one matrix of 37,000 tokens serves both embeddings and the output.",
     "ALBERT": "All its layers are one block that runs again and again; its embedding is 128 wide.",
     "OPT": "2 of its learned positions are never used.",
     "BART": "2 of its learned positions per stack are never used.",

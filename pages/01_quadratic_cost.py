@@ -28,13 +28,17 @@ def measured():
     return st.session_state["quadratic_cost:timings"]
 
 
+TOKENS = [f"{n:,}" for n in cost.LENGTHS]
+
 with lesson(concept) as page:
     side, stage = page.hero()
     with side:
         d_model = controls.choice("Width d", "cost_width", {d: str(d) for d in cost.WIDTHS})
         n_heads = controls.choice("Heads h", "cost_heads", {h: str(h) for h in cost.HEADS}, help="Each of width d/h.")
     with stage:
-        n = sweep("n_tokens", "Tokens N", cost.LENGTHS, drawings.layer_frames, d_model, n_heads, default=1024)
+        n = sweep(
+            "n_tokens", "Tokens N", cost.LENGTHS, drawings.layer_frames, d_model, n_heads, default=1024, labels=TOKENS
+        )
 
     if page.look("blocks"):
         st.markdown(
@@ -57,8 +61,8 @@ with lesson(concept) as page:
     if page.look("clock"):
         st.markdown(
             "So is it linear now? No score is kept, but every one is computed. Here one head of width 64, plain and fused, and a "
-            "feed-forward layer 64 → 256 → 64 are timed on the machine that serves this page. What every call costs whatever N "
-            "flattens the lines at their left end. A slope is a power of N: 1 would be linear, 2 quadratic."
+            "feed-forward layer 64 → 256 → 64 are timed on the machine that serves this page. Costs that do not grow with N "
+            "flatten the lines at their left end. A slope is a power of N: 1 would be linear, 2 quadratic."
         )
         with standing():
             show("clock:figure", drawings.clock_frame(measured()))

@@ -23,16 +23,16 @@ with lesson(concept) as page:
         features = controls.choice("Features of a value", "value_features", drawings.FEATURES)
         st.caption(
             "w is what the softmax gives u, and v gets 1 − w; neither depends on the values. u and v, say who and when, are unrelated, of "
-            "variance 1, in the same features. A wider head only holds the same mixture in more numbers."
+            "variance 1, in the same features. One head as wide as both together only holds the same mixture in more numbers."
         )
     with stage:
         draw, chosen = drawings.fetch_frames, (second, features)
-        w = sweep("first_head", "The head's weight on u", heads.STOPS, draw, *chosen, default=0.3, panel_width=360)
+        w = sweep("first_head", "The head’s weight on u", heads.STOPS, draw, *chosen, default=0.3, panel_width=360)
 
     if page.look("trained"):
         st.markdown(
             f"Does training find this? {training.PLACES} places hold random values, and each question names two of them: bring the "
-            "first's value and the second's. Nothing says which head should do what. With “place and value” the keys contain the "
+            "first’s value and the second’s. Nothing says which head should do what. With “place and value” the keys contain the "
             "values, as in a Transformer. Then the weights themselves can carry news of the values, and a single head may get "
             "below 1."
         )

@@ -76,8 +76,8 @@ with lesson(concept) as page:
 
     if page.look("pairs"):
         st.markdown(
-            "RoPE turns pairs of columns, and code exists for two kinds of pairs: neighbours, as in the paper and in Meta's "
-            "Llama, and halves, as in Hugging Face's Llama. What happens to weights made for the one under code for the other?"
+            "RoPE turns pairs of columns, and code exists for two kinds of pairs: neighbours, as in the paper and in Meta’s "
+            "Llama, and halves, as in Hugging Face’s Llama. What happens to weights made for the one under code for the other?"
         )
         sweep(
             "rope_pairs",

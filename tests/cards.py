@@ -54,7 +54,7 @@ def card(slug: str) -> tuple[Figure, ...]:
     if make is None:
         raise LookupError(
             f"write in ui/drawings/{slug}.py, for the small picture on the front door, which frame the lesson opens with: "
-            "`def card() -> Frame: return <the hero's frames at the defaults of its controls>[<its control's default>]`"
+            "`def card() -> Frame: return <the hero’s frames at the defaults of its controls>[<its control’s default>]`"
         )
     return make().figures
 

@@ -82,7 +82,7 @@ def test_a_lesson_is_complete(concept: Concept) -> None:
     assert concept.prediction is not None, f"{slug}: write @concept.predicts(…), about the question in the title"
     assert concept.snippet is not None, f"{slug}: write @concept.writes(…), a program to take away"
     assert len(concept.snippet.examples) >= 2, (
-        f"{slug}: two examples of the program's controls, so that it can be tested"
+        f"{slug}: two examples of the program’s controls, so that it can be tested"
     )
 
 

@@ -107,7 +107,7 @@ def test_the_readings_of_the_hero() -> None:
         "With weight 0.05 on u in all 16 features, one head loses 0.997 of u and 0.00276 of v: "
     )
     # Nearly alike: v = (0.3 o₂ − 0.35 o₁) / (0.3 · 0.65 − 0.7 · 0.35), and of the four the largest is 0.7 / 0.05.
-    assert said(0.3, 0.35).endswith("exactly, with numbers up to 14.")
+    assert said(0.3, 0.35).endswith("W_O, with entries up to 14, makes u and v of the two, exactly.")
 
 
 def test_wider_values_and_heads_have_more_cells_and_the_same_mixture() -> None:
@@ -162,7 +162,7 @@ def test_what_a_training_says_and_draws() -> None:
     assert f"together are {low} to {high} with one head, " in frame.reading
     ways = [int((whole.maps[1][:, h, 0] > 0.5).sum()) for h in (0, 1)]
     assert (
-        f"In 5 of 5 runs with two heads each place has a head of its own: the first place head 1 in {ways[0]}, head 2 in {ways[1]}."
+        f"In 5 of 5 runs with two heads each place has a head of its own: the first place has head 1 in {ways[0]}, head 2 in {ways[1]}."
         in frame.reading
     )
 
@@ -221,7 +221,7 @@ def test_what_is_said_of_the_rank(seed: int) -> None:
     for d_k, frame in zip(heads.HEAD_WIDTHS, drawings.rank_frames(seed), strict=True):
         s, lost, many = heads.spectra(d_k, seed), float(heads.out_of_reach(seed)[d_k]), heads.favourites(d_k, seed=seed)
         reach = (
-            f"{percent(lost)} of a random pattern's log-odds are out of reach"
+            f"{percent(lost)} of a random pattern’s log-odds are out of reach"
             if d_k < 64
             else "no pattern is out of reach"
         )

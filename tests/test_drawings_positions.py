@@ -190,13 +190,13 @@ def test_the_prefix_draws_what_was_measured(order_seed: int, seed: int) -> None:
     np.testing.assert_allclose(heat["customdata"], seen.change, atol=1e-6)
     still = [(r, c) for r in range(4) for c in range(8) if seen.change[r, c] <= positions.ROUNDING]
     assert list(zip(crosses["y"], crosses["x"], strict=True)) == still and (0, 7) in still
-    assert not [c for r, c in still if r and c == 7], "with two layers the last word's output moves"
+    assert not [c for r, c in still if r and c == 7], "with two layers the last word’s output moves"
     assert figure["layout"]["xaxis"]["ticktext"] == list(seen.words) and figure["layout"]["meta"]["rows"] == list(
         "1234"
     )
     assert figure["layout"]["yaxis"]["ticktext"] == list("1234")
     assert heat["zmin"] == 0 and heat["zmax"] == pytest.approx(float(seen.change.max()))
-    assert "one layer's output there moves by exactly 0, since" in frame.reading
+    assert "one layer’s output there moves by exactly 0, since" in frame.reading
     assert f"by up to {drawn.number(float(seen.change[1:, -1].max()), 2)}:" in frame.reading
     assert f"Before “away” stands “{' '.join(seen.shuffled[:-1])}” instead" in frame.reading
 
@@ -273,7 +273,7 @@ def test_the_table_of_the_waves() -> None:
 
 def test_the_offsets_say_what_would_not_be_rounding() -> None:
     said = drawn.offset_reading(60, (1.5e-16, 0.41, 0.53))
-    assert "RoPE's (up to 0.53)" in said and "at p = 24 (up to rounding, 1.5·10⁻¹⁶)" in said
+    assert "RoPE’s (up to 0.53)" in said and "at p = 24 (up to rounding, 1.5·10⁻¹⁶)" in said
     assert drawn.offset_reading(60, (0.0, 0.4, 0.0)).count("(exactly)") == 2
     assert "stay where they are at p = 24" in drawn.offset_reading(24, (0.0, 0.0, 0.0))
 

@@ -94,7 +94,7 @@ def test_the_block_and_its_gradients(depth: int, width: int, seed: int) -> None:
         assert [value(note["text"]) for note in notes] == two(shown[drawings.NAMES[order]][[0, -1]])
         assert [note["y"] for note in notes] == pytest.approx(shown[drawings.NAMES[order]][[0, -1]])
         found = re.findall(
-            rf"= {NUMBER} d.* the last layer's gradient is {NUMBER} \({drawings.NAMES[other]}: {NUMBER}\)\. .* moves {NUMBER} times",
+            rf"= {NUMBER} d.* the last layer’s gradient is {NUMBER} \({drawings.NAMES[other]}: {NUMBER}\)\. .* moves {NUMBER} times",
             frame.reading,
         )
         (mark_at,) = nudged["layout"]["shapes"]
@@ -168,7 +168,7 @@ def test_the_stream(width: int, seed: int) -> None:
     assert last["falling like 1/√L"] == pytest.approx(
         last["Pre-Norm"][0] * (2 / np.array(norms.DEPTHS)) ** 0.5, rel=1e-5
     )
-    sizes = re.findall(rf"stream has ‖x‖² = {NUMBER} d, Post-Norm's {NUMBER} d", frame.reading)[0]
+    sizes = re.findall(rf"stream has ‖x‖² = {NUMBER} d, Post-Norm’s {NUMBER} d", frame.reading)[0]
     assert list(map(value, sizes)) == two([size["Pre-Norm"][-1], size["Post-Norm"][-1]])
     powers = re.findall(r"to the power ([+−][\d.]+) in Pre-Norm and ([+−][\d.]+) in Post-Norm\.$", frame.reading)[0]
     slopes = [float(norms.slope(norms.DEPTHS, torch.tensor(last[n]))) for n in ("Pre-Norm", "Post-Norm")]
@@ -196,7 +196,7 @@ def test_the_nudge(seed: int) -> None:
     assert straight == pytest.approx(moved["Post-Norm"][0] * np.array(norms.POOLED_DEPTHS) / 2, rel=1e-5)
     (found,) = re.findall(rf"grows {NUMBER}-fold in Post-Norm and {NUMBER}-fold in Pre", frame.reading)
     assert list(map(value, found)) == two([moved[n][-1] / moved[n][0] for n in ("Post-Norm", "Pre-Norm")])
-    (found,) = re.findall(rf"Post-Norm's is {NUMBER} times Pre-Norm's", frame.reading)
+    (found,) = re.findall(rf"Post-Norm’s is {NUMBER} times Pre-Norm’s", frame.reading)
     assert value(found) == two(moved["Post-Norm"][-1] / moved["Pre-Norm"][-1])
 
 
@@ -238,7 +238,7 @@ def test_every_cell_can_be_scrubbed(cell: tuple) -> None:
         layers, loss = frames[i].figures
         assert inside(layers) and inside(loss) and len(loss["data"]) == 2 * len(training.SEEDS)
         said, step = frames[i].reading, training.SNAPSHOTS[i]
-        assert said.startswith(f"At step {step} the last layer's gradient is ") and not list(faults(said)), said
+        assert said.startswith(f"At step {step} the last layer’s gradient is ") and not list(faults(said)), said
         assert all(t["x"].tolist() == list(training.SNAPSHOTS) for t in loss["data"])
         assert all(t["x"].tolist() == list(range(1, cell[0] + 1)) for t in layers["data"])
         assert "about more" not in said and not re.search(r"(?<![\d.,])1 times", said), said
@@ -258,7 +258,7 @@ def test_every_cell_can_be_scrubbed(cell: tuple) -> None:
             said_of = (
                 rf"(?:^|is |and )((?:about )?(?:more than a million|{NUMBER})(?: to (?:more than a million|{NUMBER}))?)"
             )
-            for text, each, what in ((shown, tilts, " times the first one's"), (costs, ends, "")):
+            for text, each, what in ((shown, tilts, " times the first one’s"), (costs, ends, "")):
                 (found,) = re.findall(rf"{said_of}{what} in {name}", text)
                 numbers = [
                     1e6 if n == "more than a million" else value(n)

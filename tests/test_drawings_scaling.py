@@ -109,7 +109,7 @@ def test_the_lines_of_the_modules_are_measured_in_their_own_colours() -> None:
     of = {init: scaling.initial_variances(init, 3).tolist() for init in drawings.INITS}
     assert frame.reading == (
         f"At d_model = 768 the logits of nn.MultiheadAttention start with variance {number(of['multihead'][-1], 2)}, those "
-        f"of two nn.Linear with {number(of['linear'][-1], 2)}. Weights of one size for every width, as GPT-2's, give "
+        f"of two nn.Linear with {number(of['linear'][-1], 2)}. Weights of one size for every width, as GPT-2’s, give "
         f"{number(of['gpt2'][0], 2)} at 96 and {number(of['gpt2'][-1], 2)} at 768."
     )
 

@@ -116,7 +116,7 @@ def test_the_card_is_what_the_lesson_opens_with(topic: Topic) -> None:
         mine = list(leaves(figure))
         assert any(len(mine) == len(one) and all(map(alike, mine, one)) for one in shown), (
             f"pages/{page_of(topic).name} does not open with “{figure['layout']['title']['text']}”: let card() in "
-            f"ui/drawings/{topic.slug}.py return the hero's frame at the page's defaults"
+            f"ui/drawings/{topic.slug}.py return the hero’s frame at the page’s defaults"
         )
 
 

@@ -198,7 +198,7 @@ def test_the_cost_is_that_of_torchs_module(n_heads: int) -> None:
         _, weights = own(x, x, x, average_attn_weights=False)
     before = torch.get_rng_state()
     c = heads.cost(n_heads)
-    assert torch.equal(torch.get_rng_state(), before), "nobody else's random numbers change"
+    assert torch.equal(torch.get_rng_state(), before), "nobody else’s random numbers change"
     assert c.parameters == sum(p.numel() for p in own.parameters()) == 4 * 512**2 + 4 * 512
     assert c.flops == made.get_total_flops() == 8 * 64 * 512**2 + 4 * 64**2 * 512
     assert c.score_bytes == weights.nbytes == n_heads * 64 * 64 * 4
@@ -290,7 +290,7 @@ def test_each_wrong_code_is_the_mistake_that_it_is_called() -> None:
     for code, joined in made.items():
         off = (joined @ own.out_proj.weight.detach().T - expected).norm() / expected.norm()
         assert heads.written(code, h, seed=5).error == pytest.approx(float(off), rel=1e-9)  # type: ignore[arg-type]
-    assert torch.equal(torch.get_rng_state(), before), "nobody else's random numbers change"
+    assert torch.equal(torch.get_rng_state(), before), "nobody else’s random numbers change"
 
 
 def test_the_picture_says_whose_numbers_they_are() -> None:

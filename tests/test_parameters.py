@@ -508,7 +508,7 @@ def test_the_cache_is_what_the_projections_write() -> None:
     assert kv_cache_bytes(preset("BERT base")) == 0
     assert kv_cache_bytes(preset("T5 small")) == 2 * 6 * 8 * 64 * 2
     deep = replace(preset("T5 small"), n_layers=9)
-    assert parameters.cache_written(deep) == kv_cache_bytes(deep), "the decoder's layers write, not the encoder's"
+    assert parameters.cache_written(deep) == kv_cache_bytes(deep), "the decoder’s layers write, not the encoder’s"
 
 
 def test_the_numbers_in_the_push_backs() -> None:
@@ -696,7 +696,7 @@ def test_experts_of_one_kind_stand_below_each_other() -> None:
     assert torch.equal(down - up, up - gate)
     router = found[-4]
     assert router.term.label == "router", "it is counted in the feed-forward layer, and drawn there"
-    assert router.corners.tolist() == [[4 * 3.5, 1.0]], "at the end of the experts' first line"
+    assert router.corners.tolist() == [[4 * 3.5, 1.0]], "at the end of the experts’ first line"
 
 
 # ------------------------------------------------------------------------------------------------ boxes that follow

@@ -80,9 +80,9 @@ def test_the_prediction_asks_for_runs_that_differ_by_all_four() -> None:
     prediction = lesson.concept.prediction
     assert prediction is not None and prediction.experiment() == 4
     assert [prediction.options[prediction.right(n)].text for n in (-4, 0, 4)] == [
-        "only Post-Norm's",
-        "as many of both",
-        "only Pre-Norm's",
+        "only Post-Norm’s",
+        "both alike",
+        "only Pre-Norm’s",
     ]
 
 

@@ -238,7 +238,7 @@ def test_the_gradients_are_those_of_the_formula(divisor: Divisor) -> None:
 def test_a_fresh_module_starts_with_the_variance_of_theory(init: Init, theory: float) -> None:
     before = torch.get_rng_state()
     draws = [scaling.initial_logit_variance(init, seed) for seed in (11, 12, 13)]
-    assert torch.equal(torch.get_rng_state(), before), "nobody else's random numbers change"
+    assert torch.equal(torch.get_rng_state(), before), "nobody else’s random numbers change"
     error = math.sqrt(8 / (768 * scaling.TOKENS) / 3)
     assert sum(draws) / 3 == pytest.approx(theory, rel=4 * error)
     assert len(set(draws)) == 3 and draws[0] == scaling.initial_logit_variance(init, 11)

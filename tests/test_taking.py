@@ -38,7 +38,7 @@ process.stdout.write(JSON.stringify(s.head.panels.map((panel) => table(resolve(p
 def saved(*charts: Figure) -> list[str]:
     """The CSV of each chart, as text."""
     node = str(NODE) if NODE.exists() else shutil.which("node")
-    assert node, "Playwright's node is missing: install requirements-dev.txt"
+    assert node, "Playwright’s node is missing: install requirements-dev.txt"
     data = pack([Frame(charts, "r")], labels=[""])
     script = [node, "-e", HARNESS, str(ROOT / "ui" / "sweep" / "sweep.js")]
     run = subprocess.run(script, check=False, input=data, capture_output=True, timeout=60)

@@ -117,12 +117,13 @@ def lines(
     levels: Mapping[str, tuple[float, str]] | None = None,
     level_at: Literal["top right", "bottom right", "bottom left"] = "top right",
     x_ticks: Sequence[float] | None = None,
+    y_ticks: Sequence[float] | None = None,
     height: int = 340,
 ) -> Figure:
     """Lines over a common axis. `marks` are labelled vertical rules: name → (position, colour role).
 
-    `levels` are the same, horizontally, with the name above the rule at its right end or where `level_at` says. `x_ticks` are the numbers to
-    write at the axis, where Plotly's own choice says little: few of them on a logarithmic one.
+    `levels` are the same, horizontally, with the name above the rule at its right end or where `level_at` says. `x_ticks` and
+    `y_ticks` are the numbers to write at the axis, where Plotly's own choice says little: few of them on a logarithmic one.
 
     Ranges are in the axis' own units, also for logarithmic axes.
     """
@@ -142,8 +143,9 @@ def lines(
     figure.lay_out(showlegend=len(series) > 1)
     _axis(figure, "xaxis", log_x, x_range)
     _axis(figure, "yaxis", log_y, y_range)
-    if x_ticks is not None:
-        figure.lay_out(xaxis={"tickvals": list(x_ticks), "ticktext": [f"{x:g}" for x in x_ticks]})
+    for axis, ticks in (("xaxis", x_ticks), ("yaxis", y_ticks)):
+        if ticks is not None:
+            figure.lay_out(**{axis: {"tickvals": list(ticks), "ticktext": [f"{tick:,g}" for tick in ticks]}})
     for i, (name, (position, colour)) in enumerate((marks or {}).items()):
         _mark(figure, name, position, colour, log_x, i, x_range)
     for name, (position, colour) in (levels or {}).items():

@@ -61,7 +61,7 @@ def several_averages_for_the_price_of_one(
             within=ROUNDING,
         )
         & Evidence.near(
-            "the most with a second head that gives u all its weight, first head's weight 0 to 0.95",
+            "the most with a second head that gives u all its weight, first head’s weight 0 to 0.95",
             float(fetch_two(second).two[:-1].sum(-1).max()),
             0,
             within=ROUNDING,
@@ -76,7 +76,7 @@ def several_averages_for_the_price_of_one(
 
 @concept.predicts(
     "One head, however wide, must bring two unrelated values in the same features. Guessing 0 for both costs 2: what does its "
-    "best weight cost?",
+    "best weight cost, read linearly?",
     Option(
         "0",
         -0.1,
@@ -141,7 +141,7 @@ def all_features_are_mixed_alike(n_heads: int = 1) -> Evidence:
 
 
 @concept.says(
-    "Of two unrelated values in the same features a linear read-out loses half, at any weighting.",
+    "Of two unrelated values in the same features a linear read-out of it loses half, at any weighting.",
     fails_if=({"heads": "two"}, {"own_features": True}),
 )
 def what_one_gains_the_other_loses(heads: str = "one", own_features: bool = False) -> Evidence:
@@ -171,7 +171,7 @@ def different_heads_bring_both(alike: bool = False) -> Evidence:
 )
 @concept.corrects(
     "h heads cost h times as much.",
-    better="Each is h times narrower, so that a layer's parameters and the FLOPs of its matrix products do not depend on h. "
+    better="Each is h times narrower, so that a layer’s parameters and the FLOPs of its matrix products do not depend on h. "
     "What grows are the scores: h softmaxes, and h times the memory, where they are stored.",
     fails_if=({"wide": True}, {"averaged": True}),
 )
@@ -196,7 +196,7 @@ def heads_share_the_width(wide: bool = False, averaged: bool = False) -> Evidenc
         )
         & Evidence.exactly(f"FLOPs of the same products over {CONTEXT} tokens", farthest("flops"), 0)
         & Evidence.exactly("bytes of keys and values, per token", farthest("cache_bytes"), 0)
-        & Evidence.exactly("bytes of the module's weights, h = 64 ÷ h = 1", kept / first.score_bytes, 64)
+        & Evidence.exactly("bytes of the module’s weights, h = 64 ÷ h = 1", kept / first.score_bytes, 64)
     )
 
 
@@ -224,7 +224,7 @@ def roles_are_found(training_done: bool = True, runs: int = len(training.SEEDS))
     fails_if=({"of_logits": "weights"}, {"of_weights": "logits"}, {"d_k": 64}),
 )
 @concept.says(
-    "Too many heads are too narrow: logits have rank dₖ at most.",
+    "Too many are too narrow: logits have rank dₖ at most.",
     fails_if=({"of_logits": "weights"}, {"of_weights": "logits"}, {"d_k": 64}),
 )
 def narrow_heads_have_low_rank(of_logits: str = "logits", of_weights: str = "weights", d_k: int = 8) -> Evidence:
@@ -233,7 +233,7 @@ def narrow_heads_have_low_rank(of_logits: str = "logits", of_weights: str = "wei
         Evidence.exactly(f"rank of the logits of {KEYS} random tokens less dₖ, the most of 7 widths", beyond, 0)
         & Evidence.above("rank of their softmax less dₖ, dₖ = 4", spectra(4).rank(of_weights) - 4, 0)  # type: ignore[arg-type]
         # More than rounding: something is lost.
-        & Evidence.above(f"share of a random pattern's log-odds out of reach, dₖ = {d_k}", float(out_of_reach()[d_k]), 1e-9)
+        & Evidence.above(f"share of a random pattern’s log-odds out of reach, dₖ = {d_k}", float(out_of_reach()[d_k]), 1e-9)
     )  # fmt: skip
 
 
@@ -270,26 +270,26 @@ def a_split_projection_is_small_ones(code: Code = "right", wrong: Code = "view")
     fails_if={"sliced": True},
 )
 def every_head_sees_every_feature(sliced: bool = False) -> Evidence:
-    what = f"input features of {D_MODEL} on which the first of 8 heads' queries depend"
+    what = f"input features of {D_MODEL} on which the first of 8 heads’ queries depend"
     return Evidence.exactly(what, inputs_seen(sliced), D_MODEL)
 
 
 @concept.corrects(
     "The outputs of the heads are averaged.",
     better="They are concatenated and multiplied by W_O, which adds up one map for each head. So their order means nothing: "
-    "move a head's columns of W_Q, W_K, W_V and its rows of W_O together, and the output stays.",
+    "move a head’s columns of W_Q, W_K, W_V and its rows of W_O together, and the output stays.",
     fails_if=({"averaged": True}, {"moved_together": False}),
 )
 def the_heads_are_added_up(averaged: bool = False, moved_together: bool = True) -> Evidence:
     added, reordered = heads_as_a_sum(averaged, moved_together)
     return Evidence.near(
-        "the sum of the heads' own maps less nn.MultiheadAttention, relative", added, 0, within=ROUNDING
+        "the sum of the heads’ own maps less nn.MultiheadAttention, relative", added, 0, within=ROUNDING
     ) & Evidence.near("the module with its heads in reverse order less itself", reordered, 0, within=ROUNDING)
 
 
 @concept.corrects(
     "A Transformer with one head can never bring both.",
-    better="One layer cannot where both stand in the same features and the weights do not depend on them. Where each has features of its "
+    better="One attention, read linearly, cannot where both stand in the same features and the weights do not depend on them. Where each has features of its "
     "own it can: the average only scales them, and W_O scales back. And two layers can: the first brings u, the second v, each into "
     "features of its own. Heads do side by side what layers do one after the other.",
     fails_if=({"layers": 1}, {"own_features": False}),
@@ -338,7 +338,7 @@ concept.judges(
 concept.judges(
     concept.topic.usual[2],
     Verdict.HOLDS_IF,
-    "If both stand in the same features. How much it costs depends on the task: here half of what is asked, in the original paper's "
+    "If both stand in the same features. How much it costs depends on the task: here half of what is asked, in the original paper’s "
     "ablation 0.9 BLEU to the best setting.",
     by=what_one_gains_the_other_loses,
     source=VASWANI_2017.at("§6.2 and table 3, rows A"),
@@ -347,8 +347,8 @@ concept.judges(
 # ---------------------------------------------------------------------------------------------- push-back
 
 concept.pushes_back(
-    "Could the feed-forward layer not pull one head's mixture apart?",
-    "If values come from a short list, yes: with u and v = ±1 and weights 0.3 and 0.7 the mixture's sign is v, and what is left tells u. "
+    "Could the feed-forward layer not pull one head’s mixture apart?",
+    "If values come from a short list, yes: with u and v = ±1 and weights 0.3 and 0.7 the mixture’s sign is v, and what is left tells u. "
     "Of Gaussian values no function of the mixture knows more than the linear read-out: given it, the expected u is linear in it.",
 )
 concept.pushes_back(
@@ -358,7 +358,7 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "Can heads be pruned?",
-    "Often. In an English–Russian model, trained on while gates closed heads one by one, 38 of 48 encoder heads went for 0.15 BLEU; in "
+    "Often. In an English–Russian model, trained on while a penalty closed the gates of heads, 38 of 48 encoder heads went for 0.15 BLEU; in "
     "another, without further training, some layers did with a single head. That does not show that heads were useless in training; "
     "and some matter much more than others.",
     (VOITA, MICHEL),

@@ -37,7 +37,7 @@ concept = Concept(
     equation=r"\underbrace{\query{d^2} + \key{d^2} + \value{d^2} + d^2}_{\text{attention}} \;+\; "
     r"\underbrace{2 \cdot 4d \cdot d}_{\text{feed-forward}} \;+\; \underbrace{13\,d}_{\text{biases, norms}} \;=\; "
     r"\disputed{12\,d^2} + 13\,d",
-    words=("d²", "W_Q … W_O", "W_up, W_down", "gate", "grouped heads"),
+    words=("d²", "W_Q … W_O", "W_up, W_down"),
 )
 
 KAPLAN = Source("Kaplan et al. 2020", "Scaling Laws for Neural Language Models", "arXiv 2001.08361")
@@ -76,7 +76,7 @@ MISTRAL = Source("Jiang et al. 2023", "Mistral 7B", "arXiv 2310.06825")
 
 
 @concept.in_one_sentence(
-    "A layer like GPT-2's has 12 d² weights, a third of them in attention and two thirds in the feed-forward layer, and 13 d "
+    "A layer like GPT-2’s has 12 d² weights, a third of them in attention and two thirds in the feed-forward layer, and 13 d "
     "biases and norm parameters more: 7,087,872 in all at d = 768.",
     fails_if=({"gated": True}, {"n_kv_heads": 1}, {"biases": False}),
 )
@@ -99,7 +99,7 @@ def a_layer_like_gpt_2s(gated: bool = False, n_kv_heads: int | None = None, bias
 
 
 @concept.predicts(
-    "Llama 3 8B: 4 query heads per key/value head, a gate, d_ff = 3.5 d. How many d² has a layer?",
+    "Llama 3 8B: 4 query heads per key/value head, 3 feed-forward matrices d × 3.5 d. How many d²?",
     Option(
         "10.5",
         10.5,
@@ -134,7 +134,7 @@ def a_layer_in_squares() -> float:
 
 
 @concept.says(
-    "GPT-2's layer has 12 d² weights: attention's four matrices 4 d², the feed-forward layer's two 8 d².",
+    "GPT-2’s layer has 12 d² weights: attention’s four matrices 4 d², the feed-forward layer’s two 8 d².",
     fails_if=({"gated": True}, {"n_kv_heads": 4}),
 )
 def a_textbook_block(gated: bool = False, n_kv_heads: int = 12) -> Evidence:
@@ -224,7 +224,7 @@ def the_rule_misses_the_embeddings(small: str = GPT_2, large: str = "OPT 175B", 
 @concept.says("Training with Adam in float32 keeps 16 bytes per parameter.", fails_if={"optimiser": "sgd"})
 def memory_of_training(optimiser: Literal["adam", "sgd"] = "adam") -> Evidence:
     return Evidence.exactly(
-        "bytes per parameter kept after one step: weight, gradient, the optimiser's moments",
+        "bytes per parameter kept after one step: weight, gradient, the optimiser’s moments",
         bytes_of_training(optimiser),
         16,
     )
@@ -255,7 +255,7 @@ def small_enough_to_run() -> Architecture:
 
 @concept.looks_closer(
     "work",
-    "In layers of 12 d², attention's own work would equal the weights' at 6 d tokens seen.",
+    "In layers of 12 d², attention’s own work would equal the weights’ at 6 d tokens seen.",
     fails_if=({"average": True}, {"head": "tied"}),
 )
 def attention_catches_up(average: bool = False, head: Head = "none") -> Evidence:
@@ -462,7 +462,7 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "The GPT-2 paper says 117M. Which is right?",
-    "124,439,808. The paper's table says 117M, and OpenAI's repository later called those counts an error. Its dimensions, 12 "
+    "124,439,808. The paper’s table says 117M, and OpenAI’s repository later called those counts an error. Its dimensions, 12 "
     "layers and d = 768, add up to 124 million. Had the head not been tied, it would be 163 million.",
     (RADFORD_2019, GPT_2_README),
 )

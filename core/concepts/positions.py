@@ -60,7 +60,7 @@ def unshuffled(causal: bool, matched: Matched) -> float:
     fails_if=({"causal": True}, {"matched": "the wrong way"}),
 )
 @concept.says(
-    "Attention is a sum, which has no order, and all else works word by word: shuffled words only shuffle an encoder's "
+    "Attention is a sum, which has no order, and all else works word by word: shuffled words only shuffle an encoder’s "
     "outputs alike, trained or not.",
     fails_if=({"causal": True}, {"matched": "the wrong way"}),
 )
@@ -73,7 +73,7 @@ def outputs_follow_their_words(causal: bool = False, matched: Matched = "rightly
             0,
             within=ROUNDING,
         )
-        & Evidence.near("the same for torch's nn.TransformerEncoder, 2 layers", library, 0, within=ROUNDING)
+        & Evidence.near("the same for torch’s nn.TransformerEncoder, 2 layers", library, 0, within=ROUNDING)
         & Evidence.near(
             "the same for 2 encoders trained to tell the orders apart, 2 layers",
             max(trained(seed, causal).largest for seed in TRAINED),
@@ -107,7 +107,7 @@ def outputs_follow_their_words(causal: bool = False, matched: Matched = "rightly
         "Training finds almost any difference, but here is none to find. Under a causal mask the means differ, and the same "
         "training gets over 99 %: the first look below shows why.",
     ),
-    shows="Trained just now, it gives the right sentence {percent}, a coin's chance: training sets weights, and for any weights "
+    shows="Trained just now, it gives the right sentence {percent}, a coin’s chance: training sets weights, and for any weights "
     "both means are the same.",
 )
 def trained_to_tell() -> float:
@@ -223,7 +223,7 @@ def a_mask_leaks_the_order(scheme: Scheme = "none", causal: bool = True) -> Evid
     )
     return (
         Evidence.near(
-            "shuffled before it, one layer's last output moves by", float(last[:, 0].max()), 0, within=ROUNDING
+            "shuffled before it, one layer’s last output moves by", float(last[:, 0].max()), 0, within=ROUNDING
         )
         & Evidence.above("that of 2 to 4 layers at least by, 4 random models", float(last[:, 1:].min()), ROUNDING)
         & Evidence.near("without a mask any output, 1 to 4 layers, by", unmasked, 0, within=ROUNDING)
@@ -288,13 +288,13 @@ def projections_lose_the_offset(
             0.1,
         )
         & Evidence.near(
-            f"spread over p of RoPE's scores, turned {turn} W_Q and W_K, the largest of 4 draws",
+            f"spread over p of RoPE’s scores, turned {turn} W_Q and W_K, the largest of 4 draws",
             max(one[2] for one in seen),
             0,
             within=2 * 4 * (STARTS[-1] + REACH) * EPS,
         )
         & Evidence.above(
-            "RoPE's scores at k and −k: largest difference ÷ variation over k, the smallest of 4 draws", signed, 0.1
+            "RoPE’s scores at k and −k: largest difference ÷ variation over k, the smallest of 4 draws", signed, 0.1
         )
         & Evidence.above("d = 8: product at distance 6 minus that at distance 3, ÷ (d/2)", far - near, 0.3)
     )
@@ -393,7 +393,7 @@ def distance_is_blind_to_reversal(scheme: Scheme = "alibi", causal: bool = True)
     fails_if=({"reordered": "queries only"}, {"d_k": 2}),
 )
 @concept.corrects(
-    "RoPE turns neighbouring features; code that pairs the two halves of a head, such as Hugging Face's Llama, computes "
+    "RoPE turns neighbouring features; code that pairs the two halves of a head, such as Hugging Face’s Llama, computes "
     "something else.",
     better="Which features form a pair is a matter of naming: with the columns of W_Q and W_K (and their biases, if any) "
     "reordered alike, both ways give the same scores. A model trained with either is equally right. What fails is to mix them: weights made for one "

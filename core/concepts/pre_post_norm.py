@@ -54,7 +54,7 @@ RUNS = len(training.SEEDS)
 
 @concept.in_one_sentence(
     "Post-Norm normalises every sum, Pre-Norm what enters each branch: its path stays free, a nudge to all weights moves a "
-    "deep encoder's output less, and at a rate at which Pre-Norm learns in 300 steps a deep Post-Norm does so only with a warm-up.",
+    "deep encoder’s output less, and it learns at rates at which a deep Post-Norm needs a warm-up.",
     fails_if=({"free": "post", "on_the_path": "pre"}, {"rate": 0.01}),
 )
 def one_line_moves(free: Order = "pre", on_the_path: Order = "post", rate: float = 0.003) -> Evidence:
@@ -84,26 +84,26 @@ def one_line_moves(free: Order = "pre", on_the_path: Order = "post", rate: float
 
 # The options' borders lie half-way between all four runs of one order alone and as many of both.
 @concept.predicts(
-    "12 layers, rate 0.003, no warm-up, 300 steps: which encoders learn to read 8 tokens backwards?",
+    "Without warm-up, at rate 0.003: which 12-layer encoders learn in 300 steps?",
     Option(
-        "as many of both",
+        "both alike",
         -2,
         2,
-        "Tempting, for before the first step neither order's gradients explode or vanish. But that is a matter of one "
+        "Tempting, for before the first step neither order’s gradients explode or vanish. But that is a matter of one "
         "moment, and the steps that follow change all weights at once.",
     ),
     Option(
-        "only Post-Norm's",
+        "only Post-Norm’s",
         -math.inf,
         -2,
-        "Tempting, for Post-Norm's gradients are the flat ones, and Pre-Norm's last layers get little. But a gradient does "
+        "Tempting, for Post-Norm’s gradients are the flat ones, and Pre-Norm’s last layers get little. But a gradient does "
         "not say how far a step throws the output.",
     ),
     Option(
-        "only Pre-Norm's",
+        "only Pre-Norm’s",
         2,
         math.inf,
-        "In a deep Post-Norm encoder a nudge to all weights moves the output further, and Adam's first steps change all "
+        "In a deep Post-Norm encoder a nudge to all weights moves the output further, and Adam’s first steps change all "
         "weights at once. With a warm-up those four runs learn too.",
     ),
     # Four more of four: that can only be all against none.
@@ -146,11 +146,11 @@ def the_norm_moves(swapped: bool = False) -> Evidence:
 
 @concept.looks_closer(
     "stream",
-    "The free stream keeps growing: the last layer's gradient (of W₂) falls about like 1/√depth.",
+    "The free stream keeps growing: the last layer’s gradient (of W₂) falls about like 1/√depth.",
     fails_if=({"grows": "post"}, {"stays": "pre"}),
 )
 @concept.says(
-    "Before training, with Xavier weights, Pre-Norm's stream grows with depth and its last layer's gradient falls; in Post-Norm both hardly change.",
+    "Before training, with Xavier weights, Pre-Norm’s stream grows with depth and its last layer’s gradient falls; in Post-Norm both hardly change.",
     fails_if=({"grows": "post"}, {"stays": "pre"}),
 )
 def the_stream_grows(grows: Order = "pre", stays: Order = "post") -> Evidence:
@@ -164,13 +164,13 @@ def the_stream_grows(grows: Order = "pre", stays: Order = "post") -> Evidence:
         )
         & Evidence.below(f"relative change of the stream by block 48, {grows}-norm", float(grown.change[-1]), 0.25)
         & Evidence.between(
-            f"power of the depth that the last layer's gradient follows, {grows}-norm, mean of {POOLED_DRAWS} encoders",
+            f"power of the depth that the last layer’s gradient follows, {grows}-norm, mean of {POOLED_DRAWS} encoders",
             float(power),
             -0.75,
             -0.25,
         )
         & Evidence.between(
-            f"last layer's gradient at 24 layers ÷ at 6, {stays}-norm",
+            f"last layer’s gradient at 24 layers ÷ at 6, {stays}-norm",
             float(pooled(stays, 6, 24).mean()),
             2**-0.5,
             2**0.5,
@@ -186,11 +186,11 @@ def the_stream_grows(grows: Order = "pre", stays: Order = "post") -> Evidence:
 
 @concept.looks_closer(
     "amplification",
-    "Nudge all Xavier weights: squared, Post's output moves about like depth, Pre's like its log.",
+    "Nudge all Xavier weights: squared, Post’s output moves about like depth, Pre’s like its log.",
     fails_if=({"slow": "post"}, {"fast": "pre"}),
 )
 @concept.says(
-    "A nudge to all these weights moves Pre-Norm's output less: squared, about like log depth, Post-Norm's like depth.",
+    "A nudge to all these weights moves Pre-Norm’s output less: squared, about like log depth, Post-Norm’s like depth.",
     fails_if=({"slow": "post"}, {"fast": "pre"}),
 )
 def small_changes_are_amplified(slow: Order = "pre", fast: Order = "post") -> Evidence:
@@ -243,8 +243,8 @@ concept.cites("GPT-2 and LLaMA are Pre-Norm.", source=(RADFORD_2019.at("§2.3"),
 
 @concept.corrects(
     "Post-Norm gradients explode.",
-    better="With Xavier weights and 12 layers, an encoder's gradients of W₂ are about flat before the first step: the first layer's "
-    "and the last layer's are the same within a factor of 1.5, and the last's more than twice a Pre-Norm encoder's. In a decoder that looks at its "
+    better="With Xavier weights and 12 layers, an encoder’s gradients of W₂ are about flat before the first step: the first layer’s "
+    "and the last layer’s are the same within a factor of 1.5, and the last’s more than twice a Pre-Norm encoder’s. In a decoder that looks at its "
     "encoder they fall towards the bottom more than five-fold; over random vectors in its place less than two-fold. For such "
     "an encoder hands on vectors that have become alike: their mean cosine is above 0.9.",
     fails_if=({"flat": "decoder", "falling": "encoder", "random": "decoder"}, {"order": "pre"}),
@@ -266,7 +266,7 @@ def encoder_gradients_are_flat(
             0.9,
         )
         & Evidence.above(
-            f"squared movement of an encoder's output when all weights change by 2 %, 24 layers, {order}-norm ÷ pre-norm",
+            f"squared movement of an encoder’s output when all weights change by 2 %, 24 layers, {order}-norm ÷ pre-norm",
             float(typical(amplification(order))[-1] / typical(amplification("pre"))[-1]),
             2,
         )
@@ -287,7 +287,7 @@ def encoder_gradients_are_flat(
     "Unbalanced gradients are why Post-Norm is hard to train.",
     better="That is contested. Xiong et al. point at the large gradients near the output, Takase et al. at gradients that "
     "vanish on their way down, Liu et al. at neither: small updates are amplified. What we measure: in each of our 16 runs "
-    "that had not learned by step 300 without a warm-up, the top layer's gradient passed ten times the bottom layer's within "
+    "that had not learned by step 300 without a warm-up, the top layer’s gradient passed ten times the bottom layer’s within "
     "ten steps. Two runs that learned passed it too. And in the four runs that failed with a warm-up it stayed below 3 times "
     "for 100 steps: there it came between steps 150 and 250, after the warm-up.",
     fails_if={"warmup": 100, "other": 0},
@@ -301,7 +301,7 @@ def the_imbalance_comes_with_the_first_steps(warmup: int = 0, other: int = 100) 
     came = [run.tenfold for run in late]
     return (
         Evidence.above(
-            f"top ÷ bottom layer's gradient, its largest in ten steps, the least of {len(failed)} failed runs (shipped)",
+            f"top ÷ bottom layer’s gradient, its largest in ten steps, the least of {len(failed)} failed runs (shipped)",
             min(failed),
             10,
         )
@@ -318,10 +318,10 @@ def the_imbalance_comes_with_the_first_steps(warmup: int = 0, other: int = 100) 
 
 @concept.corrects(
     "With Pre-Norm every layer gets the same gradient.",
-    better="Before the first step, with Xavier weights, the first layer's W₂ gets more than the last's: in an encoder of 12 "
+    better="Before the first step, with Xavier weights, the first layer’s W₂ gets more than the last’s: in an encoder of 12 "
     "layers more than twice as much, with uniform attention as with full blocks. It also acts through all the branches above "
     "it: cut their inputs off, and all layers get about the same. What Pre-Norm keeps quiet is the output: with "
-    "24 layers a nudge to all weights moves it, squared, less than half as far as Post-Norm's.",
+    "24 layers a nudge to all weights moves it, squared, less than half as far as Post-Norm’s.",
     fails_if=({"order": "post"}, {"through_branches": True}),
 )
 def pre_norm_is_not_flat(order: Order = "pre", through_branches: bool = False) -> Evidence:
@@ -398,7 +398,7 @@ def late_layers_change_less(order: Order = "pre") -> Evidence:
 @concept.corrects(
     "For Pre-Norm it is enough to move the norm: `norm_first=True`.",
     better="Pre-Norm has one more norm at the end. `nn.TransformerEncoder` adds none unless you pass `norm=`; `nn.Transformer` "
-    "adds one to each stack that it builds itself, in Post-Norm a second one right behind the last layer's own. Without it the stream meets the head at "
+    "adds one to each stack that it builds itself, in Post-Norm a second one right behind the last layer’s own. Without it the stream meets the head at "
     "the size to which it has grown: with 12 fresh layers, each drawn by itself, at about twice the squared length, and the "
     "first loss over 100 classes is about half a nat higher. Training can repair it: all our small models without the final "
     "norm learn.",
@@ -421,7 +421,7 @@ def norm_first_has_no_final_norm(
         Evidence.between("‖x‖²/d of what nn.TransformerEncoder(norm_first=True) returns, 12 layers", size, 1.5, 2.5)
         & Evidence.between("its first loss without the norm − with it, nats", more, 0.25, 0.75)
         & Evidence.exactly(
-            "norms at the end of nn.Transformer's encoder and decoder", sum(n is not None for n in ends), 2
+            "norms at the end of nn.Transformer’s encoder and decoder", sum(n is not None for n in ends), 2
         )
         & Evidence.exactly(f"runs of “{order}” that did not learn (shipped)", failed, 0)
     )
@@ -432,8 +432,8 @@ def norm_first_has_no_final_norm(
 concept.judges(
     concept.topic.usual[0],
     Verdict.OTHERWISE,
-    "The place is right. But with Xavier weights and 12 layers an encoder's gradients of W₂ neither explode nor vanish: they are "
-    "about flat, though larger near the output than Pre-Norm's, which Xiong et al. blame. A decoder's fall towards the bottom. What "
+    "The place is right. But with Xavier weights and 12 layers an encoder’s gradients of W₂ neither explode nor vanish: they are "
+    "about flat, though larger near the output than Pre-Norm’s, which Xiong et al. blame. A decoder’s fall towards the bottom. What "
     "is touchy is the output, when all weights change a little.",
     by=encoder_gradients_are_flat,
     source=XIONG_2020.at("§3.3"),
@@ -441,8 +441,8 @@ concept.judges(
 concept.judges(
     concept.topic.usual[1],
     Verdict.HOLDS_IF,
-    "It holds if stable means: change all weights a little, and a deep encoder's output moves less than Post-Norm's. Equal "
-    "the gradients are not: with Xavier weights, of 12 layers the first W₂ gets more than twice the last's. One more norm stands at the end. Standard, yes, but OLMo 2 "
+    "It holds if stable means: change all weights a little, and a deep encoder’s output moves less than Post-Norm’s. Equal "
+    "the gradients are not: with Xavier weights, of 12 layers the first W₂ gets more than twice the last’s. One more norm stands at the end. Standard, yes, but OLMo 2 "
     "normalises what leaves a branch instead, and Gemma 2 both.",
     by=pre_norm_is_not_flat,
     source=(LLAMA_2023.at("§2.2"), OLMO_2, GEMMA_2_2024.at("§2")),
@@ -452,10 +452,10 @@ concept.judges(
 
 concept.pushes_back(
     "Why does a warm-up help, and why do Pre-Norm models still have one?",
-    "Adam's first steps have the same length whatever the gradient: about the learning rate per weight. A deep Post-Norm "
+    "Adam’s first steps have the same length whatever the gradient: about the learning rate per weight. A deep Post-Norm "
     "network amplifies such changes, say Liu et al.: small first steps keep its output from jumping. Xiong et al. blame "
     "the large gradients near the output; their Pre-Norm models did as well without a warm-up. Large ones keep it all the "
-    "same: LLaMA's takes 2,000 steps. Needing it less is not being better off without.",
+    "same: LLaMA’s takes 2,000 steps. Needing it less is not being better off without.",
     (LIU_2020, XIONG_2020, LLAMA_2023.at("§2.3")),
 )
 concept.pushes_back(
@@ -466,8 +466,8 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "And in a decoder?",
-    "There, with Xavier weights, Post-Norm's gradients of W₂ do fall towards the bottom, with 12 layers more than five-fold; hardly, "
-    "if random vectors stand in for the encoder's output. For such an encoder hands on vectors that are nearly alike: whatever "
+    "There, with Xavier weights, Post-Norm’s gradients of W₂ do fall towards the bottom, with 12 layers more than five-fold; hardly, "
+    "if random vectors stand in for the encoder’s output. For such an encoder hands on vectors that are nearly alike: whatever "
     "cross-attention looks at, it brings back about the same.",
 )
 concept.pushes_back(

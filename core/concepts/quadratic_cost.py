@@ -4,6 +4,7 @@ from core.course import Concept, Evidence, Option, Source, Verdict
 from core.experiments.quadratic_cost import (
     BLOCKS,
     MODELS,
+    TOKENS,
     Seen,
     blockwise_errors,
     bytes_stored,
@@ -11,6 +12,7 @@ from core.experiments.quadratic_cost import (
     counted,
     exponentials,
     keys_meet_values_first,
+    largest_made,
     products_of_blocks,
     rounding_bound,
     runs_over,
@@ -62,19 +64,19 @@ D = 64  # the width of the layers that are really run while you wait
 
 
 @concept.predicts(
-    "A layer like GPT-2's reads as many tokens as it is wide, N = d = 4,096, and computes all scores. Which share of its FLOPs is quadratic in N?",
+    "A layer like GPT-2’s reads as many tokens as it is wide, N = d = 4,096, and computes all scores. Which share of its FLOPs is quadratic in N?",
     Option(
         "14 %",
         0.135,
         0.145,
-        "Attention's two products take 4 N² d, the weights 24 N d²: at N = d that is 4 parts of 28, one seventh. A kernel that skips "
+        "Attention’s two products take 4 N² d, the weights 24 N d²: at N = d that is 4 parts of 28, one seventh. A kernel that skips "
         "the half which a causal mask hides makes it 2 of 26.",
     ),
     Option(
         "50 %",
         0.45,
         0.55,
-        "N = d is where attention overtakes a *recurrent* layer in the orders of Vaswani's Table 1, N² d against N d². A whole layer has 24 N d² of weights to "
+        "N = d is where attention overtakes a *recurrent* layer in the orders of Vaswani’s Table 1, N² d against N d². A whole layer has 24 N d² of weights to "
         "overtake, and that takes N = 6 d.",
     ),
     Option("86 %", 0.855, 0.865, "That is the share of the weights: the ratio upside down."),
@@ -126,7 +128,7 @@ def heads_share_the_products(wide_heads: bool = False, products: int = 2, stored
         return each * products / 2
 
     return (
-        Evidence.exactly("FLOPs of one head's two products ÷ N² d, d = 64", scores(1) / (n**2 * D), 4)
+        Evidence.exactly("FLOPs of one head’s two products ÷ N² d, d = 64", scores(1) / (n**2 * D), 4)
         & Evidence.exactly("of 16 heads ÷ of one", scores(16) / scores(1), 1)
         & Evidence.exactly("bytes of the scores of 16 heads ÷ of one", bytes_stored(n, stored) / bytes_stored(n, 1), 16)
     )
@@ -134,7 +136,7 @@ def heads_share_the_products(wide_heads: bool = False, products: int = 2, stored
 
 @concept.in_one_sentence(
     "Dense attention scores each of N tokens against all N: with the weighted sums that takes 4 N² d operations a layer, unless a causal "
-    "kernel skips half. The weights of a layer like GPT-2's take 24 N d², so the square is the larger part only beyond N = 6 d.",
+    "kernel skips half. The weights of a layer like GPT-2’s take 24 N d², so the square is the larger part only beyond N = 6 d.",
     fails_if=(
         {"gated": True},
         {"crossover": 1},
@@ -145,7 +147,7 @@ def heads_share_the_products(wide_heads: bool = False, products: int = 2, stored
     ),
 )
 @concept.says(
-    "A GPT-2-like layer's weights take 24 N d²: the full square is half the work at N = 6 d.",
+    "A GPT-2-like layer’s weights take 24 N d²: the full square is half the work at N = 6 d.",
     fails_if=(
         {"gated": True},
         {"crossover": 1},
@@ -175,7 +177,7 @@ def the_square_meets_the_weights(
         Evidence.exactly(
             "FLOPs of a real causal layer of d = 16, the most that it is off 24 N d² or 4 N² d", max(off), 0
         )
-        & Evidence.exactly("share of attention's products at N = 6 d", share(crossover * d), 0.5)
+        & Evidence.exactly("share of attention’s products at N = 6 d", share(crossover * d), 0.5)
         & Evidence.below("at N = 5 d", share(crossover * d * 5 // 6), 0.5)
         & Evidence.above("at N = 7 d", share(crossover * d * 7 // 6), 0.5)
         & Evidence.exactly(
@@ -192,23 +194,30 @@ def the_square_meets_the_weights(
 @concept.looks_closer(
     "blocks",
     "The N × N matrix need not exist: block by block the outputs are the same, to rounding.",
-    fails_if=({"rescale": False}, {"way": "plain"}, {"doubled": "fused"}),
+    fails_if=({"rescale": False}, {"held": "whole"}, {"way": "plain"}, {"doubled": "fused"}),
 )
 @concept.says(
     "The N × N matrix need not be stored: block by block, attention is exact.",
-    fails_if=({"rescale": False}, {"way": "plain"}, {"doubled": "fused"}),
+    fails_if=({"rescale": False}, {"held": "whole"}, {"way": "plain"}, {"doubled": "fused"}),
 )
-def the_square_need_not_exist(rescale: bool = True, way: str = "fused", doubled: str = "plain") -> Evidence:
+def the_square_need_not_exist(
+    rescale: bool = True, held: str = "a block", way: str = "fused", doubled: str = "plain"
+) -> Evidence:
     def doubling(which: str) -> float:
         long, short = (saved_for_backward("fused" if which == "fused" else "plain", n) for n in (2048, 1024))
         return long / short
 
     return (
         Evidence.near(
-            f"largest difference of the outputs from plain attention's, float64, blocks of 1 to {BLOCKS[-1]} keys",
+            f"largest difference of the outputs from plain attention’s, float64, blocks of 1 to {BLOCKS[-1]} keys",
             float(blockwise_errors(rescale=rescale).max()),
             0,
             within=rounding_bound(),
+        )
+        & Evidence.exactly(
+            "numbers in the largest tensor made, in blocks of 32 keys, ÷ 32 N",
+            largest_made(TOKENS if held == "whole" else 32) / (32 * TOKENS),
+            1,
         )
         & Evidence.exactly("bytes kept for the backward pass, 2,048 ÷ 1,024 tokens: fused kernel", doubling(way), 2)
         & Evidence.between("plain, one matrix after the other: 3.7, as rounded", doubling(doubled), 3.65, 3.75)
@@ -229,8 +238,9 @@ def the_work_stays_quadratic(scores: str = "attention", kept: float = 1.0, linea
         return getattr(counted(2 * D, D), part) / getattr(counted(D, D), part)
 
     return (
-        Evidence.exactly("FLOPs of attention's two products, N doubled", doubled(scores), 4)
-        & Evidence.exactly("in blocks of 32 keys, ÷ plain attention's", products_of_blocks(32, kept=kept), 1)
+        Evidence.exactly("FLOPs of attention’s two products, N doubled", doubled(scores), 4)
+        & Evidence.exactly("in blocks of 32 keys, ÷ plain attention’s", products_of_blocks(32, kept=kept), 1)
+        & Evidence.exactly("the same for twice as many tokens", products_of_blocks(32, 2 * TOKENS, kept=kept), 1)
         & Evidence.exactly("FLOPs of the weights, N doubled", doubled(linear), 2)
     )
 
@@ -287,12 +297,12 @@ def a_cache_takes_one_power_away(cached: bool = True, without: bool = False) -> 
 )
 def blocks_make_the_same_products(rescale: bool = True, kept: float = 1.0) -> Evidence:
     return Evidence.near(
-        "largest difference of the outputs from plain attention's, float64",
+        "largest difference of the outputs from plain attention’s, float64",
         float(blockwise_errors(rescale=rescale).max()),
         0,
         within=rounding_bound(),
     ) & Evidence.exactly(
-        "FLOPs of its products, in blocks of 32 keys, ÷ plain attention's", products_of_blocks(32, kept=kept), 1
+        "FLOPs of its products, in blocks of 32 keys, ÷ plain attention’s", products_of_blocks(32, kept=kept), 1
     )
 
 
@@ -346,7 +356,7 @@ concept.judges(
 
 concept.pushes_back(
     "Does FlashAttention make it O(N)?",
-    "Its memory, yes; its time, no. It computes every score, so the FLOPs stay 4 N² d, and a little more in training. What falls is the "
+    "Its memory, yes; its time, no. It computes every score: 4 N² d FLOPs forward, and in training it makes the scores once more. What falls is the "
     "traffic with slow memory. Under the strong exponential time hypothesis (a conjecture) no algorithm computes softmax attention, "
     "exactly or nearly, in time N²⁻ᵋ for any ε > 0, if dₖ grows faster than log N.",
     (DAO_2022.at("Theorems 1 and 2"), KELES),
@@ -360,7 +370,7 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "When is attention not the bottleneck?",
-    "In FLOPs of a layer like GPT-2's, below N = 6 d the weights take more; below about 12 d if the kernel skips the half that a causal "
+    "In FLOPs of a layer like GPT-2’s, below N = 6 d the weights take more; below about 12 d if the kernel skips the half that a causal "
     "mask hides. Where a text is written token by token in a small batch, the limit is reading memory: the weights, as long as the KV "
     "cache is smaller than they are. Beyond that it is attention again.",
     POPE,
@@ -373,7 +383,7 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "And a recurrent layer?",
-    "It costs N d² against attention's N² d: attention alone is cheaper while N is less than d, as sentences in translation were. "
+    "It costs N d² against attention’s N² d: attention alone is cheaper while N is less than d, as sentences in translation were. "
     "And a recurrent layer needs N steps one after the other, attention a constant number, whatever N.",
     VASWANI_2017.at("§4 and Table 1"),
 )

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from core.course import Concept, Evidence, Option, Source, Verdict
 from core.experiments.query_key_value import (
@@ -78,7 +78,7 @@ def a_soft_lookup(asks: Part = "query", found: Part = "key", handed: Part = "val
         & Evidence.above("smallest of 25 weights", float(weights.min()), 0)
         # Sums of five products with weights that are quotients: a dozen roundings of numbers up to 2.
         & Evidence.near(
-            "torch's attention − Σ weight · value, the largest",
+            "torch’s attention − Σ weight · value, the largest",
             float((output - weights @ value).abs().max()),
             0,
             within=2 * 12 * EPS,
@@ -118,19 +118,42 @@ def share_of_the_match() -> float:
 
 @concept.says(
     "Every visible value comes back, weighted by the softmax of query·key/√dₖ, even if nothing matches.",
-    fails_if=({"hard": True}, {"threshold": True}),
+    fails_if=({"hard": True}, {"threshold": True}, {"even": True}, {"divide": False}, {"hide": False}),
 )
-def every_value_comes_back(hard: bool = False, threshold: bool = False) -> Evidence:
+def every_value_comes_back(
+    hard: bool = False, threshold: bool = False, even: bool = False, divide: bool = True, hide: bool = True
+) -> Evidence:
     found = turn()
-    scores = found.logits[found.logits.amax(-1) < 0]  # the hero's query where all four keys point away from it
-    weights = softmax(scores)
+    away = found.logits.amax(-1) < 0  # the hero’s query where all four keys point away from it
+    query, scores = found.query[away], found.logits[away]
+    weights = softmax(scores if divide else scores * math.sqrt(2))
     if hard:
         weights = nn.functional.one_hot(weights.argmax(-1), weights.shape[-1]).double()
     if threshold:
         weights = weights * (scores > 0)
-    sums = weights.sum(-1)
-    return Evidence.above("smallest weight where every logit is negative", float(weights.min()), 0) & Evidence.near(
-        "sum of such a row, the one farthest from 1", float(sums[(sums - 1).abs().argmax()]), 1, within=8 * EPS
+    if even:
+        weights = torch.full_like(weights, 1 / weights.shape[-1])
+
+    def torchs(value: Tensor, *hidden: int) -> Tensor:
+        visible = torch.tensor([entry not in hidden for entry in range(len(value))])
+        sdpa = nn.functional.scaled_dot_product_attention
+        return sdpa(query, found.key, value, attn_mask=visible.expand(len(query), -1))
+
+    other = found.value.index_fill(0, torch.tensor(0), 9.0)
+    hidden = (0,) if hide else ()
+    return (
+        Evidence.above("smallest weight where every logit is negative", float(weights.min()), 0)
+        & Evidence.near(
+            "torch’s attention − Σ weight · value there, the largest",
+            float((torchs(found.value) - weights @ found.value).abs().max()),
+            0,
+            within=4 * 12 * EPS,  # four products with quotients: a dozen roundings of numbers up to 4
+        )
+        & Evidence.exactly(
+            "change of an output when a masked value changes",
+            float((torchs(found.value, *hidden) - torchs(other, *hidden)).abs().max()),
+            0,
+        )
     )
 
 
@@ -167,16 +190,10 @@ def right_but_not_pure(d_k: int = 64, hard: bool = False, unit: bool = False) ->
 
 
 @concept.says(
-    "In self-attention all three are projected from the same tokens, by three matrices.", fails_if={"stored": True}
+    "In self-attention all three are projected from the same tokens, by three matrices.",
+    fails_if=({"stored": True}, {"two_matrices": True}),
 )
-@concept.corrects(
-    "Keys and values are facts that the model stores.",
-    better="They are computed from the input: other tokens, other keys and values. What is stored are the matrices that "
-    "project, W_Q, W_K, W_V, and W_O after them. (The feed-forward layer can be read as keys and values that are stored.)",
-    fails_if={"stored": True},
-    source=GEVA_2021,
-)
-def all_three_come_from_the_tokens(stored: bool = False) -> Evidence:
+def all_three_come_from_the_tokens(stored: bool = False, two_matrices: bool = False) -> Evidence:
     g = torch.Generator().manual_seed(0)
     theirs = module(seed=0)
     w_q, w_k, w_v = theirs.in_proj_weight.detach().chunk(3)
@@ -184,8 +201,9 @@ def all_three_come_from_the_tokens(stored: bool = False) -> Evidence:
     off = []
     for x in (first, second):
         told = first if stored else x  # keys and values that do not follow the input
+        key = told @ (w_q if two_matrices else w_k).T
         with torch.no_grad():
-            ours = attention(x @ w_q.T, told @ w_k.T, told @ w_v.T) @ theirs.out_proj.weight.T
+            ours = attention(x @ w_q.T, key, told @ w_v.T) @ theirs.out_proj.weight.T
             off.append(float((theirs(x, x, x)[0] - ours).abs().max()))
     # Four products over 16 numbers, a softmax and a mean of 5: some 80 roundings of numbers below 10.
     return Evidence.near(
@@ -193,6 +211,24 @@ def all_three_come_from_the_tokens(stored: bool = False) -> Evidence:
         max(off),
         0,
         within=80 * 10 * EPS,
+    )
+
+
+@concept.corrects(
+    "Keys and values are facts that the model stores.",
+    better="They are computed from the input: other tokens, other keys and values. What is stored are the matrices that "
+    "project, W_Q, W_K, W_V, and W_O after them. (The feed-forward layer can be read as keys and values that are stored.)",
+    fails_if={"stored": True},
+    source=GEVA_2021,
+)
+def keys_and_values_follow_the_input(stored: bool = False) -> Evidence:
+    g = torch.Generator().manual_seed(0)
+    theirs = module(seed=0)
+    _, w_k, w_v = theirs.in_proj_weight.detach().chunk(3)
+    first, second = torch.randn(2, TOKENS, theirs.embed_dim, generator=g, dtype=torch.float64)
+    moved = [int(((first if stored else second) @ w.T != first @ w.T).any(-1).sum()) for w in (w_k, w_v)]
+    return Evidence.exactly("keys, of 5, that change with the tokens", moved[0], TOKENS) & Evidence.exactly(
+        "values that do", moved[1], TOKENS
     )
 
 
@@ -275,8 +311,8 @@ def the_answer_is_a_mean(hard: bool = False, even: bool = False) -> Evidence:
 @concept.corrects(
     "A query that matches nothing gets nothing.",
     better="The softmax deals out 100 % all the same: a query of zero gets the plain mean of the values, and so does one whose "
-    "logits are all −5. An added entry whose key and value are zero can take the weight (add_zero_attn=True in "
-    "nn.MultiheadAttention): what four entries at −5 give back falls to under a twentieth.",
+    "logits are all −5. Where the logits are far below 0, an added entry whose key and value are zero takes the weight "
+    "(add_zero_attn=True in nn.MultiheadAttention): what four entries at −5 give back falls to under a twentieth.",
     fails_if=({"zero": 1.0}, {"missed": "threshold"}, {"add_zero_attn": False}),
     source=TORCH_MODULE,
 )
@@ -376,8 +412,8 @@ concept.judges(
 concept.judges(
     concept.topic.usual[1],
     Verdict.HOLDS_IF,
-    "In self-attention, and as a projection of the token, not the token itself; in cross-attention the token is the decoder’s, "
-    "and keys and values come from the encoder.",
+    "In self-attention, and as a projection of the token, not the token itself, computed anew for every input. In "
+    "cross-attention the token is the decoder’s, and keys and values come from the encoder.",
     by=all_three_come_from_the_tokens,
     source=VASWANI_2017.at("§3.2.3"),
 )
@@ -392,7 +428,7 @@ concept.judges(
     concept.topic.usual[3],
     Verdict.OTHERWISE,
     "There is no “if”: each value counts by its weight, whether or not its key matches. A query of zero gets the mean of all. "
-    "What can take the weight is an added entry whose key and value are zero.",
+    "Where all logits are far below 0, an added entry whose key and value are zero takes the weight.",
     by=there_is_no_not_found,
     source=TORCH_MODULE,
 )

@@ -80,7 +80,7 @@ def _least_step(rows: Rows) -> float:
         "the weight in most rows, though not in all.",
     ),
     Option("100 %", 0.97, 1.01, "Saturation is not total: in some rows two keys happen to be close, and they share."),
-    shows="Measured just now over 512 rows: on average the favourite key gets {percent} of a row's weight. Set the width below to 512 to see it.",
+    shows="Measured just now over 512 rows: on average the favourite key gets {percent} of a row’s weight. Set the width below to 512 to see it.",
 )
 def favourite_without_the_factor() -> float:
     return float(attend("none").largest[at(512)])
@@ -198,7 +198,7 @@ def the_mean_gradient_does_not_vanish(divisor: Divisor = "none", d_k: int = 64, 
 
 @concept.looks_closer(
     "softer",
-    "Softer is not better: as the logits of 64 keys spread, the softmax's gradient rises, then falls.",
+    "Softer is not better: as the logits of 64 keys spread, the softmax’s gradient rises, then falls.",
     fails_if=({"n_keys": 2}, {"late": 2.0}),
 )
 def the_answer_rises_then_falls(n_keys: int = 64, late: float = 32.0) -> Evidence:
@@ -249,7 +249,7 @@ def the_factor_sets_the_start_and_the_step(
 
 @concept.looks_closer(
     "modules",
-    "PyTorch's own modules start elsewhere: with logits of variance ¼ and 1/9, not 1.",
+    "PyTorch’s own modules start elsewhere: with logits of variance ¼ and 1/9, not 1.",
     fails_if={"own": False},
 )
 def real_initialisations_start_elsewhere(own: bool = True, draws: int = 2) -> Evidence:
@@ -270,7 +270,7 @@ def real_initialisations_start_elsewhere(own: bool = True, draws: int = 2) -> Ev
 
 @concept.corrects(
     "The factor is there to prevent overflow in the exponential.",
-    better="Subtracting the row's maximum does that, with or without the factor. (In float16, which ends at 65,504, the "
+    better="Subtracting the row’s maximum does that, with or without the factor. (In float16, which ends at 65,504, the "
     "product q·k itself can overflow: dividing q *before* the product helps there, dividing afterwards comes too late. "
     "bfloat16 reaches as far as float32.)",
     fails_if=({"subtract_max": False}, {"narrow": "float32"}, {"wide": "float16"}, {"first": False}),
@@ -309,7 +309,7 @@ concept.judges(
     concept.topic.usual[1],
     Verdict.HOLDS_IF,
     "True of the most saturated rows, and of the gradient to queries and keys; that to the values is not cut off. Averaged over "
-    "rows of 64 random keys, the softmax's derivative is even larger at width 64, and smaller at 256.",
+    "rows of 64 random keys, the softmax’s derivative is even larger at width 64, and smaller at 256.",
     by=the_mean_gradient_does_not_vanish,
 )
 concept.judges(
@@ -344,7 +344,7 @@ concept.pushes_back(
     MUP,
 )
 concept.pushes_back(
-    "With 64 keys the softmax's mean derivative is largest at a standard deviation near 3, not 1. Why not start there?",
+    "With 64 keys the softmax’s mean derivative is largest at a standard deviation near 3, not 1. Why not start there?",
     "The factor does not promise the best spread; it makes the spread independent of the width, and hardly a row starts saturated. "
     "Where the peak lies depends on the number of keys, which changes from text to text.",
 )

@@ -4,11 +4,12 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from core.memory import remember
 from core.models import MatrixProducts, Transformer
@@ -166,6 +167,28 @@ def products_of_blocks(block: int, n: int = TOKENS, kept: float = 1.0) -> float:
     return blocks.flops / plain.flops
 
 
+class _Largest(TorchFunctionMode):
+    """Notes the most numbers that one new tensor has."""
+
+    numbers = 0
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor) and not result._is_view():
+            self.numbers = max(self.numbers, result.numel())
+        return result
+
+
+def largest_made(block: int, n: int = TOKENS) -> int:
+    """How many numbers the largest tensor has that blockwise attention makes for n queries and keys; outputs have 2 n."""
+    query, key, value = drawn(n)
+    with _Largest() as seen:
+        blockwise_attention(query, key, value[:, :2], block)
+    return seen.numbers
+
+
 @dataclass(frozen=True)
 class Reordered:
     """(Q Kᵀ) V against Q (Kᵀ V): FLOPs of the second ÷ of the first, and the largest difference of the outputs."""
@@ -208,11 +231,6 @@ class Timings:
     def best(self) -> Float[Tensor, "layers lengths"]:
         """The shortest run: whatever else the machine does can only make a run longer."""
         return self.seconds.amin(-1)
-
-    @property
-    def noise(self) -> float:
-        """How much longer the median run took than the shortest, at worst over layers and lengths: 0.1 is 10 % longer."""
-        return float((self.seconds.median(-1).values / self.best).max()) - 1
 
     def slope(self, name: str) -> tuple[float, float]:
         """The power of N with which the seconds grow, by least squares on logarithms, and its standard error."""

@@ -156,8 +156,12 @@ def fetch_reading(i: int, second: float, features: int, fetched: heads.Fetched) 
     if second == w:
         return f"{one} A second head with the same weight brings nothing new, and the error stays {said(float(fetched.two[i].sum()))}."
     # The nearer the two mixtures are, the larger the numbers that take them apart.
-    large = f", with numbers up to {number(float(fetched.read_two[i].abs().max()), 2)}" if abs(w - second) < 0.2 else ""
-    return f"{one} A second head with weight {number(second)} on u is another mixture, and W_O makes u and v of the two, exactly{large}."
+    large = (
+        f", with entries up to {number(float(fetched.read_two[i].abs().max()), 2)},"
+        if round(abs(w - second), 9) < 0.2
+        else ""
+    )
+    return f"{one} A second head with weight {number(second)} on u is another mixture, and W_O{large} makes u and v of the two, exactly."
 
 
 # ------------------------------------------------------------------------------------------------ trained
@@ -229,7 +233,7 @@ def training_reading(progress: training.Progress) -> str:
     found = own(progress.maps[1]).sum(0)
     runs = len(progress.seeds)
     roles = (
-        f"In {int(found.sum())} of {runs} runs with two heads each place has a head of its own: the first place head 1 in "
+        f"In {int(found.sum())} of {runs} runs with two heads each place has a head of its own: the first place has head 1 in "
         f"{int(found[0])}, head 2 in {int(found[1])}."
         if found.sum()
         else f"In none of the {runs} runs with two heads has each place a head of its own."
@@ -264,7 +268,7 @@ def cost_frames(sharing: Sharing) -> list[Frame]:
                 figures.lines(
                     series,
                     x=torch.tensor(heads.COUNTS),
-                    title="Cost, as a multiple of one head's",
+                    title="Cost, as a multiple of one head’s",
                     x_title="heads h",
                     y_title="times",
                     log_x=True,
@@ -348,8 +352,8 @@ def rank_frames(seed: int) -> list[Frame]:
         )
         held = figures.lines(
             [
-                Series("keys that are somebody's favourite", wanted, WITH, markers=True),
-                Series("of a random pattern's log-odds, within reach", reach, WITHOUT, markers=True),
+                Series("keys that are somebody’s favourite", wanted, WITH, markers=True),
+                Series("of a random pattern’s log-odds, within reach", reach, WITHOUT, markers=True),
             ],
             x=torch.tensor(heads.HEAD_WIDTHS),
             title=f"What a head can do with {heads.KEYS} keys",
@@ -368,7 +372,7 @@ def rank_frames(seed: int) -> list[Frame]:
 
 def rank_reading(d_k: int, s: heads.Spectra, wanted: float, lost: float) -> str:
     many = round(wanted * heads.KEYS)
-    reach = f"{percent(lost)} of a random pattern's log-odds are out of reach" if lost else "no pattern is out of reach"
+    reach = f"{percent(lost)} of a random pattern’s log-odds are out of reach" if lost else "no pattern is out of reach"
     return (
         f"With dₖ = {d_k} the logits of {heads.KEYS} tokens have rank {s.rank('logits')}, their softmax {s.rank('weights')}. Of "
         f"{heads.KEYS} keys {many} {'is' if many == 1 else 'are'} the favourite of a random query, and {reach}."
@@ -429,7 +433,7 @@ def split_reading(code: Code, n_heads: int, split: heads.Split, small: float) ->
     heading = f"{CODES[code].capitalize() if code != 'd_model' else 'Divided by √d_model'}, {count(n_heads, 'head')}"
     if code == "right":
         return (
-            f"{heading}: every row holds its own token's numbers, and split or {count(n_heads, 'small projection')} differ by exactly "
+            f"{heading}: every row holds its own token’s numbers, and split or {count(n_heads, 'small projection')} differ by exactly "
             f"{number(small)} where all numbers are whole. The output is that of nn.MultiheadAttention, up to rounding."
         )
     if split.error < SURE:
@@ -437,7 +441,7 @@ def split_reading(code: Code, n_heads: int, split: heads.Split, small: float) ->
     meant = torch.arange(heads.TOKENS)[:, None]
     own, of = int((split.origin == meant).sum()), split.origin.numel()
     why = (
-        f"only {own} of the {of} numbers in the {WHERE.get(code, FIRST)} {'stands' if own == 1 else 'stand'} in their token's row"
+        f"only {own} of the {of} numbers in the {WHERE.get(code, FIRST)} {'stands' if own == 1 else 'stand'} in their token’s row"
         if own < of
         else "every row is right, but the logits are too small"
     )

@@ -19,7 +19,7 @@ from ui.figures import Figure, Frame, Label, Rectangle, Series
 from ui.palette import INK, KEY, OCHRE, QUERY, ROSE, VALUE, WITH, WITHOUT
 
 MODELS = {parameters.GPT_2: parameters.GPT_2, **{name: name for name in PRESETS if name != parameters.GPT_2}}
-HERO = 290  # pixels: question, prediction and hero fit one screen
+HERO = 340  # pixels: question, prediction and hero fit one screen
 NOW = 8_192  # tokens: a cache of this length is the example, where learned positions do not end before
 
 # ------------------------------------------------------------------------------------------------ the words of the controls
@@ -49,7 +49,7 @@ SWITCHES: dict[str, dict[str, dict[str, Any]]] = {
         "in attention only": _biases(True, True, False),
         "in the feed-forward layer only": _biases(False, False, True),
         "on q, k, v and in the feed-forward layer": _biases(True, False, True),
-        "on attention's output only": _biases(False, True, False),
+        "on attention’s output only": _biases(False, True, False),
     },
     "norm": {
         "as published": {},
@@ -233,7 +233,7 @@ NAMES = ("GPT-2 small", "your GPT-2 small")
 # In pixels, of the hero's one figure: its margins; where the count begins, which every laptop reaches and no phone; the
 # most that matrices and labels take; and what a label takes on a phone, whose figure is as wide as `PHONE`.
 MARGIN = {"l": 14, "r": 14, "t": 34, "b": 28}
-COUNT, MOST, LABEL, PHONE = 430, 470, 66, 318
+COUNT, MOST, LABEL, PHONE = 490, 470, 66, 318
 
 
 def named(term: Term) -> str:
@@ -374,10 +374,10 @@ def counted(figure: Figure, a: Architecture, built: int) -> Figure:
         )
     thin = f"{linear(s.linear)} in {s.thin}:<br>too thin to draw" if s.linear else ""
     for down, words, colour, size in (
-        (0, f"{s.total:,}", INK, 36),
-        (50, f"{'=' if s.exact else '≈'} {s.formula}", WITH, 24),
-        (98, thin, INK, 15),
-        (150, f"d = {a.d_model:,}<br>{compared(s, built).replace(': ', ':<br>', 1)}", WITHOUT, 13),
+        (0, f"{s.total:,}", INK, 46),
+        (64, f"{'=' if s.exact else '≈'} {s.formula}", WITH, 30),
+        (124, thin, INK, 16),
+        (182, f"d = {a.d_model:,}<br>{compared(s, built).replace(': ', ':<br>', 1)}", WITHOUT, 15),
     ):
         if words:
             figure.note(
@@ -525,7 +525,7 @@ def table(a: Architecture, built: Mapping[str, int]) -> str:
 # ------------------------------------------------------------------------------------------------ memory, work, cache
 
 PRECISIONS: dict[Precision, str] = {"float32": "float32", "mixed": "mixed", "bfloat16": "bfloat16", "int8": "int8"}
-KEPT = {"weights": WITH, "gradients": OCHRE, "Adam's moments": ROSE, "float32 copy": WITHOUT}
+KEPT = {"weights": WITH, "gradients": OCHRE, "Adam’s moments": ROSE, "float32 copy": WITHOUT}
 
 
 @corners()
@@ -635,7 +635,7 @@ def work_reading(a: Architecture, name: str) -> str:
     )
     return (
         f"A token in {name} costs {amount(counting.flops_per_token(layers, 0).weights)}FLOPs through the weights of its "
-        f"layers, and attention's own work is as large when it sees {in_widths(a)} tokens{limit}. With the output head it "
+        f"layers, and attention’s own work is as large when it sees {in_widths(a)} tokens{limit}. With the output head it "
         f"costs {amount(counting.flops_per_token(a, 0).weights)}FLOPs, {per_parameter(a)}, and the two are equal at about "
         f"{rounded(even)} tokens."
     )

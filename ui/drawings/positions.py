@@ -78,7 +78,7 @@ def rest(value: float) -> str:
 
 MATRIX = 0.66  # of the figure's width; arcs and Δ have the rest, also on a phone
 GAP = 0.6  # between two blocks of rows, in rows
-TITLE = "Each word's output in both orders, then the mean over the words; Δ: largest difference along the arcs"
+TITLE = "Each word’s output in both orders, then the mean over the words; Δ: largest difference along the arcs"
 
 
 def arc(top: float, bottom: float, most: float) -> tuple[np.ndarray, np.ndarray]:
@@ -255,7 +255,7 @@ def prefix_frames(story: str, order_seed: int, seed: int) -> list[Frame]:
         columns=[short(word) for word in seen.words],
         row_names=[str(depth) for depth in DEPTHS],
         column_names=list(seen.words),
-        title="How far each word's output moves (×: not at all)",
+        title="How far each word’s output moves (×: not at all)",
         row_title="layers",
         column_title="each word, wherever it now stands; all but the last were shuffled",
         limits=(0.0, float(change.max())),
@@ -271,7 +271,7 @@ def prefix_reading(seen: positions.Prefix) -> str:
     last = seen.change[:, -1].tolist()
     blind, most = rest(last[0]), number(max(last[1:]), 2)
     return (
-        f"Before “{seen.words[-1]}” stands “{' '.join(seen.shuffled[:-1])}” instead: one layer's output there moves by {blind}, "
+        f"Before “{seen.words[-1]}” stands “{' '.join(seen.shuffled[:-1])}” instead: one layer’s output there moves by {blind}, "
         f"since it adds up the same keys. With more layers it moves by up to {most}: the words before it had seen other words "
         "before them."
     )
@@ -401,7 +401,7 @@ def cut(figure: Figure, drawn: positions.Waves, p: int) -> Figure:
 def offset_reading(p: int, moved: tuple[float, float, float]) -> str:
     if p == STARTS[0]:
         return (
-            f"Move p: the sinusoids' own curve and RoPE's stay where they are at p = {p}, and the one after W_Q and W_K leaves its "
+            f"Move p: the sinusoids’ own curve and RoPE’s stay where they are at p = {p}, and the one after W_Q and W_K leaves its "
             "dotted place."
         )
     raw, projected, turned = moved
@@ -410,7 +410,7 @@ def offset_reading(p: int, moved: tuple[float, float, float]) -> str:
         return "exactly" if by == 0 else f"up to {'rounding, ' if by <= ROUNDING else ''}{number(by, 2)}"
 
     return (
-        f"Move p: the sinusoids' own curve stays where it is at p = {STARTS[0]} ({stays(raw)}), and so does RoPE's "
+        f"Move p: the sinusoids’ own curve stays where it is at p = {STARTS[0]} ({stays(raw)}), and so does RoPE’s "
         f"({stays(turned)}). The one after W_Q and W_K has left its dotted place, at p = {p} by up to {number(projected, 2)}."
     )
 

@@ -95,8 +95,8 @@ def block_figure(order: Order, depth: int, size: float) -> Figure:
     other: Order = "post" if pre else "pre"
     last = LAST if pre else OUT_OF_SIGHT
     parts: list[Box | Path | Label] = [
-        Path(((12, 2), (10, 2), (10, 98), (12, 98)), MASKED, 1.5),
-        Label(9, 50, f"{depth} ×", side="middle left"),
+        Path(((6, 2), (4, 2), (4, 98), (6, 98)), MASKED, 1.5),
+        Label(3, 50, f"{depth} ×", side="middle left"),
         Label(PATH + 3, -3, "x", side="middle right"),
     ]
     # Lines end where a norm stands. Where none stands, one piece ends where the next begins.
@@ -116,14 +116,14 @@ def block_figure(order: Order, depth: int, size: float) -> Figure:
             Path(((PATH, y), (BRANCH, y), (BRANCH, y + FREE - half)), INK, 1.8),
             Path(((BRANCH, y + FREE + half), (BRANCH, y + 18)), INK, 1.8),
             Path(((BRANCH, y + 30), (BRANCH, y + JOIN), (PATH + 3, y + JOIN)), INK, 1.8, arrow=True),
-            Box(BRANCH - 14, y + 18, 28, 12, name, INK, 0.08, note=f"the branch F: {name}"),
+            Box(BRANCH - 18, y + 18, 36, 12, name, INK, 0.08, note=f"the branch F: {name}"),
             Label(PATH, y + JOIN, "⊕", size=20),
         ]
     for y in SUBLAYERS.values():
         places = {"post": (PATH, y + ON_PATH), "pre": (BRANCH, y + FREE)}
         (x, then), left = places[other], pre
         parts += [
-            norm_box(x, then, "", MASKED, 0, "dash", f"{NAMES[other]}: the norm stands here"),
+            norm_box(x, then, "", MASKED, 0, "dot", f"{NAMES[other]}: the norm stands here"),
             Label(x + (-11 if left else 11), then, NAMES[other], COLOURS[other],
                   side="middle left" if left else "middle right", size=12),
             norm_box(*places[order], "norm", colour, 0.3, "solid", f"{NAMES[order]}: the norm stands here"),
@@ -136,7 +136,7 @@ def block_figure(order: Order, depth: int, size: float) -> Figure:
     return figures.diagram(
         parts,
         title=f"{NAMES[order]}: norm on the {'branch' if pre else 'path'}",
-        x_range=(0, 108),
+        x_range=(-8, 104),
         y_range=(-7, 121),
         height=HERO,
         moves=True,
@@ -196,12 +196,18 @@ def moved_figure(order: Order, depth: int) -> Figure:
     depths = torch.tensor(norms.POOLED_DEPTHS, dtype=torch.float64)
     return panel(
         "All weights nudged: the output moves",
-        "squared, ÷ nudge²",
+        "(output’s move ÷ nudge)²",
         moved,
-        {"x": depths, "x_title": "layers L", "x_range": (0, 25), "x_ticks": (2, 6, 12, 24)},
+        {
+            "x": depths,
+            "x_title": f"layers L, {norms.POOLED_DRAWS} encoders of width {norms.POOLED_WIDTH}",
+            "x_range": (0, 25),
+            "x_ticks": (2, 6, 12, 24),
+            "y_range": (0, 1.2 * float(torch.stack([*moved.values()]).max())),  # the mark's name stands above the lines
+        },
         log_y=False,
         bold=order,
-        marks={"L": (float(depth), INK)},
+        marks={f"{depth} layers": (float(depth), INK)},
         height=HERO,
     )
 
@@ -222,8 +228,8 @@ def block_reading(order: Order, begin: dict[Order, norms.Start]) -> str:
         each: float(norms.typical(norms.amplification(each))[norms.POOLED_DEPTHS.index(depth)]) for each in norms.ORDERS
     }
     return (
-        f"{begins} the last layer's gradient is {last[order]} ({NAMES[rival]}: {last[rival]}). But nudge all weights: in "
-        f"{norms.POOLED_DRAWS} encoders of width {norms.POOLED_WIDTH} Post-Norm's output moves "
+        f"{begins} the last layer’s gradient is {last[order]} ({NAMES[rival]}: {last[rival]}). But nudge all weights: in "
+        f"{norms.POOLED_DRAWS} encoders of width {norms.POOLED_WIDTH} Post-Norm’s output moves "
         f"{number(moved['post'] / moved['pre'], 2)} times as far, squared."
     )
 
@@ -281,8 +287,8 @@ def stream_frames(width: int, seed: int) -> list[Frame]:
 def stream_reading(deepest: int, grown: dict[Order, Tensor], last: dict[Order, Tensor]) -> str:
     sizes = [number(float(grown[order][-1]), 2) for order in ("pre", "post")]
     return (
-        f"After {deepest} blocks Pre-Norm's stream has ‖x‖² = {sizes[0]} d, Post-Norm's {sizes[1]} d. From "
-        f"{norms.DEPTHS[0]} to {deepest} layers the last layer's gradient follows the depth to the power {power(last['pre'])} "
+        f"After {deepest} blocks Pre-Norm’s stream has ‖x‖² = {sizes[0]} d, Post-Norm’s {sizes[1]} d. From "
+        f"{norms.DEPTHS[0]} to {deepest} layers the last layer’s gradient follows the depth to the power {power(last['pre'])} "
         f"in Pre-Norm and {power(last['post'])} in Post-Norm."
     )
 
@@ -324,7 +330,7 @@ def nudge_reading(moved: dict[Order, Tensor]) -> str:
     ratio = number(float(moved["post"][-1] / moved["pre"][-1]), 2)
     return (
         f"From {first} to {last} layers the squared movement grows {times[0]}-fold in Post-Norm and {times[1]}-fold in "
-        f"Pre-Norm. At {last} layers Post-Norm's is {ratio} times Pre-Norm's."
+        f"Pre-Norm. At {last} layers Post-Norm’s is {ratio} times Pre-Norm’s."
     )
 
 
@@ -380,11 +386,11 @@ def step_reading(step: int, layers: dict[Order, Tensor], losses: dict[Order, Ten
     for order, gradient in layers.items():
         each = gradient[:, -1] / gradient[:, 0]
         tilts.append(
-            f"{between(tilt(float(each.min())), tilt(float(each.max())))} times the first one's in {NAMES[order]}"
+            f"{between(tilt(float(each.min())), tilt(float(each.max())))} times the first one’s in {NAMES[order]}"
         )
         low, high = (number(float(v), 2) for v in (losses[order].min(), losses[order].max()))
         said.append(f"{between(low, high)} in {NAMES[order]}")
-    return f"At step {step} the last layer's gradient is {' and '.join(tilts)}. The loss is {' and '.join(said)}."
+    return f"At step {step} the last layer’s gradient is {' and '.join(tilts)}. The loss is {' and '.join(said)}."
 
 
 def between(low: str, high: str) -> str:

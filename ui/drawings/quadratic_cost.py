@@ -58,7 +58,7 @@ def areas(n: int, d_model: int, n_heads: int, made: Flops) -> Figure:
     ]
     even = math.sqrt(12)  # the side of a square as large as the weights
     shapes.append(Rectangle("N = 6 d", even, even, INK, "as large as the weights", (4 + GAP, 0.0), outline=True))
-    title = "One token's work to scale: area = FLOPs"
+    title = "One token’s work to scale: area = FLOPs"
     drawn = figures.rectangles(shapes, title=title, named=True, x_title="", y_title="", height=HERO)
     whole = across * side
     drawn.lay_out(
@@ -75,7 +75,7 @@ def areas(n: int, d_model: int, n_heads: int, made: Flops) -> Figure:
     words = (
         (f"weights {amount(made.weights / n)}FLOPs × N = {amount(made.weights)}FLOPs", INK),
         (f"K and V {amount(made.attention / n)}FLOPs × N = {amount(made.attention)}FLOPs", WITH),
-        (f"h N² scores, if stored: {size_of(score_bytes(n, n_heads))}", WITH),
+        (f"h N² scores in 16 bits, if stored: {size_of(score_bytes(n, n_heads))}", WITH),
     )
     for i, (text, colour) in enumerate(words):
         place = {"xref": "paper", "yref": "paper", "x": 0, "y": 0, "xanchor": "left", "yanchor": "top"}
@@ -111,7 +111,7 @@ def layer_reading(n: int, d_model: int, n_heads: int, made: Flops) -> str:
     heads = "" if n_heads == 1 else f", in {n_heads} heads as in one"
     where = f"At N = {n:,}" + (f" = 6{NO_BREAK}d" if n == 6 * d_model else "")
     return (
-        f"{where} and d = {d_model:,}, {half[0].lower()}{half[1:]} of the layer's FLOPs are quadratic in N{heads}: N tokens "
+        f"{where} and d = {d_model:,}, {half[0].lower()}{half[1:]} of the layer’s FLOPs are quadratic in N{heads}: N tokens "
         f"meet N keys and values. Doubling N multiplies them by {number(twice.attention / made.attention)}, the rest by {number(twice.weights / made.weights)}, and the layer by "
         f"{number(twice.total / made.total)}."
     )
@@ -168,12 +168,12 @@ def block_reading(i: int, rescale: bool, off: dict[str, torch.Tensor]) -> str:
         forgot = "" if rescale else ", so that forgetting it does no harm"
         return (
             f"With all {TOKENS} keys in one block the whole square exists and nothing is rescaled{forgot}. The outputs differ "
-            f"from plain attention's by at most {double} in float64 and {single} in float32."
+            f"from plain attention’s by at most {double} in float64 and {single} in float32."
         )
     some = f"In blocks of {count(block, 'key')} {block * TOKENS:,} scores exist at once, of {TOKENS**2:,}."
     if not rescale:
         return f"{some} Without the factor the outputs are off by up to {double} in float64 and {single} in float32: a bug, not rounding."
-    return f"{some} The outputs differ from plain attention's by at most {double} in float64 and {single} in float32: rounding."
+    return f"{some} The outputs differ from plain attention’s by at most {double} in float64 and {single} in float32: rounding."
 
 
 @corners()
@@ -215,6 +215,9 @@ TIMED = {
 }
 
 
+UNSURE = 0.2  # standard error of a slope: beyond it 1 and 2 are hardly told apart
+
+
 def clock_frame(t: Timings) -> Frame:
     """The shortest run of every layer and length so far, and the slopes."""
     fits = {name: t.slope(name) for name in cost.LAYERS}
@@ -236,12 +239,11 @@ def clock_frame(t: Timings) -> Frame:
     )
     said = (
         f"Time grew like N to the power {words['plain']} in plain attention, {words['fused']} in fused attention and "
-        f"{words['feed-forward']} in the feed-forward layer (± the standard error of the fit); what a call costs whatever N pulls "
-        "these below the work's 2, 2 and 1."
+        f"{words['feed-forward']} in the feed-forward layer (± the standard error of the fit). "
     )
-    noise = t.noise
-    if noise:
-        said += f" How noisy that is: a median run took up to {percent(noise)} longer than the shortest."
+    if max(error for _, error in fits.values()) > UNSURE:
+        return Frame((drawn,), f"{said}That is too noisy to tell: measure again.")
+    said += "The work’s powers are 2, 2 and 1: costs that grow more slowly than the work make a slope smaller, and noise moves it either way."
     return Frame((drawn,), said)
 
 
@@ -269,7 +271,7 @@ def bytes_of(name: str) -> Figure:
         [
             Series("weights", torch.full_like(s.cache, s.weights), OCHRE, "dash"),
             Series("keys and values", s.cache, ROSE),
-            Series("one layer's scores, if stored", s.scores, WITHOUT, "dot"),
+            Series("one layer’s scores, if stored", s.scores, WITHOUT, "dot"),
         ],
         x=s.tokens,
         title=f"{name}: bytes, in 16 bits",
@@ -319,7 +321,7 @@ def length_reading(name: str) -> str:
     ends = "where its learned positions end" if a.positions else "though its rotated positions go on"
     return (
         f"{name} was published for {tokens:,} tokens, {ends}. Such a text takes {size_of(float(s.cache[0]))} of keys and values beside "
-        f"{size_of(s.weights)} of weights; one layer's scores, if stored, {size_of(float(s.scores[0]))}."
+        f"{size_of(s.weights)} of weights; one layer’s scores, if stored, {size_of(float(s.scores[0]))}."
     )
 
 

@@ -16,6 +16,7 @@ from ui.palette import INK, KEY, MASKED, OCHRE, QUERY, VALUE, WITH, WITHOUT, fad
 HERO = 290  # pixels: question, prediction and hero fit one screen
 THIN, THICK = 1.5, 9.0  # pixels of a line that carries no weight, and all of it
 LONGEST = 6.0  # of the query
+NAME = 0.16  # how far a name stands from its point, of what the picture reaches
 SEEDS = (0, 9999)
 ROUNDING = 1e-12  # of the small head's numbers, which are at most 60: beyond it something has really changed
 
@@ -82,9 +83,13 @@ def _arrow(figure: Figure, to: Sequence[float], colour: str, width: float, note:
     )
 
 
-def _words(figure: Figure, points: Tensor, labels: Sequence[str], colour: str, away: float) -> None:
-    """Names beside their points, on the side that looks away from the middle of the picture."""
+def _words(
+    figure: Figure, points: Tensor, labels: Sequence[str], colour: str, away: float, across: bool = False
+) -> None:
+    """Names beside their points, on the side that looks away from the middle of the picture; or `across`, beside it."""
     out = torch.nn.functional.normalize(points, dim=-1) * away
+    if across:
+        out = torch.stack([-out[:, 1], out[:, 0]], -1)
     figure.trace(
         "scatter",
         x=figures.numbers(points[:, 0] + out[:, 0]),
@@ -111,8 +116,10 @@ def _keys(found: qkv.Turn, i: int, labels: Sequence[str], reach: float) -> Figur
     for name, key, weight in zip(labels, found.key, weights, strict=True):
         _arrow(figure, key.tolist(), KEY, _thick(weight), f"{name}: key {_point(key)}")
     _arrow(figure, found.query[i].tolist(), QUERY, 3, f"query {_point(found.query[i])}")
-    _words(figure, found.key, labels, KEY, 0.13 * reach)
-    _words(figure, found.query[i : i + 1], ["q"], QUERY, 0.09 * reach)
+    _words(figure, found.key, labels, KEY, NAME * reach)
+    query = found.query[i]
+    meets = float(torch.cdist(query[None], found.key).min()) < 1.5 * NAME * reach  # its name would lie on a key’s
+    _words(figure, (0.5 if meets else 1.0) * query[None], ["q"], QUERY, 0.09 * reach, across=meets)
     # The weights as bars beside the plane, in the same figure: a third panel would be out of a phone's sight.
     figure.trace(
         "bar",
@@ -198,7 +205,7 @@ def _values(
             text=notes,
             hoverinfo="text",
         )
-    _words(figure, found.value - middle, labels, VALUE, 0.13 * spread)
+    _words(figure, found.value - middle, labels, VALUE, NAME * spread)
     for axis, shift in zip("xy", middle.tolist(), strict=True):
         figure["data"][-1][axis] += shift
     figure.tabulate(
@@ -221,7 +228,7 @@ def plane_reading(found: qkv.Turn, angle: int, length: float, i: int) -> str:
     first = [name for name, score in zip(found.names, scores, strict=True) if float(scores[best] - score) < ROUNDING]
     # The others hold something however little that is, also where float64 rounds the best one's weight to 1.
     share, least = percent(min(float(weights[best]), 1 - 1e-9)), percent(float(weights.min()))
-    if float(weights[best]) > 0.9999:
+    if float(weights[best]) > 0.99:
         where = where.replace("is", "is about", 1)
     gets = f"{listed(first)} {f'gets {share}' if len(first) == 1 else f'get {share} each'}"
     every = "both values" if n == 2 else f"all {n} values"
@@ -254,6 +261,7 @@ def soft_frames() -> list[Frame]:
                     y_title="weight",
                     x_range=(0, float(qkv.LEADS[-1])),
                     y_range=(0, 1.2),  # room for the name of the rule above the line
+                    y_ticks=(0, 0.25, 0.5, 0.75, 1),
                     marks={f"lead {number(leads['90 %'][i])}": (leads["90 %"][i], WITH)},
                     levels={"90 %": (0.9, MASKED)},
                     level_at="bottom right",
@@ -512,7 +520,7 @@ def arithmetic_reading(w: qkv.Written, row: int, column: int) -> str:
     terms = " + ".join(f"{_signed(a)}·{_signed(b)}" for a, b in zip(w.query, w.key, strict=True))
     others = ", ".join(number(s) for s in w.row)
     return (
-        f"Query {row} on key {column}: {terms} = {number(sum(w.products))}, divided by √{D_K} = {number(w.logit)}. Among its row's "
+        f"Query {row} on key {column}: {terms} = {number(sum(w.products))}, divided by √{D_K} = {number(w.logit)}. Among its row’s "
         f"logits {others} the softmax gives it {percent(w.weight)}."
     )
 
