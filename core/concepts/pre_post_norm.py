@@ -53,11 +53,11 @@ RUNS = len(training.SEEDS)
 
 
 @concept.in_one_sentence(
-    "Post-Norm normalises every sum, Pre-Norm what enters each branch: its path stays free, a nudge to all weights moves a "
-    "deep encoder’s output less, and it learns at rates at which a deep Post-Norm needs a warm-up.",
-    fails_if=({"free": "post", "on_the_path": "pre"}, {"rate": 0.01}),
+    "Post-Norm normalises every sum, Pre-Norm what enters each branch: its stream is only added to, and a nudge to all weights "
+    "moves a deep encoder’s output less.",
+    fails_if={"free": "post", "on_the_path": "pre"},
 )
-def one_line_moves(free: Order = "pre", on_the_path: Order = "post", rate: float = 0.003) -> Evidence:
+def one_line_moves(free: Order = "pre", on_the_path: Order = "post") -> Evidence:
     x = torch.randn(2, 5, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     moved = typical(amplification(on_the_path)) / typical(amplification(free))
     return (
@@ -73,9 +73,6 @@ def one_line_moves(free: Order = "pre", on_the_path: Order = "post", rate: float
         & Evidence.above(
             f"squared movement of the output, 24 layers, {on_the_path}-norm ÷ {free}-norm", float(moved[-1]), 2
         )
-        & Evidence.exactly(f"12 layers at {rate}, {free}-norm, no warm-up: runs", learned(free, rate, 0), RUNS)
-        & Evidence.exactly(f"{on_the_path}-norm, no warm-up", learned(on_the_path, rate, 0), 0)
-        & Evidence.exactly(f"{on_the_path}-norm, warm-up", learned(on_the_path, rate, 100), RUNS)
     )
 
 
@@ -107,8 +104,7 @@ def one_line_moves(free: Order = "pre", on_the_path: Order = "post", rate: float
         "weights at once. With a warm-up those four runs learn too.",
     ),
     # Four more of four: that can only be all against none.
-    shows="Of the four runs that were shipped of each order, Pre-Norm has {0} more whose loss is below 1 nat at step 300: all "
-    "against none.",
+    shows="Trained beforehand, four runs of each: at step 300 Pre-Norm has {0} more whose loss is below 1 nat, all against none.",
 )
 def who_learns() -> float:
     return float(learned("pre", 0.003, 0) - learned("post", 0.003, 0))

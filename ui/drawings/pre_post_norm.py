@@ -41,7 +41,9 @@ STEP_AXIS: dict[str, Any] = {
 
 
 def layer_axis(depth: int, name: str = "layer, from the bottom") -> dict[str, Any]:
-    return {"x": torch.arange(1, depth + 1), "x_title": name, "x_range": (0.5, depth + 0.5)}
+    step = max(1, depth // 6)
+    ticks = range(step, depth + 1, step)
+    return {"x": torch.arange(1, depth + 1), "x_title": name, "x_range": (0.5, depth + 0.5), "x_ticks": ticks}
 
 
 def panel(
