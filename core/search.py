@@ -122,25 +122,38 @@ class _Filled(ast.NodeTransformer):
         return self.value if node.id == self.name else node
 
 
-def _calls(body: list[ast.stmt]) -> Iterator[ast.Call]:
-    """The calls that a module makes when it is imported: alone, for a name, as decorators, or in a loop over texts."""
+def _calls(body: list[ast.stmt]) -> Iterator[tuple[ast.Call, str]]:
+    """The calls that a module makes when it is imported: alone, for a name, as decorators, or in a loop over texts; with
+    the name of the function that is decorated."""
     for statement in body:
         match statement:
             case ast.Expr(value=ast.Call() as call) | ast.Assign(value=ast.Call() as call):
-                yield call
-            case ast.FunctionDef(decorator_list=decorators):
-                yield from (d for d in decorators if isinstance(d, ast.Call))
+                yield call, ""
+            case ast.FunctionDef(name=proof, decorator_list=decorators):
+                yield from ((d, proof) for d in decorators if isinstance(d, ast.Call))
             case ast.For(target=ast.Name(id=name), iter=ast.Tuple(elts=values) | ast.List(elts=values), body=inner):
                 for value in values:
-                    yield from (_Filled(name, value).visit(copy.deepcopy(call)) for call in _calls(inner))
+                    yield from (
+                        (_Filled(name, value).visit(copy.deepcopy(call)), proof) for call, proof in _calls(inner)
+                    )
+
+
+def _decided(calls: list[tuple[ast.Call, str]]) -> set[str]:
+    """The proofs by which the usual answer is judged: what else they correct is not shown in a place of its own."""
+    judged = (call for call, _ in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "judges")
+    return {k.value.id for call in judged for k in call.keywords if k.arg == "by" and isinstance(k.value, ast.Name)}
 
 
 @remember
 def _read(slug: str, changed: int) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """What a lesson says; `changed` is when its file was, so that an edit is seen."""
     said = []
-    for call in _calls(ast.parse((CONCEPTS / f"{slug}.py").read_text("utf-8")).body):
+    calls = list(_calls(ast.parse((CONCEPTS / f"{slug}.py").read_text("utf-8")).body))
+    decided = _decided(calls)
+    for call, proof in calls:
         match call.func:
+            case ast.Attribute(attr="corrects") if proof in decided:
+                continue
             case ast.Attribute(attr=way) if way in _SAYS:
                 texts = tuple(_arguments(call))
                 said.append((way, texts[1:] if way == "looks_closer" else texts))  # a look's name is for its address
@@ -197,7 +210,10 @@ def _entry(word: str) -> str:
 _BEGIN = "\x1f"  # a word begins here, though no space stands before it
 _HYPHENS = "-\u2010\u2011\u2012\u2013'’_"  # written or not: warm-up, warmup; d_k, dₖ
 _DROPPED = "{}\\^$*`"
-_SMALL = re.compile(r"an?|and|are|at|do(es)?|for|how|i[nst]|o[fnr]|question|th(at|e)|to|wh(at|en|ere|ich|y)|with")
+_SMALL = re.compile(
+    r"an?|and|are|at|between|differences?|do(es)?|explain|for|how|i[nst]|instead|o[fnr]|question|th(at|e)|to|us(e|ed|ing)|"
+    r"v(s|ersus)|we|wh(at(-?s)?|en|ere|ich|y)|with"
+)
 
 
 _BASES: dict[str, str] = {"√": "sqrt"}  # of the characters that were met
@@ -270,6 +286,8 @@ _MEANS = {
     "pre-ln": ("pre-norm",),
     "post-ln": ("post-norm",),
     "autoregressive": ("causal",),
+    "multiple": ("several",),
+    "tying": ("tied",),
 }
 
 
@@ -279,6 +297,7 @@ def _pattern(word: str) -> re.Pattern[str]:
     if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
         word = word[:-1]
     letters = f"{_BEGIN}?".join(map(re.escape, word)).replace(rf"{_BEGIN}?\-{_BEGIN}?", f" ?{_BEGIN}?")
+    letters = re.sub(rf"(?<=\d){_BEGIN}\?(?=[a-z])", f" ?{_BEGIN}?", letters)  # 12d², 12 d²
     return re.compile(f"{_BEGIN}{letters}" + (r"(?![^\W_])" if whole else ""))
 
 
@@ -389,7 +408,7 @@ def tries(query: str) -> list[str]:
         for entry in entries:
             for word in re.findall(r"[^\W\d_]{5,}", entry.passage.text):
                 known.setdefault(word.casefold(), word.lower() if word.istitle() else word)
-    asked = [word.casefold() for word in re.findall(r"[^\W\d_]{5,}", query[:200])]
+    asked = [w for w in map(str.casefold, re.findall(r"[^\W\d_]{5,}", query[:200])) if not _SMALL.fullmatch(w)]
     alike = [
         m for word in asked[:4] for m in difflib.get_close_matches(word, known, 3, 0.8) if m == word or word not in m
     ]

@@ -45,7 +45,7 @@ SYLLABUS = (
         "This pushes the Softmax function into regions where gradients are extremely small (saturation).",
         "Scaling keeps the variance of the dot products to 1.",
     )),
-    Topic(3, "multi_head", _A, "Several heads", "Why several attention heads instead of one wide one?", (
+    Topic(3, "multi_head", _A, "Several heads", "Why multi-head attention: several heads instead of one wide one?", (
         "Allows the model to attend to information from different representation subspaces at different positions.",
         "Example: One head focuses on \"Who did it\", another on \"When it happened\".",
         "Averaging a single head would lose this distinct information.",

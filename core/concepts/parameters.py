@@ -99,7 +99,7 @@ def a_layer_like_gpt_2s(gated: bool = False, n_kv_heads: int | None = None, bias
 
 
 @concept.predicts(
-    "Llama 3 8B: 4 query heads per key/value head, 3 feed-forward matrices d × 3.5 d. How many d²?",
+    "Llama 3 8B: 4 query heads per key/value head, 3 feed-forward matrices d × 3.5 d. How many d² a layer?",
     Option(
         "10.5",
         10.5,
@@ -140,7 +140,10 @@ def a_layer_in_squares() -> float:
 def a_textbook_block(gated: bool = False, n_kv_heads: int = 12) -> Evidence:
     a = replace(preset(GPT_2), gated=gated, n_kv_heads=n_kv_heads)
     block, (_, kinds) = built_block(a), built_model(a)
-    matrices = [path for path in kinds if path.startswith(("attention.", "feed_forward.")) and path.endswith("weight")]
+    matrices = {
+        part: sum(path.startswith(f"{part}.") and path.endswith("weight") for path in kinds)
+        for part in ("attention", "feed_forward")
+    }
     return (
         Evidence.exactly(
             "matrices of attention in a layer of GPT-2 small, built and counted, ÷ d²",
@@ -148,7 +151,8 @@ def a_textbook_block(gated: bool = False, n_kv_heads: int = 12) -> Evidence:
             4,
         )
         & Evidence.exactly("matrices of its feed-forward layer ÷ d²", block.feed_forward / a.d_model**2, 8)
-        & Evidence.exactly("how many they are, four and two", len(matrices), 6)
+        & Evidence.exactly("how many matrices attention has", matrices["attention"], 4)
+        & Evidence.exactly("and the feed-forward layer", matrices["feed_forward"], 2)
     )
 
 
@@ -219,13 +223,15 @@ def the_rule_misses_the_embeddings(small: str = GPT_2, large: str = "OPT 175B", 
 @concept.looks_closer(
     "memory",
     "Training with Adam in float32 keeps 16 bytes per parameter, before any activation.",
-    fails_if={"optimiser": "sgd"},
+    fails_if=({"optimiser": "sgd"}, {"bits": 16}),
 )
-@concept.says("Training with Adam in float32 keeps 16 bytes per parameter.", fails_if={"optimiser": "sgd"})
-def memory_of_training(optimiser: Literal["adam", "sgd"] = "adam") -> Evidence:
+@concept.says(
+    "Training with Adam in float32 keeps 16 bytes per parameter.", fails_if=({"optimiser": "sgd"}, {"bits": 16})
+)
+def memory_of_training(optimiser: Literal["adam", "sgd"] = "adam", bits: int = 32) -> Evidence:
     return Evidence.exactly(
         "bytes per parameter kept after one step: weight, gradient, the optimiser’s moments",
-        bytes_of_training(optimiser),
+        bytes_of_training(optimiser, bits),
         16,
     )
 
@@ -276,7 +282,7 @@ def attention_catches_up(average: bool = False, head: Head = "none") -> Evidence
 )
 @concept.corrects(
     "The memory of serving a model is its weights.",
-    better="And the keys and values of every token that it has read: in Llama 3 8B 128 KiB per token in 16 bits, and four "
+    better="And the keys and values of every token that it has read, the KV cache: in Llama 3 8B 128 KiB per token in 16 bits, and four "
     "times as much if its query heads did not share them.",
     fails_if={"shared": False},
     source=(AINSLIE_2023, LLAMA_3_2024),

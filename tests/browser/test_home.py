@@ -237,6 +237,7 @@ def test_the_search_finds_words_of_answers_in_view(front: Visit) -> None:
         ("state dict", "A tied matrix is in it under two names"),  # closed until somebody opens it
         ("405B", "in Llama 3.1 405B sixteen times"),  # in a push-back
         ("even if nothing matches", "even if nothing matches"),
+        ("FlashAttention", "FlashAttention is an approximation"),
     ],
 )
 def test_what_was_found_is_opened_and_in_view(front: Visit, asked: str, words: str) -> None:

@@ -33,7 +33,7 @@ function link(s, topic, attributes, children, hit = { part: "", within: "" }) {
 // above them, so this goes on until the page rests, or until the reader scrolls herself.
 function seek(slug, { part, excerpt }) {
   const letters = (text) => text.toLowerCase().replace(/[^\p{L}]/gu, ""), end = Date.now() + 20_000;
-  const longest = excerpt.map(([text]) => letters(text)).sort((a, b) => b.length - a.length)[0].slice(0, 40);
+  const longest = excerpt.filter(([text]) => !text.startsWith(" More exactly:")).map(([text]) => letters(text)).sort((a, b) => b.length - a.length)[0].slice(0, 40);
   const kinds = ["wheel", "touchmove", "pointerdown", "keydown"], leave = () => { clearInterval(looking); kinds.forEach((kind) => removeEventListener(kind, leave)); };
   const looking = setInterval(() => {
     const heading = pageOf(location.href) === slug && document.getElementById(part);
