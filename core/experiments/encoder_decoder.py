@@ -24,7 +24,8 @@ MOST_TARGET = 4  # words; more would not fit beside the source
 WIDTH, LAYERS = 16, 2
 Family = Literal["encoder", "decoder", "encoder-decoder"]
 FAMILIES: tuple[Family, ...] = ("encoder", "decoder", "encoder-decoder")
-Sees = Literal["all", "past"]
+Sees = Literal["all", "past", "prompt"]
+PROMPT = 4  # words that a prefix-LM reads in both directions
 
 # ---------------------------------------------------------------------------------------------- the reader's words
 
@@ -140,7 +141,8 @@ def states(
 
 
 def mask(sees: Sees, n: int) -> Bool[Tensor, "n n"]:
-    return masks.full(n) if sees == "all" else masks.causal(n)
+    """Every token, itself and what came before, or that with an open prompt."""
+    return {"all": masks.full(n), "past": masks.causal(n), "prompt": masks.prefix_lm(n, PROMPT)}[sees]
 
 
 # ---------------------------------------------------------------------------------------------- what a token reaches
@@ -235,7 +237,7 @@ def changed(family: Family, place: int, word: str = "dog", seed: int = 0) -> int
 
 # ---------------------------------------------------------------------------------------------- one more word
 
-KEPT = ("keys and values, layer 1", "keys and values, layer 2", "output")
+KEPT = ("keys and values of layer 1", "keys and values of layer 2", "output")
 To = Literal["target", "source"]
 
 
@@ -302,11 +304,7 @@ def append(
         for (y, seen), (_, visible, found) in zip(steps, sources, strict=True)
     ]
     return Appended(
-        tuple(words),
-        tuple(wanted),
-        moved(*(kept(found, n) for _, _, found in read)),
-        moved(*alone),
-        moved(*written),
+        tuple(words), tuple(wanted), moved(*(kept(found, n) for _, _, found in read)), moved(*alone), moved(*written)
     )
 
 
