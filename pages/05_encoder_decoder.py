@@ -34,7 +34,7 @@ with lesson(concept) as page:
             st.warning(f"{refused} Until then, the figures show “{target}”.")
         seed = controls.seed("families_seed")
         st.caption(
-            "Two layers with random weights, the same in all three. Lines: ‖∂output/∂word‖, as thick as it is large."
+            "Two layers with random weights, the same in all three. Lines are as thick as ‖∂output/∂word‖ is large. Grey: the target’s own words."
         )
     with stage:
         n, chosen = len(tokens(sentence)), (sentence, target, seed)
@@ -57,8 +57,8 @@ with lesson(concept) as page:
     if page.look("sides"):
         st.markdown(
             f"And what does the causal mask cost? Fill a gap between two of {training.VALUES} numbers: it is their sum modulo "
-            f"{training.VALUES}, so 5 ? 6 wants 3. Who sees only the left one has all {training.VALUES} answers before it, each as often as the "
-            "others. Bidirectional and causal start from the same weights; asked at the end, 5 6 ?, the causal model has both on its left."
+            f"{training.VALUES}, so 5 ? 6 wants 3. To who sees only the left one, all {training.VALUES} answers are equally likely. "
+            "All three start from the same weights; asked at the end, 5 6 ?, the causal model has both numbers on its left."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
@@ -79,7 +79,7 @@ with lesson(concept) as page:
             "cross-attention, four more d × d matrices. What each was trained for: Devlin et al. 2019, Liu et al. 2019 (RoBERTa), Radford et al. 2019, "
             "Grattafiori et al. 2024, Vaswani et al. 2017, Raffel et al. 2020, Lewis et al. 2020 (BART)."
         )
-        draw, usual = drawings.ledger_frames, families.GPT_2
+        draw, usual = drawings.ledger_frames, families.T5
         sweep("family_model", "Model", families.SHOWN, draw, default=usual, panel_width=340)
 
     page.ran(families.influence, families.block, families.states, attention, masks.causal, families.reach)

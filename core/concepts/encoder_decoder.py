@@ -30,8 +30,8 @@ from core.training import encoder_decoder as training
 
 concept = Concept(
     __name__,
-    equation=r"\mathrm{softmax}\big(\query{Q}\key{K}^\top / \sqrt{d_k} + \disputed{M}\big)\,\value{V}, \quad M_{ij} = "
-    r"0 \text{ (encoder, cross-attention)}, \;\; {-\infty} \text{ for } j > i \text{ (decoder)}",
+    equation=r"\mathrm{softmax}\big(\query{Q}\key{K}^\top / \sqrt{d_k} + \disputed{M}\big)\,\value{V}, \quad "
+    r"M = 0 \text{ (encoder, cross)}, \quad M_{ij} = {-\infty} \text{ for } j > i \text{ (decoder)}",
     words=("encoder", "decoder", "cross-attention", "KV cache"),
 )
 

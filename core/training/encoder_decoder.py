@@ -2,7 +2,8 @@
 
 All 64 pairs of neighbours are one batch, so nothing is sampled and nothing can be overfitted: each left neighbour comes
 with every right one, and so with every answer once. Who sees only the left one has to give all eight the same guess,
-and no guess has a mean loss below ln 8, at no step of any training.
+and no guess has a mean loss below ln 8, or a mean probability of the right answer other than 1/8, at any step of any
+training.
 
 In float64: rounding starts nine decades lower than in float32, so that what a seed learns does not depend on the
 processor's instruction set.
@@ -35,6 +36,9 @@ Arm = Literal["both", "past", "end"]
 ARMS: tuple[Arm, ...] = ("both", "past", "end")
 """Bidirectional with the gap in the middle; causal with the gap in the middle; causal with the gap at the end."""
 
+SEEN: dict[Arm, Tensor] = {"both": masks.full(3), "past": masks.causal(3), "end": masks.causal(3)}
+PLACE: dict[Arm, int] = {"both": 1, "past": 1, "end": 2}  # of the gap
+
 Weights = dict[str, Tensor]
 
 
@@ -42,15 +46,14 @@ Weights = dict[str, Tensor]
 class Progress:
     """All runs so far, at each snapshot. The axes: arm (as in ARMS), run (one for each seed), and time.
 
-    `losses` are in nats, over all 64 pairs. `right` is the probability that the right answer gets, for each left and each
-    right neighbour.
+    `losses` are in nats, over all 64 pairs. `right` is the probability that the right answer gets, the mean over the pairs.
     """
 
     seeds: tuple[int, ...]
     steps: int
     at: Int[Tensor, " t"]
     losses: Float[Tensor, "m r t"]
-    right: Float[Tensor, "m r 8 8"]
+    right: Float[Tensor, "m r"]
 
     @property
     def done(self) -> float:
@@ -70,8 +73,9 @@ def texts(arm: Arm) -> Int[Tensor, "64 3"]:
     ([1, 8, 1], [1, 1, 8])
     """
     left, right = torch.cartesian_prod(torch.arange(VALUES), torch.arange(VALUES)).unbind(-1)
-    gap = torch.full_like(left, GAP)
-    return torch.stack([left, right, gap] if arm == "end" else [left, gap, right], -1)
+    found = [left, right]
+    found.insert(PLACE[arm], torch.full_like(left, GAP))
+    return torch.stack(found, -1)
 
 
 ANSWERS = texts("both")[:, [0, 2]].sum(-1) % VALUES
@@ -133,14 +137,12 @@ def train(seeds: tuple[int, ...] = SEEDS, steps: int = STEPS) -> Iterator[Progre
     runs = len(seeds)
     weights = first_weights(seeds)
     optimiser = torch.optim.Adam(weights.values(), lr=RATE)
-    seen = {"both": masks.full(3), "past": masks.causal(3), "end": masks.causal(3)}
-    place = {"both": 1, "past": 1, "end": 2}
     text, visible, gap = (
         each.repeat_interleave(runs, 0)
         for each in (
             torch.stack([texts(arm) for arm in ARMS]),
-            torch.stack([seen[arm] for arm in ARMS])[:, None, None],
-            torch.tensor([place[arm] for arm in ARMS]),
+            torch.stack([SEEN[arm] for arm in ARMS])[:, None, None],
+            torch.tensor([PLACE[arm] for arm in ARMS]),
         )
     )
     curve: list[Tensor] = []
@@ -150,14 +152,8 @@ def train(seeds: tuple[int, ...] = SEEDS, steps: int = STEPS) -> Iterator[Progre
         if step % EVERY == 0 or step == steps:
             curve.append(loss.detach().mean(-1))
             at = torch.tensor([min(i * EVERY, steps) for i in range(len(curve))])
-            right = (-loss.detach()).exp().unflatten(-1, (VALUES, VALUES))
-            yield Progress(
-                seeds,
-                steps,
-                at,
-                torch.stack(curve, -1).unflatten(0, (len(ARMS), runs)),
-                right.unflatten(0, (len(ARMS), runs)),
-            )
+            right = (-loss.detach()).exp().mean(-1).unflatten(0, (len(ARMS), runs))
+            yield Progress(seeds, steps, at, torch.stack(curve, -1).unflatten(0, (len(ARMS), runs)), right)
         optimiser.zero_grad()
         loss.mean(-1).sum().backward()  # no shared weight: each run gets its own gradient
         optimiser.step()
@@ -167,7 +163,7 @@ def train(seeds: tuple[int, ...] = SEEDS, steps: int = STEPS) -> Iterator[Progre
 
 
 def result() -> dict[str, list]:
-    """What `python -m core.training encoder_decoder` ships: every seed's curve, and what it gives each right answer at the end."""
+    """What `python -m core.training encoder_decoder` ships: every seed's curve, and what its right answers get at the end."""
 
     def short(values: list | float) -> list | float:
         return [short(v) for v in values] if isinstance(values, list) else float(f"{values:.7g}")

@@ -7,12 +7,12 @@ from torch import Tensor
 from core.experiments import encoder_decoder as families
 from core.experiments.encoder_decoder import FAMILIES, KEPT, Family, To
 from core.ops.counting import Kind
-from core.say import count, listed, number
+from core.say import count, listed, number, percent
 from core.training import encoder_decoder as training
 from ui import figures
 from ui.drawings import corners
 from ui.drawings.masking import SENTENCES, letters, shortened
-from ui.figures import Figure, Frame, Series
+from ui.figures import Box, Figure, Frame, Label, Path, Series
 from ui.palette import INK, KEY, MASKED, OCHRE, QUERY, WEIGHTS, WITH, WITHOUT, faded
 
 NAMES: dict[Family, str] = {
@@ -24,6 +24,7 @@ TO: dict[To, str] = {"target": "target", "source": "source"}
 TARGETS = (families.TARGET, "oui", "le chat s'assit là", "<b>&amp;</b> 👩‍👩‍👧 supercalifragilistic")
 SEEDS = (0, 9999)
 HERO = 340  # pixels: question, prediction and hero fit one screen
+ROOMY = 7  # words up to which the cells have room for their numbers
 THIN, THICK = 1.0, 7.0  # pixels of a line that carries hardly anything, and of the strongest of all
 WORDS, ENCODED, OUTPUTS = 0.0, 0.92, 2.0  # heights: the words, the encoder's outputs, the outputs
 GRID, STEP = 1.34, 0.13  # where the block of cross-attention begins, and how high a row of it is
@@ -288,7 +289,7 @@ def reach_reading(found: families.Reach, token: int) -> str:
 
 # ------------------------------------------------------------------------------------------------ one more word
 
-ROWS = ("keys, values, layer 1", "keys, values, layer 2", "output")
+ROWS = ("keys, values<br>of layer 1", "keys, values<br>of layer 2", "output")
 
 
 @corners(sentence=SENTENCES, target=TARGETS, word=(families.ONE_MORE, "cat", "<b>é"), to=tuple(TO), seed=SEEDS)
@@ -307,26 +308,30 @@ def append_figure(found: families.Appended, family: Family, word: str, to: To, m
     """Rows: the keys and values of both layers, and the outputs; columns: the words that were there before."""
     both, change = family == "encoder-decoder", found.of(family)
     words = found.target if both else found.words
-    where = f" to the {to}" if both else ""
-    fits = sum(len(letters(shortened(w))) + 2 for w in words) <= 26
+    roomy = len(words) <= ROOMY
+    fits = roomy and max(len(letters(shortened(word))) for word in words) * 7 < 190 / len(words)
     figure = figures.heatmap(
         change,
         title=f"{NAMES[family]}: {kept_words(change, short=True)}",
-        rows=list(ROWS),
+        rows=list(KEPT),
         row_names=list(KEPT),
         columns=[shortened(w) if fits else str(i) for i, w in enumerate(words)],
         column_names=list(words),
         row_title="",
-        column_title=f"{'target ' if both else ''}word, before “{figures.escape(shortened(word))}” is appended{where}",
+        column_title="target word" if both else "word",
         limits=(0, most or 1.0),
+        text=".2f" if roomy else "",
         colour_bar=False,
-        height=250,
+        height=270,
     )
-    told = [["0" if x == 0 else number(x, 2) if len(words) <= 7 else "" for x in row] for row in change.tolist()]
-    figure["data"][0].update(text=told, texttemplate="%{text}", textfont={"size": 14})
+    if roomy:  # what is not 0 is not called 0
+        told = [["0" if x == 0 else number(x, 2) if x >= 0.005 else "<.01" for x in row] for row in change.tolist()]
+        figure["data"][0].update(text=told, texttemplate="%{text}")
     line = {"showgrid": True, "gridcolor": faded(MASKED, 0.6), "ticks": ""}
-    for axis, size in (("xaxis", len(words)), ("yaxis", len(ROWS))):
+    for axis, size in (("xaxis", len(words)), ("yaxis", len(KEPT))):
         figure.lay_out(**{axis: {"minor": {**line, "tickvals": [i - 0.5 for i in range(size + 1)]}}})
+    figure["layout"]["yaxis"].pop("autorange")
+    figure.lay_out(xaxis={"range": [-0.5, len(words) - 0.5]}, yaxis={"range": [2.5, -0.5], "ticktext": list(ROWS)})
     return figure
 
 
@@ -392,32 +397,55 @@ def sides_frame(progress: training.Progress) -> Frame:
         levels={f"ln {training.VALUES} = {number(training.FLOOR)}: guessing": (training.FLOOR, INK)},
         height=360,
     )
-    maps = []
-    for (name, _, _), right in zip(ARMS.values(), progress.right.mean(1), strict=True):
-        digits = [str(i) for i in range(training.VALUES)]
-        maps.append(
-            figures.heatmap(
-                right,
-                title=f"{name[0].upper()}{name[1:]}: share for the right answer",
-                rows=digits,
-                columns=digits,
-                row_title="left neighbour",
-                column_title="right neighbour",
-                limits=(0, 1),
-                colour_bar=name == ARMS["end"][0],
-                height=360,
+    return Frame((losses, sight_figure(progress)), sides_reading(progress))
+
+
+def sight_figure(progress: training.Progress) -> Figure:
+    """The example 5 ? 6 in each arm: what the gap sees, and what the right answer gets by now."""
+    parts: list[Box | Path | Label] = []
+    for k, ((arm, (name, colour, _)), right) in enumerate(zip(ARMS.items(), progress.right.mean(-1), strict=True)):
+        y, text = 74 - 34 * k, ("5", "6", "?") if arm == "end" else ("5", "?", "6")
+        gap = text.index("?")
+        seen = training.SEEN[arm][gap]
+        parts.append(Label(2, y + 20, name, colour, side="middle right", size=15))
+        for i, one in enumerate(text):
+            left = 3 + 15 * i
+            sees = bool(seen[i])
+            parts.append(
+                Box(
+                    left,
+                    y - 6,
+                    12,
+                    12,
+                    one,
+                    colour if sees else MASKED,
+                    0.15 if sees else 0,
+                    "solid" if sees else "dot",
+                )
             )
-        )
-    return Frame((losses, *maps), sides_reading(progress))
+            if i != gap and sees:
+                x, end = left + 6, 3 + 15 * gap + (4 if i < gap else 8) - 2 * (arm == "end" and i == 0)
+                parts.append(
+                    Path(((x, y + 6), ((x + end) / 2, y + 13), (end, y + 7)), colour, 2, arrow=True, curved=True)
+                )
+        parts.append(Label(52, y + 3, "the right answer", INK, side="middle right", size=14))
+        parts.append(Label(52, y - 5, f"gets {percent(float(right), 3)}", colour, side="middle right", size=17))
+    return figures.diagram(
+        parts,
+        title="What the gap sees, and what it gives the right answer",
+        x_range=(0, 100),
+        y_range=(-2, 102),
+        height=360,
+    )
 
 
-def between(values: Tensor) -> str:
-    low, high = (number(float(v)) for v in (values.min(), values.max()))
+def between(values: Tensor, digits: int) -> str:
+    low, high = (number(float(v), digits) for v in (values.min(), values.max()))
     return low if low == high else f"{low} to {high}"
 
 
 def sides_reading(progress: training.Progress) -> str:
-    both, past, end = map(between, progress.final)
+    both, past, end = (between(losses, digits) for losses, digits in zip(progress.final, (2, 3, 2), strict=True))
     step = int(progress.at[-1])
     when = "Before the first step" if step == 0 else f"After {count(step, 'step')}"
     return (
@@ -464,6 +492,7 @@ def _lying(title: str, x_title: str, names: Sequence[str]) -> Figure:
         barmode="stack",
         bargap=0.25,
         showlegend=True,
+        legend={"traceorder": "normal"},
         yaxis={"type": "category", "range": [len(names) - 0.5, -0.5], "automargin": True, "showgrid": False},
     )
     return figure
