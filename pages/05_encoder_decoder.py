@@ -79,8 +79,8 @@ with lesson(concept) as page:
             "cross-attention, four more d × d matrices. What each was trained for: Devlin et al. 2019, Liu et al. 2019 (RoBERTa), Radford et al. 2019, "
             "Grattafiori et al. 2024, Vaswani et al. 2017, Raffel et al. 2020, Lewis et al. 2020 (BART)."
         )
-        draw, usual = drawings.ledger_frames, families.T5
-        sweep("family_model", "Model", families.SHOWN, draw, default=usual, panel_width=340)
+        usual, width = families.T5, 340
+        sweep("family_model", "Model", families.SHOWN, drawings.ledger_frames, default=usual, panel_width=width)
 
     page.ran(families.influence, families.block, families.states, attention, masks.causal, families.reach)
     page.ran(families.append, training.answer, training.train, families.ledger_of)

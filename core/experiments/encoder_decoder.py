@@ -201,26 +201,21 @@ def reach(
     words, wanted, stack = tokens(sentence), words_of(target), layers(seed)
     n, m = len(words), len(wanted)
     x, y = inputs(words), inputs(wanted)
-    across = torch.ones(m, n, dtype=torch.bool).tril() if cross == "past" else None
+    hidden = torch.ones(m, n, dtype=torch.bool).tril() if cross == "past" else None
 
     def only(sees: Sees) -> Callable[[Tensor], Tensor]:
         return lambda x: states(x, stack, mask(sees, n))[-1]
 
     def decoded(memory: Tensor, y: Tensor) -> Tensor:
-        out = states(y, stack, mask(decoder, m), None if cross == "none" else memory, across)[-1]
+        out = states(y, stack, mask(decoder, m), None if cross == "none" else memory, hidden)[-1]
         return out + 0 * memory.sum((-2, -1))[..., None, None] if cross == "none" else out
 
     def both(x: Tensor, y: Tensor) -> Tensor:
         return decoded(only(encoder)(x), y)
 
-    return Reach(
-        tuple(words),
-        tuple(wanted),
-        *influence(only(encoder), x),
-        *influence(only(decoder), x),
-        influence(both, x, y)[0],
-        *influence(decoded, only(encoder)(x), y),
-    )
+    (all_see,), (past_seen,) = influence(only(encoder), x), influence(only(decoder), x)
+    source, (across, own) = influence(both, x, y)[0], influence(decoded, only(encoder)(x), y)
+    return Reach(tuple(words), tuple(wanted), all_see, past_seen, source, across, own)
 
 
 def changed(family: Family, place: int, word: str = "dog", seed: int = 0) -> int:

@@ -212,15 +212,24 @@ def both_figure(found: families.Reach, token: int, most: float) -> Figure:
     figure.trace(
         "heatmap",
         z=figures.numbers(found.across),
-        x=figures.numbers(range(n)),
-        y=figures.numbers([top - STEP * (t + 0.5) for t in range(m)]),
+        x0=0,
+        dx=1,
+        y0=top - STEP / 2,
+        dy=-STEP,
         zmin=0,
-        zmax=float(found.across.max()) or 1.0,
+        zmax=float(found.across.max()),
         colorscale=WEIGHTS,
         showscale=False,
         xgap=1,
         ygap=1,
-        hovertemplate="target output %{y} to encoder output %{x}: %{z:.2g}<extra></extra>",
+        text=[
+            [
+                _answers(f"encoder output of {k}", f"target output of {t}", s)
+                for k, s in zip(found.words, row, strict=True)
+            ]
+            for t, row in zip(found.target, found.across.tolist(), strict=True)
+        ],
+        hoverinfo="text",
     )
     figure.shape(
         type="rect", x0=-0.5, x1=n - 0.5, y0=GRID, y1=top, line={"color": INK, "width": 1.5}, fillcolor="rgba(0,0,0,0)"
@@ -317,7 +326,7 @@ def append_figure(found: families.Appended, family: Family, word: str, to: To, m
         row_names=list(KEPT),
         columns=[shortened(w) if fits else str(i) for i, w in enumerate(words)],
         column_names=list(words),
-        row_title="",
+        row_title="largest change of",
         column_title="target word" if both else "word",
         limits=(0, most or 1.0),
         text=".2f" if roomy else "",
@@ -327,9 +336,12 @@ def append_figure(found: families.Appended, family: Family, word: str, to: To, m
     if roomy:  # what is not 0 is not called 0
         told = [["0" if x == 0 else number(x, 2) if x >= 0.005 else "<.01" for x in row] for row in change.tolist()]
         figure["data"][0].update(text=told, texttemplate="%{text}")
-    line = {"showgrid": True, "gridcolor": faded(MASKED, 0.6), "ticks": ""}
-    for axis, size in (("xaxis", len(words)), ("yaxis", len(KEPT))):
-        figure.lay_out(**{axis: {"minor": {**line, "tickvals": [i - 0.5 for i in range(size + 1)]}}})
+    # Cells of exactly 0 are as pale as the paper: thin lines keep them apart.
+    ends, thin = (len(words) - 0.5, len(KEPT) - 0.5), {"color": faded(MASKED, 0.6), "width": 1}
+    for i in range(len(words) + 1):
+        figure.shape(type="line", x0=i - 0.5, x1=i - 0.5, y0=-0.5, y1=ends[1], line=thin)
+    for i in range(len(KEPT) + 1):
+        figure.shape(type="line", x0=-0.5, x1=ends[0], y0=i - 0.5, y1=i - 0.5, line=thin)
     figure["layout"]["yaxis"].pop("autorange")
     figure.lay_out(xaxis={"range": [-0.5, len(words) - 0.5]}, yaxis={"range": [2.5, -0.5], "ticktext": list(ROWS)})
     return figure
