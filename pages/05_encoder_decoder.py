@@ -51,13 +51,14 @@ with lesson(concept) as page:
         with side:
             word = controls.words("One more word", "families_append", families.ONE_MORE, max_chars=20).split()[0]
             to = controls.choice("In the third, to the", "append_to", drawings.TO)
+            st.caption("Both passes have room for it, so sums are added in the same order and rounding is the same.")
         with stage:
             figure("appended_to", drawings.append_frames, sentence, target, word, to, seed)
 
     if page.look("sides"):
         st.markdown(
             f"And what does the causal mask cost? Fill a gap between two of {training.VALUES} numbers: it is their sum modulo "
-            f"{training.VALUES}, so 5 ? 6 wants 3. To who sees only the left one, all {training.VALUES} answers are equally likely. "
+            f"{training.VALUES}, so 5 ? 6 wants 3. To whoever sees only the left one, all {training.VALUES} answers are equally likely. "
             "All three start from the same weights; asked at the end, 5 6 ?, the causal model has both numbers on its left."
         )
         side, stage = st.columns([1, 5], gap="medium")
@@ -74,10 +75,10 @@ with lesson(concept) as page:
 
     if page.look("ledger"):
         st.markdown(
-            "So masks decide what a model is good for; what do they cost? Nothing. Real models, built without their numbers on "
-            "PyTorch’s meta device and counted: what an encoder-decoder adds is a second stack, and in each layer of it "
-            "cross-attention, four more d × d matrices. What each was trained for: Devlin et al. 2019, Liu et al. 2019 (RoBERTa), Radford et al. 2019, "
-            "Grattafiori et al. 2024, Vaswani et al. 2017, Raffel et al. 2020, Lewis et al. 2020 (BART)."
+            "Masks decide who sees whom; what do they cost? Nothing. Real models, built without their numbers on PyTorch’s meta device "
+            "and counted: what an encoder-decoder adds is a second stack, and in each layer of it cross-attention, four more d × d "
+            "matrices. What each was trained for say Devlin et al. 2019 (BERT), Liu et al. 2019 (RoBERTa), Radford et al. 2019, "
+            "Grattafiori et al. 2024 (Llama 3), Vaswani et al. 2017, Raffel et al. 2020 (T5) and Lewis et al. 2020 (BART)."
         )
         usual, width = families.T5, 340
         sweep("family_model", "Model", families.SHOWN, drawings.ledger_frames, default=usual, panel_width=width)

@@ -25,7 +25,7 @@ from core.experiments.encoder_decoder import (
 )
 from core.ops import masks
 from core.presets import preset
-from core.sources import RADFORD_2018, RADFORD_2019, VASWANI_2017
+from core.sources import LLAMA_3_2024, RADFORD_2018, RADFORD_2019, VASWANI_2017
 from core.training import encoder_decoder as training
 
 concept = Concept(
@@ -52,6 +52,12 @@ WANG_CHO_2019 = Source(
 )
 REIMERS_2019 = Source(
     "Reimers and Gurevych 2019", "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks", "arXiv 1908.10084"
+)
+LIU_2019 = Source("Liu et al. 2019", "RoBERTa: A Robustly Optimized BERT Pretraining Approach", "arXiv 1907.11692")
+LEWIS_2020 = Source(
+    "Lewis et al. 2020",
+    "BART: Denoising Sequence-to-Sequence Pre-training for Natural Language Generation, Translation, and Comprehension",
+    "arXiv 1910.13461",
 )
 WANG_2022 = Source(
     "Wang et al. 2022",
@@ -134,14 +140,13 @@ def gpt_has_no_cross_attention(gpt: str = GPT_2, t5: str = T5, cross: bool = Fal
     extra = ledger(gpt, cross=True).cross * alone.self_attentions
     return (
         Evidence.exactly("cross-attention modules in GPT-2 small, built and counted", alone.cross_attentions, 0)
-        & Evidence.between(
-            "its parameters in millions: 124 as published and rounded",
-            (alone.parameters + (extra if cross else 0)) / 1e6,
-            123.5,
-            124.5,
+        & Evidence.exactly(
+            "its parameters in millions, rounded, of which 124 are published",
+            round((alone.parameters + (extra if cross else 0)) / 1e6),
+            124,
         )
-        & Evidence.between(
-            "with cross-attention in each layer: 153 as rounded", (alone.parameters + extra) / 1e6, 152.5, 153.5
+        & Evidence.exactly(
+            "in millions, rounded, with cross-attention in each layer", round((alone.parameters + extra) / 1e6), 153
         )
         & Evidence.exactly("cross-attention modules in T5 base", both.cross_attentions, 12)
     )
@@ -230,7 +235,7 @@ SIDES = ({"both": "past"}, {"past": "both"}, {"end": "past"})
 @concept.corrects(
     "A decoder-only model cannot use what stands on both sides.",
     better="Not at a place between them: there its loss stays at ln 8, that of guessing one of eight. But whoever asks at the "
-    "end has both sides on the left: with the gap moved there the same causal model learned the task in all five runs.",
+    "end has both sides on the left: from the same first weights, with the gap moved there, a causal model learned the task in all five runs.",
     fails_if=SIDES,
     verdict=Verdict.HOLDS_IF,
 )
@@ -240,8 +245,8 @@ def the_gap_decides(both: training.Arm = "both", past: training.Arm = "past", en
     lowest = runs.losses[training.ARMS.index(past)].min()
     return (
         Evidence.below(f"bidirectional: loss in nats, the worst {SHIPPED}", float(final[both].max()), training.LEARNED)
-        & Evidence.between(
-            "causal: the worst, 2.08 as rounded, where ln 8 = 2.08", float(final[past].max()), 2.075, 2.085
+        & Evidence.exactly(
+            f"causal: the worst, rounded as ln 8 = {training.FLOOR:.2f}", round(float(final[past].max()), 2), 2.08
         )
         # What is shipped has seven digits.
         & Evidence.above("causal: least loss of any run at any step, less ln 8", float(lowest) - training.FLOOR, -1e-6)
@@ -376,9 +381,12 @@ concept.pushes_back(
 concept.reads(
     VASWANI_2017.at("§3.1 and §3.2.3"),
     DEVLIN_2018.at("§3"),
+    LIU_2019,
+    LEWIS_2020,
     RADFORD_2018.at("§3.1"),
     RADFORD_2019.at("§2.3"),
     GPT_2_README,
+    LLAMA_3_2024,
     RAFFEL_2020.at("§2 and §3.2"),
     WANG_CHO_2019,
     WANG_2022,

@@ -469,13 +469,13 @@ def sides_reading(progress: training.Progress) -> str:
 # ------------------------------------------------------------------------------------------------ the ledger
 
 PURPOSES = {
-    "BERT base": "to fill gaps, and then for labels of texts and of words",
+    "BERT base": "to fill gaps and to tell whether one sentence follows another, and then to label texts and words",
     "RoBERTa large": "to fill gaps, like BERT, on more text",
     "GPT-2 small": "to continue a text",
-    "Llama 3 8B": "to continue a text, and then to follow instructions",
+    "Llama 3 8B": "to continue a text and, as Instruct, to follow instructions",
     "Transformer base (2017)": "to translate",
     "T5 base": "to restore gaps, and then to turn a text into another for any task",
-    "BART large": "to restore a spoilt text, and then for summaries and answers",
+    "BART large": "to restore spoilt texts, and then to sum up, to answer or to label",
 }
 KINDS: dict[Kind, str] = {"encoder": "encoder-only", "decoder": "decoder-only", "encoder-decoder": "encoder-decoder"}
 STACKED = {"self-attention": WITHOUT, "cross-attention": WITH, "feed-forward": OCHRE}
