@@ -260,7 +260,7 @@ def test_an_arrow_for_each_neighbour_that_the_gap_sees() -> None:
 def test_the_training_reads_well_from_its_first_step() -> None:
     frames = [drawings.sides_frame(p) for p in training.train(seeds=(9999,), steps=8)]
     assert frames[0].reading.startswith("Before the first step the loss is") and "seed" in title(frames[0].figures[0])
-    assert frames[1].reading.startswith("After 4 steps the loss is")
+    assert frames[2].reading.startswith("After 4 steps the loss is")
     for frame in frames:
         assert not list(faults(frame.reading)), frame.reading
         assert "cannot average less than ln 8 = 2.08 here" in frame.reading

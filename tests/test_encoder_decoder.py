@@ -16,7 +16,7 @@ from core.ops import masks
 from core.ops.words import MOST
 from core.presets import preset
 
-quick = settings(deadline=None, derandomize=True, max_examples=12)
+quick = settings(deadline=None, derandomize=True, max_examples=8)
 SENTENCES = st.lists(st.text("abcdefgh", min_size=1, max_size=4), min_size=2, max_size=8).map(" ".join)
 TARGETS = st.lists(st.text("xyz", min_size=1, max_size=4), min_size=1, max_size=4).map(" ".join)
 SEEDS = st.integers(0, 9999)

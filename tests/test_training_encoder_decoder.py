@@ -84,7 +84,7 @@ def test_the_model_is_torchs_and_the_steps_are_adams() -> None:
 def test_a_run_does_not_depend_on_the_others() -> None:
     both, alone = last(seeds=(0, 7), steps=8), last(seeds=(7,), steps=8)
     torch.testing.assert_close(both.losses[:, 1], alone.losses[:, 0])
-    assert both.at.tolist() == [0, 4, 8] and both.seeds == (0, 7)
+    assert both.at.tolist() == [0, 2, 4, 6, 8] and both.seeds == (0, 7)
 
 
 @pytest.mark.parametrize("seed", [0, 9999])
@@ -100,10 +100,10 @@ def test_no_causal_run_beats_the_floor_or_is_right_more_often_than_by_chance(see
 
 def test_the_shipped_curves_begin_as_the_program_begins() -> None:
     """Two snapshots, closely; what comes later may differ on another processor."""
-    shipped, now = task.trained(), last(steps=4)
+    shipped, now = task.trained(), last(steps=2)
     torch.testing.assert_close(now.losses, shipped.losses[..., :2], rtol=1e-5, atol=0)
-    assert shipped.losses.shape == (3, 5, 26) and shipped.at[-1] == task.STEPS and shipped.done == 1
-    assert shipped.at.tolist() == list(range(0, 101, 4)) and shipped.right.shape == (3, 5)
+    assert shipped.losses.shape == (3, 5, 51) and shipped.at[-1] == task.STEPS and shipped.done == 1
+    assert shipped.at.tolist() == list(range(0, 101, 2)) and shipped.right.shape == (3, 5)
 
 
 def test_the_shipped_outcomes_are_what_the_lesson_says() -> None:
@@ -128,4 +128,4 @@ def again() -> task.Progress:
 def test_the_file_says_how_it_was_made() -> None:
     text = (FOLDER / "encoder_decoder.json").read_text("utf-8")
     assert '"command": "python -m core.training encoder_decoder"' in text and '"seeds": [0, 1, 2, 3, 4]' in text
-    assert len(text) < 10_000
+    assert len(text) < 20_000

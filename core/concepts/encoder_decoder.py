@@ -160,7 +160,7 @@ concept.cites(
 
 @concept.in_one_sentence(
     "An encoder lets every token see every token, a decoder only itself and what came before; an encoder-decoder joins the "
-    "two by cross-attention, which GPT does not have.",
+    "two by cross-attention, which GPT lacks.",
     fails_if=({"encoder": "past"}, {"decoder": "all"}, {"cross": "none"}, {"cross": "past"}, {"gpt": "BART large"}),
 )
 def who_sees_whom(encoder: Sees = "all", decoder: Sees = "past", cross: Cross = "all", gpt: str = GPT_2) -> Evidence:

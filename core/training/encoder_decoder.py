@@ -27,7 +27,7 @@ from core.ops.heads import merge_heads, split_heads
 from core.ops.norms import layer_norm, pre_norm
 from core.training.shipped import shipped
 
-VALUES, WIDTH, N_HEADS, LAYERS, STEPS, EVERY, RATE = 8, 32, 2, 2, 100, 4, 5e-3
+VALUES, WIDTH, N_HEADS, LAYERS, STEPS, EVERY, RATE = 8, 32, 2, 2, 100, 2, 5e-3
 GAP = VALUES  # the token that asks
 FLOOR = math.log(VALUES)
 LEARNED = 0.05  # nats: below it a run has learned. No run ends anywhere near it
@@ -130,7 +130,7 @@ def answer(
 
 
 def train(seeds: tuple[int, ...] = SEEDS, steps: int = STEPS) -> Iterator[Progress]:
-    """Adam on all 64 texts at every step; yields every four steps. The first snapshot is before the first step.
+    """Adam on all 64 texts at every step; yields every other step. The first snapshot is before the first step.
 
     The runs share no weight and are one tensor program. In each arm a seed starts from the same weights.
     """
