@@ -43,3 +43,10 @@ RADFORD_2019 = Source(
     "Language Models are Unsupervised Multitask Learners",
     "https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf",
 )
+RAFFEL_2020 = Source(
+    "Raffel et al. 2020",
+    "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer",
+    "arXiv 1910.10683",
+)
+# Its paper's table of sizes says 117M; the repository calls that an error.
+GPT_2_README = Source("OpenAI 2019", "gpt-2, README", "https://github.com/openai/gpt-2")

@@ -26,7 +26,7 @@ from core.experiments.masking import (
 )
 from core.ops import masks
 from core.ops.words import tokens
-from core.sources import RADFORD_2018, VASWANI_2017
+from core.sources import RADFORD_2018, RAFFEL_2020, VASWANI_2017
 from core.training import leak
 
 concept = Concept(
@@ -36,7 +36,6 @@ concept = Concept(
     words=("query", "key", "logit", "row"),
 )
 
-RAFFEL_2020 = Source("Raffel et al. 2020", "Exploring the Limits of Transfer Learning", "arXiv 1910.10683")
 DAO_2023 = Source(
     "Dao 2023", "FlashAttention-2: Faster Attention with Better Parallelism and Work Partitioning", "arXiv 2307.08691"
 )

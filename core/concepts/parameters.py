@@ -24,6 +24,7 @@ from core.sources import (
     AINSLIE_2023,
     GEMMA_2024,
     GEVA_2021,
+    GPT_2_README,
     GPT_OSS,
     LLAMA_2_2023,
     LLAMA_3_2024,
@@ -54,8 +55,6 @@ LAN = Source(
     "arXiv 1909.11942",
 )
 # Where the dimensions of the models stand that sentences name.
-# Its table of sizes says 117M; the repository calls that an error.
-GPT_2_README = Source("OpenAI 2019", "gpt-2, README", "https://github.com/openai/gpt-2")
 # The report does not give the width of its feed-forward layer.
 PHI_3_CONFIG = Source(
     "Microsoft 2024",
