@@ -1,0 +1,463 @@
+"""Question 12: how does cross-attention connect a decoder to its encoder?"""
+
+from typing import Literal
+
+from core.course import Concept, Evidence, Option, Source, Verdict
+from core.experiments.cross_attention import (
+    EXAMPLE,
+    caches,
+    held_out,
+    influence,
+    layer_parameters,
+    shipped,
+    shipped_hiding,
+    shipped_padded,
+    torch_reads,
+    torch_shapes,
+    translate,
+)
+from core.ops.counting import count
+from core.presets import preset
+from core.sources import VASWANI_2017
+from core.training.cross_attention import LAYERS, PADS, SEEDS, WIDTH
+
+concept = Concept(
+    __name__,
+    equation=r"{\mathrm{softmax}\big(\query{X W_Q}(\disputed{M}\key{W_K})^\top / \sqrt{d_k}\big)}\,\allowbreak{\disputed{M}\value{W_V}}",
+    words=("target X", "memory M", "query", "key", "value"),
+)
+
+BAHDANAU_2015 = Source(
+    "Bahdanau et al. 2015", "Neural Machine Translation by Jointly Learning to Align and Translate", "arXiv 1409.0473"
+)
+JAIN_2019 = Source("Jain and Wallace 2019", "Attention is not Explanation", "arXiv 1902.10186")
+WIEGREFFE_2019 = Source("Wiegreffe and Pinter 2019", "Attention is not not Explanation", "arXiv 1908.04626")
+RAFFEL_2020 = Source("Raffel et al. 2020", "Exploring the Limits of Transfer Learning", "arXiv 1910.10683")
+MA_2019 = Source("Ma et al. 2019", "STACL: Simultaneous Translation with Implicit Anticipation", "arXiv 1810.08398")
+JAEGLE_2021 = Source("Jaegle et al. 2021", "Perceiver: General Perception with Iterative Attention", "arXiv 2103.03206")
+TORCH_DECODER = Source(
+    "PyTorch",
+    "nn.TransformerDecoder",
+    "https://docs.pytorch.org/docs/stable/generated/torch.nn.TransformerDecoder.html",
+)
+
+RUNS = f"of {len(SEEDS)} shipped runs (`python -m core.training cross_attention`), {held_out():,} held-out dates"
+N, T = len(EXAMPLE), len(translate().certainty)  # characters of the example, tokens written for it
+
+# ---------------------------------------------------------------------------------------------- in one sentence
+
+
+@concept.in_one_sentence(
+    "The decoder asks and the encoder answers: queries come from what is being written, keys and values from the encoded "
+    "source. Nothing else links them: cut this link, and the trained model below writes the same date for every source.",
+    fails_if=({"layer": 2}, {"asked": "queries"}, {"condition": "whole"}, {"whole": "cut"}),
+)
+def the_decoder_asks_the_encoder(
+    layer: int = 1,
+    asked: Literal["keys and values", "queries"] = "keys and values",
+    condition: str = "cut",
+    whole: str = "whole",
+) -> Evidence:
+    found = influence()
+    by_target = found.memory_target if asked == "keys and values" else found.queries_target
+    return (
+        Evidence.exactly(
+            f"layer 1, of {T * N} pairs of a query and a character of the source, how many act",
+            float((found.queries_source[layer - 1] != 0).sum()),
+            0,
+        )
+        & Evidence.exactly(
+            f"{asked}, all layers: pairs with a written character that act", float((by_target != 0).sum()), 0
+        )
+        & Evidence.exactly(
+            f"different texts written without the link, the most {RUNS}",
+            float(shipped("different", condition).max()),
+            1,
+        )
+        & Evidence.above(f"share written right with it, the worst {RUNS}", float(shipped("exact", whole).min()), 0.99)
+    )
+
+
+# ---------------------------------------------------------------------------------------------- prediction
+
+
+@concept.predicts(
+    "The model has written the year of its date. Now its memory is swapped for another date’s. How often do month and day come from the other?",
+    Option(
+        "Never",
+        -0.01,
+        0.05,
+        "Tempting: it has read its source, and a date has begun. But the decoder keeps only its own text. What it knows of "
+        "the source it asks for again at each step.",
+    ),
+    Option(
+        "In half of the dates",
+        0.05,
+        0.75,
+        "Tempting: what is written pulls one way, the memory another. But what is written only says what to ask for next.",
+    ),
+    Option(
+        "In about 9 of 10",
+        0.75,
+        0.97,
+        "Tempting: surely the old year confuses it now and then. But the queries that fetch month and day ask for them in any year.",
+    ),
+    Option(
+        "Practically always",
+        0.97,
+        1.01,
+        "The queries come from what was written: they say “now the month”. All the answers come from whatever memory is there.",
+    ),
+    shows="It went on with the other’s month and day in {percent} of the held-out dates (mean of three shipped runs).",
+)
+def goes_on_with_the_other() -> float:
+    return float(shipped("other", "handed over").mean())
+
+
+# ---------------------------------------------------------------------------------------------- the answer
+
+
+@concept.says(
+    "In each decoder layer queries come from the target, keys and values from the encoder’s last layer.",
+    fails_if=({"layer": 2}, {"asked": "queries"}, {"layers": 2}),
+)
+def who_asks_whom(
+    layer: int = 1, asked: Literal["keys and values", "queries"] = "keys and values", layers: int = 3
+) -> Evidence:
+    found = influence()
+    by_target = found.memory_target if asked == "keys and values" else found.queries_target
+    return (
+        Evidence.exactly(
+            f"layer 1, of {T * N} pairs of a query and a character of the source, how many act",
+            float((found.queries_source[layer - 1] != 0).sum()),
+            0,
+        )
+        & Evidence.exactly(
+            f"{asked}, all layers: pairs with a written character that act", float((by_target != 0).sum()), 0
+        )
+        & Evidence.near(
+            "nn.Transformer of 3 layers: distance from its decoder on the last encoder layer’s output",
+            torch_reads(layers),
+            0,
+            within=1e-12,  # numbers of size 1 through some twenty layers of products: rounding is below 1e-14
+        )
+    )
+
+
+@concept.says("The weights are a rectangle, target × source: as many outputs as queries.", fails_if={"swapped": True})
+@concept.corrects(
+    "The output is as long as the source.",
+    better="It has one row for each query: 5 target tokens that ask 9 source tokens get 5 outputs. 5 × 9 is the shape of the weights.",
+    fails_if={"swapped": True},
+)
+def as_many_outputs_as_queries(swapped: bool = False) -> Evidence:
+    output, weights = torch_shapes(9, 5) if swapped else torch_shapes(5, 9)
+    return (
+        Evidence.exactly("nn.MultiheadAttention, 5 target tokens ask 9 source tokens: outputs", output[0], 5)
+        & Evidence.exactly("rows of its weights", weights[0], 5)
+        & Evidence.exactly("columns of its weights", weights[1], 9)
+    )
+
+
+@concept.says(
+    "No causal mask, for the source is complete; but its padding must be hidden.",
+    fails_if=({"mask": "whole"}, {"right": "causal"}, {"pads": 0}, {"masked": False}),
+)
+def which_masks(mask: str = "causal", right: str = "whole", pads: int = 16, masked: bool = True) -> Evidence:
+    at = PADS.index(pads)
+    return (
+        Evidence.below(
+            f"share right with a causal triangle on the cross-attention, the best {RUNS}",
+            float(shipped("exact", mask).max()),
+            0.1,
+        )
+        & Evidence.above("without it, the worst", float(shipped("exact", right).min()), 0.99)
+        & Evidence.below(
+            "16 tokens of padding that only the encoder hides, the best", float(shipped_padded(False)[:, at].max()), 0.9
+        )
+        & Evidence.above(
+            "hidden from the cross-attention too, the worst", float(shipped_padded(masked)[:, -1].min()), 0.99
+        )
+    )
+
+
+@concept.says(
+    "It is the only link: cut it, and the text no longer depends on the source.",
+    fails_if=({"cut": False}, {"whole": False}),
+)
+def nothing_else_links_them(cut: bool = True, whole: bool = True) -> Evidence:
+    return Evidence.exactly(
+        f"of {T * N} pairs of a written token and a character of the source, how many act without cross-attention",
+        float((influence(linked=not cut).source != 0).sum()),
+        0,
+    ) & Evidence.exactly("and with it", float((influence(linked=whole).source != 0).sum()), T * N)
+
+
+@concept.says(
+    "The source’s keys and values are computed once; the decoder’s own cache grows.",
+    fails_if=({"recompute": True}, {"which": "source"}),
+)
+def one_cache_grows(recompute: bool = False, which: Literal["own", "source"] = "own") -> Evidence:
+    found = caches(recompute=recompute)
+    own = found.own if which == "own" else found.source
+    return (
+        Evidence.exactly(
+            f"matrix products for the source’s keys and values, {LAYERS} layers, {T} tokens written",
+            float(found.multiplied[-1]),
+            2 * LAYERS,
+        )
+        & Evidence.exactly(
+            "numbers by which the decoder’s own cache grows with each token",
+            float(own.diff().min()),
+            2 * LAYERS * WIDTH,
+        )
+        # Logits of size 10, from some thirty products of width 64 to 256 in a row.
+        & Evidence.near("largest difference of a logit from the pass without caches", found.apart, 0, within=1e-10)
+    )
+
+
+# ---------------------------------------------------------------------------------------------- looks, an argument
+
+
+@concept.looks_closer(
+    "link",
+    "Cut: one date for all sources. Another’s memory: the other’s date, even in mid-sentence.",
+    fails_if=({"cut": "whole"}, {"swapped": "whole"}, {"handed": "whole"}),
+)
+def the_memory_decides(cut: str = "cut", swapped: str = "swapped", handed: str = "handed over") -> Evidence:
+    return (
+        Evidence.exactly(f"cut: different texts, the most {RUNS}", float(shipped("different", cut).max()), 1)
+        & Evidence.above(
+            "another’s memory: share that is the other’s date, the worst", float(shipped("other", swapped).min()), 0.99
+        )
+        & Evidence.above(
+            "another’s memory after the year: share that goes on with the other’s month and day, the worst",
+            float(shipped("other", handed).min()),
+            0.95,
+        )
+    )
+
+
+@concept.looks_closer(
+    "asks",
+    "Keys and values never see the target. Queries do not see the source, but from layer 2 on they do.",
+    fails_if=({"first": 2}, {"second": 1}, {"asked": "queries"}),
+)
+@concept.corrects(
+    "Queries know nothing of the source.",
+    better="Only those of the first decoder layer. From the second on the stream that makes the queries already holds what "
+    "the layer below has fetched, so they know both. Keys and values know only the source, in every layer.",
+    fails_if=({"first": 2}, {"second": 1}, {"asked": "queries"}),
+)
+def later_queries_know_both(
+    first: int = 1, second: int = 2, asked: Literal["keys and values", "queries"] = "keys and values"
+) -> Evidence:
+    found = influence()
+    by_target = found.memory_target if asked == "keys and values" else found.queries_target
+    return (
+        Evidence.exactly(
+            f"of {T * N} pairs of a query and a character of the source, how many act in layer 1",
+            float((found.queries_source[first - 1] != 0).sum()),
+            0,
+        )
+        & Evidence.exactly("and in layer 2", float((found.queries_source[second - 1] != 0).sum()), T * N)
+        & Evidence.exactly(f"{asked}: pairs with a written token that act", float((by_target != 0).sum()), 0)
+    )
+
+
+@concept.looks_closer(
+    "masks",
+    "Padding must be hidden here too: forgotten, 16 pads spoil dates in every run. Causal: nearly all.",
+    fails_if=({"mask": "whole"}, {"pads": 0}, {"masked": False}),
+)
+@concept.corrects(
+    "The encoder masks the padding, so the decoder is safe.",
+    better="The encoder still gives a vector for each padding token, and cross-attention looks at it unless it has a mask of "
+    "its own: in PyTorch `memory_key_padding_mask`, which nn.Transformer does not derive from `src_key_padding_mask`.",
+    fails_if=({"mask": "whole"}, {"pads": 0}, {"masked": False}),
+    source=TORCH_DECODER,
+)
+def a_mask_of_its_own(mask: str = "causal", pads: int = 16, masked: bool = True) -> Evidence:
+    forgotten = shipped_padded(False)[:, PADS.index(pads)]
+    return (
+        Evidence.below(
+            f"16 pads that only the encoder hides: share right, the best {RUNS}", float(forgotten.max()), 0.9
+        )
+        & Evidence.above("hidden from cross-attention too, the worst", float(shipped_padded(masked)[:, -1].min()), 0.99)
+        & Evidence.below("a causal triangle instead: share right, the best", float(shipped("exact", mask).max()), 0.1)
+    )
+
+
+@concept.looks_closer(
+    "caches",
+    "The price: 16 d² in a decoder layer, not 12. Of its two caches only its own grows.",
+    fails_if=({"stack": "encoder"}, {"which": "source"}, {"base": "T5 small"}),
+)
+@concept.corrects(
+    "A Transformer layer has 12 d² parameters.",
+    better="12 d² in an encoder layer and in a GPT; a decoder layer with cross-attention has 4 d² more, 16 d², with d_ff = 4 d and "
+    "biases and norms left out. In T5 base that is 28 million parameters in 12 layers.",
+    fails_if=({"stack": "encoder"}, {"which": "source"}, {"base": "T5 small"}),
+    source=RAFFEL_2020,
+)
+def four_d_squared_more(
+    stack: str = "decoder", which: Literal["own", "source"] = "own", base: str = "T5 base"
+) -> Evidence:
+    found = caches()
+    grown = (found.own if which == "own" else found.source).diff()
+    cross = sum(term.total for term in count(preset(base)) if term.part == "cross-attention" and term.matrix)
+    return (
+        Evidence.exactly("parameters of a layer of the shipped decoder ÷ d²", layer_parameters(stack) / WIDTH**2, 16)
+        & Evidence.exactly("cross-attention of T5 base, millions of parameters", cross / 1e6, 28.311552)
+        & Evidence.above("least growth of its own cache with a token, in numbers", float(grown.min()), 0)
+    )
+
+
+# ---------------------------------------------------------------------------------------------- corrections
+
+
+@concept.corrects(
+    "Each encoder layer feeds the decoder layer beside it.",
+    better="Every decoder layer reads the same memory, the encoder’s last output. Let the first decoder layer of the shipped "
+    "models read the first encoder layer instead, as that picture has it, and they write fewer dates right.",
+    fails_if=({"said": "whole"}, {"layers": 2}),
+    source=(VASWANI_2017.at("§3.2.3"), TORCH_DECODER),
+)
+def all_read_the_last_layer(said: str = "beside", layers: int = 3) -> Evidence:
+    return Evidence.below(
+        f"share right with the layer beside, the best {RUNS}", float(shipped("exact", said).max()), 0.97
+    ) & Evidence.near(
+        "nn.Transformer of 3 layers: distance from its decoder on the last encoder layer’s output",
+        torch_reads(layers),
+        0,
+        within=1e-12,
+    )
+
+
+@concept.corrects(
+    "Shuffle the rows of the memory, and the text is shuffled.",
+    better="It stays as it is: a weighted sum has no order. Where a character stood is inside its vector, put there by the encoder. "
+    "Shuffle the characters before they are encoded, and hardly a date survives.",
+    fails_if=({"rows": "shuffled"}, {"characters": "reordered"}),
+)
+def order_is_inside_the_vectors(rows: str = "reordered", characters: str = "shuffled") -> Evidence:
+    return Evidence.above(
+        f"rows of the memory in another order: share right, the worst {RUNS}", float(shipped("exact", rows).min()), 0.99
+    ) & Evidence.below(
+        "characters of the source in another order: share right, the best",
+        float(shipped("exact", characters).max()),
+        0.1,
+    )
+
+
+@concept.corrects(
+    "The attention map explains each character.",
+    better="It shows where heads look, which is a hint. Hide from the shipped models’ cross-attention the character with the "
+    "largest mean weight, and fewer than half of the written characters change; hide another one, and hardly any does. So the map "
+    "finds what matters better than chance, and often something else is enough.",
+    fails_if=({"favourite": "others"}, {"most": 0.0}, {"others": "favourite"}),
+    source=(JAIN_2019, WIEGREFFE_2019),
+    verdict=Verdict.CONTESTED,
+)
+def a_hint_and_no_explanation(favourite: str = "favourite", others: str = "others", most: float = 0.5) -> Evidence:
+    return (
+        Evidence.between(
+            f"share of characters that change when their favourite is hidden, the least {RUNS}",
+            float(shipped_hiding(favourite).min()),
+            0.1,
+            0.5,
+        )
+        & Evidence.below("the most", float(shipped_hiding("favourite").max()), most)
+        & Evidence.below("when one of the others is hidden, the most", float(shipped_hiding(others).max()), 0.05)
+    )
+
+
+# ---------------------------------------------------------------------------------------------- the usual answer
+
+concept.judges(
+    concept.topic.usual[0],
+    Verdict.HOLDS,
+    "What is missing: keys and values are the encoder’s last output in every decoder layer, each with matrices of its own; and "
+    "from the second layer on the queries, too, hold what was fetched from the source.",
+    by=later_queries_know_both,
+    source=VASWANI_2017.at("§3.2.3"),
+)
+concept.judges(
+    concept.topic.usual[1],
+    Verdict.HOLDS,
+    "What is missing: it is their only link, it has no causal mask and needs one against the source’s padding.",
+    by=nothing_else_links_them,
+    source=VASWANI_2017.at("§3.2.3"),
+)
+
+# ---------------------------------------------------------------------------------------------- push-back
+
+concept.pushes_back(
+    "Which encoder layer feeds which decoder layer?",
+    "The last one feeds all of them. Each decoder layer makes its own keys and values from that same memory, with its own W_K and "
+    "W_V. Other wirings have been tried; the original Transformer, T5 and nn.Transformer all have this one.",
+    (VASWANI_2017.at("§3.2.3"), TORCH_DECODER),
+)
+concept.pushes_back(
+    "What happens if the source is empty?",
+    "A softmax over no keys has no answer: with every key masked, nn.MultiheadAttention as it comes gives NaN, other functions 0 "
+    "(question 4). So a source is never empty in practice: T5 and most others end it with a token of its own, which is there to be seen.",
+)
+concept.pushes_back(
+    "Is alignment an explanation?",
+    "It is evidence of where a head looks. The vector at a place holds what the encoder mixed into it, other heads and layers read "
+    "elsewhere, and a value may be small. Hide the place and see what changes: that is a test of the explanation.",
+    (JAIN_2019, WIEGREFFE_2019),
+)
+concept.pushes_back(
+    "Does a GPT have cross-attention?",
+    "No. It has no encoder: the prompt stands in the same sequence, and causal self-attention reads it. Cross-attention is not only for "
+    "translation, though: in a Perceiver a few learned vectors ask a large input, and so the cost is their number times its length.",
+    JAEGLE_2021,
+)
+concept.pushes_back(
+    "Is cross-attention ever causal?",
+    "Not when the source is complete before writing begins. In simultaneous translation it is still arriving: then each target token may "
+    "see only what has come so far, say k words ahead, and the model is trained that way.",
+    MA_2019,
+)
+
+concept.reads(VASWANI_2017, BAHDANAU_2015, RAFFEL_2020, JAIN_2019, WIEGREFFE_2019, MA_2019, JAEGLE_2021)
+
+# ---------------------------------------------------------------------------------------------- the program
+
+
+@concept.writes(
+    '''
+import torch
+from torch import nn
+
+source, written = $source, $written
+d, heads = 64, 2
+
+
+def embed(text):
+    """A random vector for each character, the same wherever it stands."""
+    return torch.stack([torch.randn(d, generator=torch.Generator().manual_seed(ord(c))) for c in text])[None]
+
+
+torch.manual_seed(0)
+memory, target = embed(source), embed("^" + written)  # what an encoder and a decoder would have made of them
+cross = nn.MultiheadAttention(d, heads, bias=False, batch_first=True)
+with torch.no_grad():
+    output, weights = cross(query=target, key=memory, value=memory, average_attn_weights=False)
+    order = torch.randperm(len(source))
+    again, _ = cross(target, memory[:, order], memory[:, order])
+
+print("outputs, one for each query:", tuple(output.shape[1:]))
+print("largest change if the memory stands in another order:", float((again - output).abs().max()))
+print("kept for the source, once:", 2 * memory[0].numel(), "numbers")
+print("kept for the target, so far:", 2 * target[0].numel(), "numbers")
+print("weights of a head, target × source:", weights[0, 0].numel())
+''',
+    {"source": EXAMPLE, "written": "1987-0"},
+    {"source": "3rd of May '87", "written": ""},
+)
+def weights_of_a_head(source: str, written: str) -> float:
+    """Of the trained model, at the step at which so much has been written."""
+    return float(translate(source).weights[0, 0, : len(written) + 1].numel())
