@@ -58,7 +58,9 @@ def test_with_itself_as_memory_it_is_self_attention() -> None:
 
 @EXAMPLES
 @given(st.integers(0, 99), st.integers(1, 7), st.integers(1, 9))
-def test_the_order_of_the_memory_does_not_matter_and_that_of_the_queries_passes_through(seed: int, q: int, k: int) -> None:
+def test_the_order_of_the_memory_does_not_matter_and_that_of_the_queries_passes_through(
+    seed: int, q: int, k: int
+) -> None:
     x, memory, w = drawn(seed, q, 8), drawn(seed + 1, k, 8), [drawn(seed + i, 8, 8) for i in range(2, 6)]
     whole = cross_attention(x, memory, *w, 2)
     g = torch.Generator().manual_seed(seed)
@@ -80,9 +82,9 @@ def test_every_style_is_read_back(day: date, style: int) -> None:
 
 
 def test_the_styles_differ_and_the_longest_fills_the_limit() -> None:
-    texts = [style(date(1987, 5, 3)) for style in dates.STYLES]
+    texts = [style(date(1987, 6, 3)) for style in dates.STYLES]
     assert len(set(texts)) == len(texts) == 16
-    assert "Sunday 3 May 1987" in texts and "03-May-87" in texts and "3 May '87" in texts and "third of May 1987" in texts
+    assert {"Wednesday 3 June 1987", "03-Jun-87", "3 June '87", "third of June 1987", "3 Jun 1987"} <= {*texts}
     assert max(len(style(day)) for style in dates.STYLES for day in dates.days()[::29]) <= dates.MOST
     assert len(dates.STYLES[3](date(1999, 9, 27))) == dates.MOST
 

@@ -41,6 +41,7 @@ def torchs(weights: model.Weights) -> nn.Transformer:
     return whole.eval()
 
 
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor is True")
 @pytest.mark.parametrize("first", [True, False])
 def test_the_model_is_torchs_transformer(first: bool) -> None:
     """With padding in the source; at its first weights and as shipped."""
@@ -124,10 +125,13 @@ def test_every_shipped_run_has_learned(seed: int) -> None:
 def test_the_shipped_outcomes_are_those_of_the_shipped_weights() -> None:
     """Every condition again, on the texts of one length."""
     weights, (source, right) = model.trained(), next(itertools.islice(model.groups(), 6, None))
-    source, right = source[:60], right[:60]
+    source, right = source[:40], right[:40]
     share = {name: model.exact_match(model.under(name, weights, source), right) for name in model.CONDITIONS}
     assert share["whole"] == share["reordered"] == 1
-    assert max(share[name] for name in ("cut", "swapped", "handed over", "causal", "shuffled")) < 0.2 and share["beside"] < 1
+    assert (
+        max(share[name] for name in ("cut", "swapped", "handed over", "causal", "shuffled")) < 0.2
+        and share["beside"] < 1
+    )
     swapped = model.under("swapped", weights, source)
     assert torch.equal(swapped, right.roll(-1, 0))
     handed = model.under("handed over", weights, source)
@@ -136,7 +140,7 @@ def test_the_shipped_outcomes_are_those_of_the_shipped_weights() -> None:
     assert len(model.under("cut", weights, source).unique(dim=0)) == 1
     assert model.exact_match(model.padded(weights, 8, True, source), right) == 1
     assert model.exact_match(model.padded(weights, 16, False, source), right) < 0.95
-    found = model.hiding(weights, most=3)
+    found = model.hiding(weights, most=1)
     assert 0.1 < found["favourite"] < 0.6 and found["others"] < 0.05
 
 
@@ -170,7 +174,7 @@ def test_a_file_of_weights_is_what_the_format_says(tmp_path, monkeypatch) -> Non
     header = json.loads(content[8 : 8 + length])
     assert length % 8 == 0 and header["a"] == {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}
     assert struct.unpack("<6f", content[8 + length : 8 + length + 24]) == (0, 1, 2, 3, 4, 5)
-    with pytest.raises(FileNotFoundError, match="python -m core.training nothing"):
+    with pytest.raises(FileNotFoundError, match=r"python -m core\.training nothing"):
         load("nothing.safetensors")
 
 

@@ -296,18 +296,36 @@ def torch_shapes(target: int = 5, source: int = 9) -> tuple[tuple[int, ...], tup
     return tuple(output.shape[1:]), tuple(weights.shape[1:])
 
 
-def torch_reads(layers: int = 3) -> float:
-    """How far nn.Transformer is from its decoder on the output of so many layers of its encoder (it has three), normed."""
+def _torchs() -> tuple[nn.Transformer, Tensor, Tensor]:
+    """nn.Transformer with three random layers in each stack, a source of 9 tokens and a target of 5."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         whole = nn.Transformer(16, 2, 3, 3, 32, dropout=0.0, batch_first=True, dtype=torch.float64).eval()
+        whole.encoder.use_nested_tensor = False  # torch's prototype of ragged batches, which warns
         for parameter in whole.parameters():  # its layers are copies of one: draw each by itself
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
-        source, target = torch.randn(1, 9, 16, dtype=torch.float64), torch.randn(1, 5, 16, dtype=torch.float64)
+        return whole, torch.randn(1, 9, 16, dtype=torch.float64), torch.randn(1, 5, 16, dtype=torch.float64)
+
+
+@remember
+def torch_reads(layers: int = 3) -> float:
+    """How far nn.Transformer is from its decoder on the output of so many layers of its encoder (it has three), normed."""
+    whole, source, target = _torchs()
     with torch.no_grad():
         memory = source
         for layer in whole.encoder.layers[:layers]:
             memory = layer(memory)
         memory = whole.encoder.norm(memory) if whole.encoder.norm is not None else memory
         return float((whole(source, target) - whole.decoder(target, memory)).abs().max())
+
+
+@remember
+def torch_padded(*masks: str) -> float:
+    """How far padding behind the source moves nn.Transformer's output, with these of its two masks against it."""
+    whole, source, target = _torchs()
+    longer = torch.cat([source, torch.ones(1, 4, 16, dtype=torch.float64)], 1)
+    ignored = torch.arange(13)[None] >= 9  # True = ignore
+    with torch.no_grad():
+        moved = whole(longer, target, **{f"{name}_key_padding_mask": ignored for name in masks})
+        return float((moved - whole(source, target)).abs().max())

@@ -189,6 +189,16 @@ def _alignment(found: cross.Translation, weights: Tensor, layer: int, head: int,
         "target: what is written so far makes the <b>query</b>", x=0, xref="paper", xanchor="left", y=-0.08, yanchor="middle",
         font={"color": QUERY, "size": 13},
     )  # fmt: skip
+    if step:
+        figure.note(
+            "grey: for earlier tokens",
+            x=1,
+            xref="paper",
+            xanchor="right",
+            y=-0.08,
+            yanchor="middle",
+            font={"color": WITHOUT, "size": 13},
+        )
     plain = {"visible": False, "fixedrange": True}
     figure.lay_out(
         xaxis={**plain, "range": [-0.1, wide + 0.1]},
@@ -228,7 +238,7 @@ CONDITIONS = {
 }
 
 
-@corners(source=DATES, other=OTHERS)
+@corners(source=DATES[::2], other=OTHERS)
 def link_frames(source: str, other: str) -> list[Frame]:
     """One frame for each number of characters after which the memory is swapped for the other’s."""
     found = cross.link(source, other)
@@ -405,7 +415,7 @@ def influence_reading(found: cross.Influence) -> str:
 # ------------------------------------------------------------------------------------------------ masks
 
 
-@corners(source=DATES)
+@corners(source=DATES[::2])
 def mask_frames(source: str) -> list[Frame]:
     """One frame for each number of pads: the test set, and where the last layer looks, with the mask and without."""
     return [_mask_frame(source, i) for i in range(len(model.PADS))]
@@ -428,11 +438,12 @@ def _mask_frame(source: str, i: int) -> Frame:
         x_title="tokens of padding behind each source",
         y_title="written exactly, %",
         x_range=(-0.5, 16.5),
-        y_range=(0, 105),
+        y_range=(0, 116),
         levels={f"causal triangle: {percent(float(causal) / 100)} (mean)": (float(causal), KEY)},
-        marks={} if pads == 0 else {"shown": (float(pads), INK)},
+        marks={"here": (float(pads), INK)},
         height=360,
     )
+    lines.lay_out(yaxis={"tickvals": [0, 20, 40, 60, 80, 100]})
     panels = [lines]
     for title, z, text in (
         ("Mask forgotten", found.forgotten, found.written[1]),
