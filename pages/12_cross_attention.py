@@ -41,7 +41,7 @@ with lesson(concept) as page:
         labels = drawings.labels(found)
         steps, usual = range(len(labels)), min(6, len(labels) - 1)
         draw, chosen = drawings.translation_frames, (source, layer, head)
-        step = sweep("written", "Written", steps, draw, *chosen, default=usual, labels=labels, panel_width=340)
+        step = sweep("date_written", "Written", steps, draw, *chosen, default=usual, labels=labels, panel_width=340)
 
     if page.look("link"):
         st.markdown(
@@ -53,20 +53,9 @@ with lesson(concept) as page:
         with side:
             other = date("The other date", "other_date", cross.OTHER)
         with stage:
-            after = "The other’s memory after … characters"
-            sweep(
-                "handed_after",
-                after,
-                range(training.WRITTEN),
-                drawings.link_frames,
-                source,
-                other,
-                default=4,
-                panel_width=330,
-            )
-        st.markdown(
-            "A tenth of all days was held out, and these models were trained on the rest. Train one again, now:"
-        )
+            draw, after = drawings.link_frames, "The other’s memory after … characters"
+            sweep("handed_after", after, range(training.WRITTEN), draw, source, other, default=4, panel_width=330)
+        st.markdown("A tenth of all days was held out; these models were trained on the rest. Train one again, now:")
         side, stage = st.columns([1, 5], gap="medium")
         with side:
             seed = controls.choice("Seed of the run", "date_seed", {s: str(s) for s in training.SEEDS})
@@ -77,8 +66,8 @@ with lesson(concept) as page:
 
     if page.look("asks"):
         st.markdown(
-            "If the memory decides, who may touch it, and who asks? Derivatives through the whole model say who acts on whom, and where "
-            "they are exactly 0 there is no way at all. The source acts on everything that is written; what was written acts on later "
+            "If the memory decides, who may touch it, and who asks? Derivatives through the whole model say who acts on whom; they "
+            "are exactly 0 where the wiring has no way. The source acts on everything that is written. What was written acts on later "
             "tokens only, and never on keys and values."
         )
         figure("who_asks", drawings.influence_frames, source, panel_width=300)
@@ -89,23 +78,15 @@ with lesson(concept) as page:
             "equal length: the encoder hides the padding from itself, and cross-attention needs that mask once more. A causal "
             "triangle it must not have: the first digit of the year may stand at the end."
         )
-        sweep("pads", "Tokens of padding", training.PADS, drawings.mask_frames, source, default=8, panel_width=300)
+        sweep("date_pads", "Tokens of padding", training.PADS, drawings.mask_frames, source, default=8, panel_width=300)
 
     if page.look("caches"):
         st.markdown(
             "What does the link cost? Four more matrices in each decoder layer; and while it writes, a second cache. Keys and values "
             "of the source depend on nothing that is written, so they are made once; the decoder’s own grow with every token."
         )
-        sweep(
-            "kept_after",
-            "Tokens written",
-            steps,
-            drawings.cache_frames,
-            source,
-            default=usual,
-            labels=[str(i + 1) for i in steps],
-            panel_width=340,
-        )
+        draw, tokens = drawings.cache_frames, [str(i + 1) for i in steps]
+        sweep("kept_after", "Tokens written", steps, draw, source, default=usual, labels=tokens, panel_width=340)
 
     page.ran(cross_attention, cross_weights, training.encode_embedded, training.decode_embedded, training.write)
     page.ran(cross.translate, cross.link, cross.influence, cross.padded, cross.caches, training.learn)

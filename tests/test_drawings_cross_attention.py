@@ -83,12 +83,13 @@ def test_what_the_hero_says() -> None:
     assert plain(frames[0].reading).startswith("Nothing is written yet. To go on, head 1 of layer 2 gives ")
     assert "it ends, " in frames[10].reading
     mean = drawings.translation_frames(cross.EXAMPLE, 1, 0)[6]
-    assert "layer 1, the mean of both heads gives " in mean.reading
-    assert mean.figures[0]["layout"]["title"]["text"].startswith("Where layer 1, the mean of both heads looks")
+    assert "layer 1 (mean of both heads) gives " in mean.reading
+    assert mean.figures[0]["layout"]["title"]["text"].startswith(
+        "Where layer 1 (mean of both heads) looks: lines as wide as their weight"
+    )
     assert "every head’s weight" in drawings.translation_frames("a", 2, 1)[0].reading
     captions = notes(frames[6].figures[0])
     assert any("keys" in c and "values" in c for c in captions) and any("query" in c for c in captions)
-    assert "grey: for earlier tokens" in captions and "grey: for earlier tokens" not in notes(frames[0].figures[0])
 
 
 def test_the_slider_says_the_text_so_far() -> None:
@@ -101,7 +102,7 @@ def test_the_slider_says_the_text_so_far() -> None:
     [
         (cross.EXAMPLE, "1987-05-03, which is right; this day was held out"),
         ("twenty-seventh of September 1999", "1999-09-27, which is right; this day was among those trained"),
-        ("hello world", "means no date"), ("31 February 1987", "means no date"), ("3 May 1850", "right would be 1850-05-03. That year is outside"),
+        ("hello world", "means no date"), ("31 February 1987", "means no date"), ("3 May 1850", "right would be 1850-05-03. It was trained on 1930 to 2029 only."),
     ],
 )  # fmt: skip
 def test_the_verdict_on_what_was_written(source: str, words: str) -> None:

@@ -197,10 +197,10 @@ def nothing_else_links_them(cut: bool = True, whole: bool = True) -> Evidence:
 
 @concept.says(
     "The source’s keys and values are computed once; the decoder’s own cache grows.",
-    fails_if=({"recompute": True}, {"which": "source"}),
+    fails_if=({"recompute": True}, {"which": "source"}, {"append": False}),
 )
-def one_cache_grows(recompute: bool = False, which: Literal["own", "source"] = "own") -> Evidence:
-    found = caches(recompute=recompute)
+def one_cache_grows(recompute: bool = False, which: Literal["own", "source"] = "own", append: bool = True) -> Evidence:
+    found = caches(recompute=recompute, append=append)
     own = found.own if which == "own" else found.source
     return (
         Evidence.exactly(
@@ -242,7 +242,7 @@ def the_memory_decides(cut: str = "cut", swapped: str = "swapped", handed: str =
 
 @concept.looks_closer(
     "asks",
-    "Keys and values never see the target. Queries do not see the source, but from layer 2 on they do.",
+    "Keys and values know only the source. Queries know only the target in layer 1, later both.",
     fails_if=({"first": 2}, {"second": 1}, {"asked": "queries"}),
 )
 @concept.corrects(

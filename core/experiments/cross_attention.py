@@ -252,9 +252,9 @@ class Caches:
 
 
 @remember
-def caches(source: str = EXAMPLE, recompute: bool = False) -> Caches:
+def caches(source: str = EXAMPLE, recompute: bool = False, append: bool = True) -> Caches:
     """One token at a time: each layer appends the token's key and value to its own cache, and reads those of the source,
-    which were made once; or, with `recompute`, are made again for every token."""
+    which were made once; or, with `recompute`, are made again for every token. Without `append` it keeps the newest only."""
     weights, (tokens, memory) = model.trained(), _read(source)
     written = model.write(weights, memory, tokens != PAD)
     full = model.decode(weights, written, memory, tokens != PAD).logits[0]
@@ -268,7 +268,8 @@ def caches(source: str = EXAMPLE, recompute: bool = False) -> Caches:
             parts = (weights[f"decoder.{part}"][layer] for part in ("self", "cross", "up", "down"))
             (q, k, v, o), (cq, ck, cv, co), up, down = parts
             y = layer_norm(x)
-            own[layer] = [torch.cat([kept, y @ w], 1) for kept, w in zip(own[layer], (k, v), strict=True)]
+            before = own[layer] if append else [kept[:, :0] for kept in own[layer]]
+            own[layer] = [torch.cat([kept, y @ w], 1) for kept, w in zip(before, (k, v), strict=True)]
             x = x + _attend(y @ q, *own[layer]) @ o
             if recompute or not cross[layer]:
                 cross[layer] = [memory @ ck, memory @ cv]

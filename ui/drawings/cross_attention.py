@@ -1,6 +1,7 @@
 """Question 12: where the decoder looks; what it writes when the link is changed; who acts on whom; masks; what is kept."""
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from core.experiments import cross_attention as cross
+from core.ops.dates import FIRST, LAST
 from core.say import count, number, percent
 from core.training import cross_attention as model
 from ui import figures
@@ -62,14 +64,12 @@ def verdict(found: cross.Translation) -> str:
     written = f"It writes {found.written or 'nothing'}"
     if not found.means:
         return f"{written}. The source means no date that this page can read; a model writes something all the same."
+    day = date.fromisoformat(found.means)
     if not found.right:
-        days = model.split()
-        known = any(found.means == day.isoformat() for part in days for day in part)
-        why = "" if known else " That year is outside of its century, 1930 to 2029."
+        why = "" if FIRST <= day <= LAST else f" It was trained on {FIRST.year} to {LAST.year} only."
         return f"{written}; right would be {found.means}.{why}"
-    held = any(found.means == day.isoformat() for day in model.split()[1])
-    seen = "this day was held out: never trained in any style" if held else "this day was among those trained"
-    return f"{written}, which is right; {seen}."
+    seen = "was held out: never trained in any style" if day in model.split()[1] else "was among those trained"
+    return f"{written}, which is right; this day {seen}."
 
 
 # ------------------------------------------------------------------------------------------------ the hero
@@ -133,7 +133,7 @@ def translation_frames(source: str, layer: int, head: int) -> list[Frame]:
 
 
 def who(layer: int, head: int) -> str:
-    return f"layer {layer}, the mean of both heads" if head == 0 else f"head {head} of layer {layer}"
+    return f"layer {layer} (mean of both heads)" if head == 0 else f"head {head} of layer {layer}"
 
 
 def _alignment(found: cross.Translation, weights: Tensor, layer: int, head: int, step: int) -> Figure:
@@ -141,7 +141,9 @@ def _alignment(found: cross.Translation, weights: Tensor, layer: int, head: int,
     wide = max(n, t)
     above, below = (wide - n) / 2, (wide - t) / 2
     row = weights[step].tolist()
-    figure = Figure(f"Where {who(layer, head)} looks: a line is as wide as its weight", "", "", HERO)
+    figure = Figure(
+        f"Where {who(layer, head)} looks: lines as wide as their weight, grey for earlier tokens", "", "", HERO
+    )
     earlier = [
         (above + j + 0.5, below + i + 0.5, weight)
         for i in range(step)
@@ -189,16 +191,6 @@ def _alignment(found: cross.Translation, weights: Tensor, layer: int, head: int,
         "target: what is written so far makes the <b>query</b>", x=0, xref="paper", xanchor="left", y=-0.08, yanchor="middle",
         font={"color": QUERY, "size": 13},
     )  # fmt: skip
-    if step:
-        figure.note(
-            "grey: for earlier tokens",
-            x=1,
-            xref="paper",
-            xanchor="right",
-            y=-0.08,
-            yanchor="middle",
-            font={"color": WITHOUT, "size": 13},
-        )
     plain = {"visible": False, "fixedrange": True}
     figure.lay_out(
         xaxis={**plain, "range": [-0.1, wide + 0.1]},
