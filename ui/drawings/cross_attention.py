@@ -83,6 +83,7 @@ def _boxes(
     fills: Sequence[str],
     edges: Sequence[str],
     notes: Sequence[str],
+    size: int = 17,
 ) -> None:
     """A row of boxes with a character in each: one trace of bars, one of text."""
     x = figures.numbers([left + i + 0.5 for i in range(len(characters))])
@@ -105,7 +106,7 @@ def _boxes(
         y=figures.numbers([(low + high) / 2] * len(characters)),
         mode="text",
         text=[figures.escape(shown(c)) for c in characters],
-        textfont={"color": INK, "size": 17 if len(characters) <= 20 else 14},
+        textfont={"color": INK, "size": size},
         hoverinfo="skip",
         showlegend=False,
     )
@@ -140,7 +141,7 @@ def _alignment(found: cross.Translation, weights: Tensor, layer: int, head: int,
     n, t = len(found.source), len(weights)
     wide = max(n, t)
     above, below = (wide - n) / 2, (wide - t) / 2
-    row = weights[step].tolist()
+    row, size = weights[step].tolist(), 17 if wide <= 20 else 12
     figure = Figure(
         f"Where {who(layer, head)} looks: lines as wide as their weight, grey for earlier tokens", "", "", HERO
     )
@@ -162,7 +163,7 @@ def _alignment(found: cross.Translation, weights: Tensor, layer: int, head: int,
     ]
     _boxes(
         figure, found.source, above, SOURCE,
-        [faded(WITH, round(0.04 + 0.5 * w, 3)) for w in row], [KEY] * n, notes,
+        [faded(WITH, round(0.04 + 0.5 * w, 3)) for w in row], [KEY] * n, notes, size,
     )  # fmt: skip
     text = [*found.written, *["end"] * (t - len(found.written))]
     _boxes(
@@ -172,7 +173,8 @@ def _alignment(found: cross.Translation, weights: Tensor, layer: int, head: int,
         TARGET,
         [faded(QUERY, 0.22) if i == step else faded(WITHOUT, 0.12 if i < step else 0.02) for i in range(t)],
         [QUERY if i == step else faded(MASKED, 0.9 if i < step else 0.4) for i in range(t)],
-        [f"{'written' if i < step else 'being written' if i == step else 'not yet'}" for i in range(t)],
+        ["written" if i < step else "being written" if i == step else "not yet" for i in range(t)],
+        size,
     )
     for j, weight in enumerate(row):
         if weight >= TOLD:
