@@ -172,6 +172,11 @@ def test_influence_is_drawn_with_its_zeros() -> None:
         and source["layout"]["yaxis"]["ticktext"][-1] == "end"
     )
     assert len(target["data"][1]["x"]) == 55
+    titles = [figure["layout"]["title"]["text"] for figure in (source, target)]
+    assert titles == ["Derivative of its logit by the source: 11 × 17", "and by the target (×: exactly 0)"]
+    assert [f["layout"]["xaxis"]["title"]["text"] for f in (who, source, target)] == [
+        "input", "input: character of the source", "input: character of the target",
+    ]  # fmt: skip
     assert plain(frame.reading) == (
         "In layer 1 none of the 187 pairs of a query and a source character act, in layer 2 187; on keys and values no written token "
         "acts. On what is written 187 of 187 pairs with the source act, and 66 of 121 with the target: those that are not later."
@@ -189,6 +194,10 @@ def test_masks_are_drawn_as_they_are() -> None:
         assert a["name"] == "hidden here too" and a["line"]["color"] == WITH
         assert b["name"] == "mask forgotten here" and b["line"]["color"] == WITHOUT
     assert hidden[0]["x"].tolist() == list(model.PADS)
+    axes = [lines["layout"][axis]["title"]["text"] for axis in ("xaxis", "yaxis")]
+    assert axes == ["tokens of padding behind each source", "written exactly, %"]
+    causal = plain(percent(float(cross.shipped("exact", "causal").mean())))
+    assert notes(lines) == ["here", f"causal triangle: {causal} (mean)"]
     np.testing.assert_allclose(forgotten["data"][0]["customdata"], found.forgotten.numpy(), rtol=1e-6)
     np.testing.assert_allclose(masked["data"][0]["customdata"], found.masked.numpy(), rtol=1e-6)
     assert len(masked["data"][1]["x"]) == 8 * 11 and not len(forgotten["data"][1]["x"])
@@ -208,6 +217,8 @@ def test_caches_and_layers_are_drawn_to_scale() -> None:
     lines, layers = frames[6].figures
     own, source = lines["data"]
     assert own["y"].tolist() == found.own[:7].tolist() and source["y"].tolist() == found.source[:7].tolist()
+    axes = [lines["layout"][axis]["title"]["text"] for axis in ("xaxis", "yaxis")]
+    assert axes == ["tokens written", "numbers"]
     assert own["name"] == "decoder’s own" and own["line"]["color"] == QUERY and source["line"]["color"] == KEY
     assert "encoder: 12 d² = 49,152" in notes(layers) and "decoder: 16 d² = 65,536" in notes(layers)
     tiles = {}

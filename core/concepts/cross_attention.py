@@ -5,10 +5,12 @@ from typing import Any, Literal
 from core.course import Concept, Evidence, Option, Source, Verdict
 from core.experiments.cross_attention import (
     EXAMPLE,
+    TORCH,
     caches,
     held_out,
     influence,
     layer_parameters,
+    nothing_seen,
     shipped,
     shipped_hiding,
     shipped_padded,
@@ -19,7 +21,7 @@ from core.experiments.cross_attention import (
 )
 from core.ops.counting import count
 from core.presets import preset
-from core.sources import VASWANI_2017
+from core.sources import RADFORD_2018, VASWANI_2017
 from core.training.cross_attention import LAYERS, PADS, SEEDS, WIDTH, WRITTEN
 
 concept = Concept(
@@ -41,6 +43,11 @@ WIEGREFFE_2019 = Source("Wiegreffe and Pinter 2019", "Attention is not not Expla
 RAFFEL_2020 = Source("Raffel et al. 2020", "Exploring the Limits of Transfer Learning", "arXiv 1910.10683")
 MA_2019 = Source("Ma et al. 2019", "STACL: Simultaneous Translation with Implicit Anticipation", "arXiv 1810.08398")
 JAEGLE_2021 = Source("Jaegle et al. 2021", "Perceiver: General Perception with Iterative Attention", "arXiv 2103.03206")
+TORCH_MODULE = Source(
+    "PyTorch",
+    "nn.MultiheadAttention",
+    "https://docs.pytorch.org/docs/stable/generated/torch.nn.MultiheadAttention.html",
+)
 TORCH_DECODER = Source(
     "PyTorch",
     "nn.TransformerDecoder",
@@ -389,6 +396,21 @@ def a_hint_and_no_explanation(favourite: str = "favourite", others: str = "other
     )
 
 
+@concept.corrects(
+    "An empty source does no harm: it only brings nothing in.",
+    better=f"A softmax over no keys has no answer: where all of a source is hidden, nn.MultiheadAttention as it comes (torch {TORCH}, "
+    "CPU) gives NaN; other functions give 0 (question 4). One token that may be seen is enough, such as an end-of-text token.",
+    fails_if=({"hidden": 1}, {"seen": 0}),
+    source=TORCH_MODULE,
+)
+def an_empty_source_is_not_a_number(hidden: int = 0, seen: int = 1) -> Evidence:
+    return Evidence.exactly(
+        "nn.MultiheadAttention, 5 source tokens, all hidden: numbers of an output, of 8, that are NaN",
+        float(nothing_seen(hidden).isnan().sum()),
+        8,
+    ) & Evidence.exactly("with one of them seen", float(nothing_seen(seen).isnan().sum()), 0)
+
+
 # ---------------------------------------------------------------------------------------------- the usual answer
 
 concept.judges(
@@ -419,7 +441,8 @@ concept.pushes_back(
 concept.pushes_back(
     "What happens if the source is empty?",
     "A softmax over no keys has no answer: with every key masked, nn.MultiheadAttention as it comes gives NaN, other functions 0 "
-    "(question 4). So a source is never empty in practice: T5 and most others end it with a token of its own, which is there to be seen.",
+    "(question 4). In practice a source is hardly ever empty, for its end is marked with a token of its own, which may be seen.",
+    TORCH_MODULE,
 )
 concept.pushes_back(
     "Is alignment an explanation?",
@@ -431,7 +454,7 @@ concept.pushes_back(
     "Does a GPT have cross-attention?",
     "No. It has no encoder: the prompt stands in the same sequence, and causal self-attention reads it. Cross-attention is not only for "
     "translation, though: in a Perceiver a few learned vectors ask a large input, and so the cost is their number times its length.",
-    JAEGLE_2021,
+    (RADFORD_2018.at("§4.1"), JAEGLE_2021),
 )
 concept.pushes_back(
     "Is cross-attention ever causal?",
@@ -456,12 +479,12 @@ d, heads = 64, 2
 
 def embed(text):
     """A random vector for each character, the same wherever it stands."""
-    return torch.stack([torch.randn(d, generator=torch.Generator().manual_seed(ord(c))) for c in text])[None]
+    return torch.stack([torch.randn(d, generator=torch.Generator().manual_seed(ord(c))) for c in text])[None].double()
 
 
 torch.manual_seed(0)
 memory, target = embed(source), embed("^" + written)  # what an encoder and a decoder would have made of them
-cross = nn.MultiheadAttention(d, heads, bias=False, batch_first=True)
+cross = nn.MultiheadAttention(d, heads, bias=False, batch_first=True).double()
 with torch.no_grad():
     output, weights = cross(query=target, key=memory, value=memory, average_attn_weights=False)
     order = torch.randperm(len(source))
@@ -469,8 +492,8 @@ with torch.no_grad():
 
 print("outputs, one for each query:", tuple(output.shape[1:]))
 print("largest change if the memory stands in another order:", float((again - output).abs().max()))
-print("kept for the source, once:", 2 * memory[0].numel(), "numbers")
-print("kept for the target, so far:", 2 * target[0].numel(), "numbers")
+print("keys and values of the source, kept once:", 2 * memory[0].numel(), "numbers")
+print("of the target, kept so far by self-attention:", 2 * target[0].numel(), "numbers")
 print("weights of a head, target × source:", weights[0, 0].numel())
 ''',
     {"source": EXAMPLE, "written": "1987-0"},

@@ -16,6 +16,7 @@ from core.training import cross_attention as model
 from core.training.cross_attention import HEADS, LAYERS, PAD, SEEDS, WIDTH, WRITTEN
 
 EXAMPLE, OTHER = "Sunday 3 May 1987", "21st of June 2005"
+TORCH = torch.__version__.partition("+")[0]
 ALIKE = str.maketrans("’‘‐‑–−", "''----")  # what a keyboard or a word processor makes of an apostrophe and a hyphen
 
 

@@ -364,11 +364,12 @@ def influence_frames(source: str) -> list[Frame]:
     strokes.update(mode="text", text="none", textfont={"color": WITHOUT, "size": 13})
     text = [*written.written, *["end"] * (len(found.source) - len(written.written))]
     names = [f"{i + 1} {c}" for i, c in enumerate(text)]
+    t, n = found.source.shape
     high = max(float(found.source.max()), float(found.target.max()), 1e-9)
     grids = []
     for what, z, columns, title in (
-        ("source", found.source, [*source], "Derivative of its logit by the source"),
-        ("target", found.target, ["start", *text[:-1]], "and by the target: causal"),
+        ("source", found.source, [*source], f"Derivative of its logit by the source: {t} × {n}"),
+        ("target", found.target, ["start", *text[:-1]], "and by the target (×: exactly 0)"),
     ):
         grid = figures.heatmap(
             z,
