@@ -135,8 +135,8 @@ def test_whatever_is_not_refused_can_be_read(text: str) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_the_shipped_model_writes_held_out_dates(seed: int) -> None:
     draw = random.Random(seed)
-    for day in draw.sample(model.split()[1], 5):
-        for style in draw.sample(dates.STYLES, 3):
+    for day in draw.sample(model.split()[1], 3):
+        for style in draw.sample(dates.STYLES, 2):
             found = cross.translate(style(day))
             assert found.written == found.means == day.isoformat() and found.right
 

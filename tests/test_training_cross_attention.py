@@ -122,10 +122,10 @@ def test_every_shipped_run_has_learned(seed: int) -> None:
     torch.testing.assert_close(kept.alignment.sum(-1), torch.ones(11, dtype=torch.float64), atol=1e-3, rtol=0)
 
 
-def test_the_shipped_outcomes_are_those_of_the_shipped_weights() -> None:
+def test_the_shipped_outcomes_are_those_of_the_shipped_weights(monkeypatch) -> None:
     """Every condition again, on the texts of one length."""
     weights, (source, right) = model.trained(), next(itertools.islice(model.groups(), 6, None))
-    source, right = source[:40], right[:40]
+    source, right = source[:24], right[:24]
     share = {name: model.exact_match(model.under(name, weights, source), right) for name in model.CONDITIONS}
     assert share["whole"] == share["reordered"] == 1
     assert (
@@ -140,7 +140,8 @@ def test_the_shipped_outcomes_are_those_of_the_shipped_weights() -> None:
     assert len(model.under("cut", weights, source).unique(dim=0)) == 1
     assert model.exact_match(model.padded(weights, 8, True, source), right) == 1
     assert model.exact_match(model.padded(weights, 16, False, source), right) < 0.95
-    found = model.hiding(weights, most=1)
+    monkeypatch.setattr(model, "groups", lambda: iter([(source, right)]))
+    found = model.hiding(weights, most=12)
     assert 0.1 < found["favourite"] < 0.6 and found["others"] < 0.05
 
 

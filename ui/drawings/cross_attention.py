@@ -232,7 +232,7 @@ CONDITIONS = {
 }
 
 
-@corners(source=DATES[::2], other=OTHERS)
+@corners(source=DATES[::2][:3], other=OTHERS)
 def link_frames(source: str, other: str) -> list[Frame]:
     """One frame for each number of characters after which the memory is swapped for the other’s."""
     found = cross.link(source, other)
@@ -410,7 +410,7 @@ def influence_reading(found: cross.Influence) -> str:
 # ------------------------------------------------------------------------------------------------ masks
 
 
-@corners(source=DATES[::2])
+@corners(source=DATES[::2][:3])
 def mask_frames(source: str) -> list[Frame]:
     """One frame for each number of pads: the test set, and where the last layer looks, with the mask and without."""
     return [_mask_frame(source, i) for i in range(len(model.PADS))]
