@@ -19,16 +19,18 @@ _UP_TO_19 = (
 
 
 def ordinal(day: int) -> str:
-    """
-    >>> [ordinal(n) for n in (1, 2, 3, 4, 11, 22, 31)]
-    ['1st', '2nd', '3rd', '4th', '11th', '22nd', '31st']
+    """A day as an ordinal number.
+
+    >>> [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 22, 31)]
+    ['1st', '2nd', '3rd', '4th', '11th', '12th', '13th', '22nd', '31st']
     """
     ending = "th" if 10 < day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
     return f"{day}{ending}"
 
 
 def in_words(day: int) -> str:
-    """
+    """The same, spelt out.
+
     >>> [in_words(n) for n in (3, 20, 21, 30)]
     ['third', 'twentieth', 'twenty-first', 'thirtieth']
     """

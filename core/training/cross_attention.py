@@ -1,8 +1,8 @@
 """An encoder-decoder learns to write dates: “Sunday 3 May 1987” in, “1987-05-03” out, character by character.
 
 The repository generates its own data: every day of a century, in sixteen styles. A tenth of the days is held out: in no style
-are they ever trained. The model has no biases and no learned norms, so that its layers are matrices only: 12 d² in a layer
-of the encoder and 16 d² in one of the decoder, d² being four matrices of attention, or d_ff = 4 d.
+are they ever trained. The model has no biases and no learned norms, so that its layers are matrices only: 4 d² of attention
+and 8 d² of feed-forward in a layer of the encoder, and 4 d² of cross-attention more in one of the decoder.
 
 In float64: rounding begins nine decades lower than in float32. Training amplifies it all the same, so that on another
 processor only the first steps of a curve and the outcome of a run are compared.
