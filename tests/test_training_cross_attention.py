@@ -175,6 +175,10 @@ def test_a_file_of_weights_is_what_the_format_says(tmp_path, monkeypatch) -> Non
     header = json.loads(content[8 : 8 + length])
     assert length % 8 == 0 and header["a"] == {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}
     assert struct.unpack("<6f", content[8 + length : 8 + length + 24]) == (0, 1, 2, 3, 4, 5)
+    for n in range(8):  # whatever the header's own length
+        save("y.safetensors", {"a" * (n + 1): torch.ones(1)})
+        (length,) = struct.unpack_from("<Q", (tmp_path / "y.safetensors").read_bytes())
+        assert length % 8 == 0 and load("y.safetensors")["a" * (n + 1)].tolist() == [1]
     with pytest.raises(FileNotFoundError, match=r"python -m core\.training nothing"):
         load("nothing.safetensors")
 
