@@ -1,0 +1,261 @@
+"""Question 12's frames show what was measured, and their readings say what they show."""
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from core.experiments import cross_attention as cross
+from core.say import percent
+from core.training import cross_attention as model
+from tests.test_readings import DRAWINGS, faults, states
+from ui.drawings import cross_attention as drawings
+from ui.figures import Figure
+from ui.palette import KEY, MASKED, OCHRE, QUERY, WITH, WITHOUT, faded
+from ui.sweep.packing import pack
+
+OURS = [p for p in DRAWINGS if str(p.id).startswith("cross_attention-")]
+
+
+def plain(reading: str) -> str:
+    return reading.replace("\u00a0", " ").replace("\u2011", "-")
+
+
+def table(figure: Figure) -> list[list[Any]]:
+    return figure["layout"]["meta"]["table"]["rows"]
+
+
+def notes(figure: Figure) -> list[str]:
+    return [plain(note["text"]) for note in figure["layout"].get("annotations", [])]
+
+
+@pytest.mark.parametrize("draw", OURS)
+def test_every_corner_is_one_that_plotly_knows_and_can_be_sent(draw: Any) -> None:
+    for i, state in enumerate(states(draw.corners)):
+        frames = draw(**state)
+        assert len(pack(frames)) < 300_000
+        for figure in frames[i % len(frames)].figures:
+            go.Figure(figure)
+
+
+# ---------------------------------------------------------------------------------------------- the hero
+
+
+@pytest.mark.parametrize(("source", "layer", "head"), [(cross.EXAMPLE, 2, 1), ("03-May-87", 1, 0)])
+def test_the_lines_are_the_weights(source: str, layer: int, head: int) -> None:
+    found = cross.translate(source)
+    weights, frames = found.looked(layer, head), drawings.translation_frames(source, layer, head)
+    n, t = len(source), len(found.certainty)
+    assert len(frames) == t
+    above, below = (max(n, t) - n) / 2, (max(n, t) - t) / 2
+    for step in (0, 6, t - 1):
+        earlier, now, boxes, letters, written, text = frames[step].figures[0]["data"]
+        x, y = now["x"].reshape(-1), now["y"]
+        lines = np.append(x, np.nan).reshape(n, 6)
+        np.testing.assert_allclose(lines[:, 1] - lines[:, 0], drawings.BOX * weights[step].numpy(), atol=1e-5)
+        np.testing.assert_allclose((lines[:, 0] + lines[:, 1]) / 2, above + np.arange(n) + 0.5, atol=1e-5)
+        np.testing.assert_allclose((lines[:, 2] + lines[:, 3]) / 2, below + step + 0.5, atol=1e-5)
+        np.testing.assert_allclose(lines[:, 2] - lines[:, 3], drawings.BOX * weights[step].numpy(), atol=1e-5)
+        assert y[0] == pytest.approx(drawings.SOURCE[0]) and y[2] == pytest.approx(drawings.TARGET[1])
+        assert now["fillcolor"] == faded(WITH, 0.85) and earlier["fillcolor"] == faded(WITHOUT, 0.25)
+        drawn = 0 if np.isnan(earlier["x"]).all() else (len(earlier["x"]) + 1) // 6
+        assert drawn == int((weights[:step] >= drawings.SLIGHT).sum())
+        assert letters["text"] == [drawings.shown(c) for c in source] and boxes["marker"]["line"]["color"] == [KEY] * n
+        assert text["text"] == [*(found.written + " ")[: step + 1].replace(" ", "")] + ["end"] * (step >= t - 1) + [
+            ""
+        ] * (t - 1 - step)
+        asking = [i for i, colour in enumerate(written["marker"]["line"]["color"]) if colour == QUERY]
+        assert asking == [step]
+    told = [note for note in notes(frames[6].figures[0]) if "%" in note]
+    assert told == [plain(percent(float(w))) for w in weights[6] if w >= drawings.TOLD]
+    assert table(frames[6].figures[0])[6][1:] == weights[6].tolist()
+
+
+def test_what_the_hero_says() -> None:
+    frames = drawings.translation_frames(cross.EXAMPLE, 2, 1)
+    found = cross.translate()
+    share, sure = (plain(percent(float(x))) for x in (found.looked(2, 1)[6, 9], found.certainty[6]))
+    assert plain(frames[6].reading) == (
+        f"“1987-0” is written. To go on, head 1 of layer 2 gives {share} of its weight to “M”, character 10 of 17; it writes “5”, "
+        f"{sure} sure."
+    )
+    assert plain(frames[0].reading).startswith("Nothing is written yet. To go on, head 1 of layer 2 gives ")
+    assert "it ends, " in frames[10].reading
+    mean = drawings.translation_frames(cross.EXAMPLE, 1, 0)[6]
+    assert "layer 1 (mean of both heads) gives " in mean.reading
+    assert mean.figures[0]["layout"]["title"]["text"].startswith(
+        "Where layer 1 (mean of both heads) looks: lines as wide as their weight"
+    )
+    assert "every head’s weight" in drawings.translation_frames("a", 2, 1)[0].reading
+    captions = notes(frames[6].figures[0])
+    assert any("keys" in c and "values" in c for c in captions) and any("query" in c for c in captions)
+
+
+def test_the_slider_says_the_text_so_far() -> None:
+    said = [plain(label) for label in drawings.labels(cross.translate())]
+    assert said[0] == "1" and said[6] == "1987-05" and said[9] == "1987-05-03" and said[10] == "1987-05-03, end"
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (cross.EXAMPLE, "1987-05-03, which is right; this day was held out"),
+        ("twenty-seventh of September 1999", "1999-09-27, which is right; this day was among those trained"),
+        ("hello world", "means no date"), ("31 February 1987", "means no date"), ("3 May 1850", "right would be 1850-05-03. It was trained on 1930 to 2029 only."),
+    ],
+)  # fmt: skip
+def test_the_verdict_on_what_was_written(source: str, words: str) -> None:
+    assert words in drawings.verdict(cross.translate(source))
+
+
+# ---------------------------------------------------------------------------------------------- the looks
+
+
+def test_the_rows_of_the_link_are_what_was_written() -> None:
+    found, frames = cross.link(), drawings.link_frames(cross.EXAMPLE, cross.OTHER)
+    assert len(frames) == 11
+    own, outcomes = frames[4].figures
+    rows = dict(table(own))
+    assert rows["its own memory"] == "1987-05-03" and rows["link cut"] == found.under["cut"]
+    assert rows["the other’s memory"] == "2005-06-21" and rows["the other’s after 4 characters"] == "1987-06-21"
+    assert (
+        rows["memory rows shuffled"] == found.under["reordered"]
+        and rows["source characters shuffled"] == found.under["shuffled"]
+    )
+    assert own["layout"]["yaxis"]["ticktext"] == [*reversed(rows)]
+    handed = own["data"][0]["marker"]["color"]
+    assert handed == [faded(WITH, 0.3)] * 4 + [faded(OCHRE, 0.35)] * 6
+    letters = [trace["text"] for trace in own["data"] if trace["type"] == "scatter"]
+    assert ["".join(row) for row in letters] == [*reversed(rows.values())]
+    right, other = outcomes["data"]
+    np.testing.assert_allclose(
+        right["y"], [100 * float(cross.shipped("exact", c).mean()) for c in drawings.CONDITIONS], rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        other["y"], [100 * float(cross.shipped("other", c).mean()) for c in drawings.CONDITIONS], rtol=1e-6
+    )
+    assert right["marker"]["color"] == WITH and other["name"] == "the other’s date" and len(right["x"]) == 5
+
+
+def test_what_the_link_says() -> None:
+    said = [plain(frame.reading) for frame in drawings.link_frames(cross.EXAMPLE, cross.OTHER)]
+    assert (
+        said[0]
+        == "With the memory of “21st of June 2005” from the start, it writes 2005-06-21; with its own, 1987-05-03."
+    )
+    assert said[4].startswith(
+        "After “1987” the memory becomes that of “21st of June 2005”: it goes on with “-06-21”, the other’s."
+    )
+    assert "Both memories make it write" in drawings.link_frames(cross.EXAMPLE, cross.EXAMPLE)[3].reading
+    same = drawings.link_frames(cross.EXAMPLE, "3 May 2005")[5].reading
+    assert same.endswith("which both memories have.")
+    neither = cross.Link("a", "b", {"whole": "1987-05-03"}, ("2005-06-21", "1905-07-21"))
+    assert plain(drawings.link_reading(neither, 1)).endswith("which is neither text’s own.")
+    stubborn = cross.Link("a", "b", {"whole": "1987-05-03"}, ("2005-06-21", "1987-05-03"))
+    assert plain(drawings.link_reading(stubborn, 1)).endswith("as if nothing had happened.")
+
+
+def test_influence_is_drawn_with_its_zeros() -> None:
+    found = cross.influence()
+    (frame,) = drawings.influence_frames(cross.EXAMPLE)
+    who, source, target = frame.figures
+    cells = who["data"][0]
+    assert cells["text"] == [["66 of 121", ""], ["66 of 121", "187 of 187"], ["", "289 of 289"], ["", "289 of 289"]]
+    assert who["data"][1]["text"] == "none" and len(who["data"][1]["x"]) == 3
+    assert who["layout"]["xaxis"]["ticktext"] == ["target", "source"]
+    np.testing.assert_allclose(source["data"][0]["customdata"], found.source.numpy(), rtol=1e-6)
+    np.testing.assert_allclose(target["data"][0]["customdata"], found.target.numpy(), rtol=1e-6)
+    assert source["data"][0]["zmax"] == target["data"][0]["zmax"], "one scale for both"
+    assert (
+        target["layout"]["xaxis"]["ticktext"][:3] == ["start", "1", "9"]
+        and source["layout"]["yaxis"]["ticktext"][-1] == "end"
+    )
+    assert len(target["data"][1]["x"]) == 55
+    titles = [figure["layout"]["title"]["text"] for figure in (source, target)]
+    assert titles == ["Derivative of its logit by the source: 11 × 17", "and by the target (×: exactly 0)"]
+    assert [f["layout"]["xaxis"]["title"]["text"] for f in (who, source, target)] == [
+        "input", "input: character of the source", "input: character of the target",
+    ]  # fmt: skip
+    assert plain(frame.reading) == (
+        "In layer 1 none of the 187 pairs of a query and a source character act, in layer 2 187; on keys and values no written token "
+        "acts. On what is written 187 of 187 pairs with the source act, and 66 of 121 with the target: those that are not later."
+    )
+
+
+def test_masks_are_drawn_as_they_are() -> None:
+    frames = drawings.mask_frames(cross.EXAMPLE)
+    assert len(frames) == len(model.PADS)
+    found, (lines, forgotten, masked) = cross.padded(pads=8), frames[4].figures
+    hidden, seen = lines["data"][:3], lines["data"][3:]
+    for r, (a, b) in enumerate(zip(hidden, seen, strict=True)):
+        np.testing.assert_allclose(a["y"], 100 * cross.shipped_padded(True)[r].numpy(), rtol=1e-6)
+        np.testing.assert_allclose(b["y"], 100 * cross.shipped_padded(False)[r].numpy(), rtol=1e-6)
+        assert a["name"] == "hidden here too" and a["line"]["color"] == WITH
+        assert b["name"] == "mask forgotten here" and b["line"]["color"] == WITHOUT
+    assert hidden[0]["x"].tolist() == list(model.PADS)
+    axes = [lines["layout"][axis]["title"]["text"] for axis in ("xaxis", "yaxis")]
+    assert axes == ["tokens of padding behind each source", "written exactly, %"]
+    causal = plain(percent(float(cross.shipped("exact", "causal").mean())))
+    assert notes(lines) == ["here", f"causal triangle: {causal} (mean)"]
+    np.testing.assert_allclose(forgotten["data"][0]["customdata"], found.forgotten.numpy(), rtol=1e-6)
+    np.testing.assert_allclose(masked["data"][0]["customdata"], found.masked.numpy(), rtol=1e-6)
+    assert len(masked["data"][1]["x"]) == 8 * 11 and not len(forgotten["data"][1]["x"])
+    assert masked["layout"]["title"]["text"] == f"Padding hidden: {found.written[0]}"
+    assert forgotten["layout"]["title"]["text"] == f"Mask forgotten: {found.written[1]}"
+    lost = plain(percent(float(found.forgotten[:, 17:].sum(-1).mean())))
+    said = plain(frames[4].reading)
+    assert said.startswith(f"8 pads that cross-attention sees take {lost} of the last layer’s weight: ")
+    assert f"{plain(percent(float(cross.shipped_padded(False)[:, 4].mean())))} of the held-out dates are right" in said
+    assert "1 pad that cross-attention sees takes" in frames[1].reading
+    assert frames[0].reading.startswith("Without padding there is nothing to hide: 100")
+
+
+def test_caches_and_layers_are_drawn_to_scale() -> None:
+    frames, found = drawings.cache_frames(cross.EXAMPLE), cross.caches()
+    assert len(frames) == 11
+    lines, layers = frames[6].figures
+    own, source = lines["data"]
+    assert own["y"].tolist() == found.own[:7].tolist() and source["y"].tolist() == found.source[:7].tolist()
+    axes = [lines["layout"][axis]["title"]["text"] for axis in ("xaxis", "yaxis")]
+    assert axes == ["tokens written", "numbers"]
+    assert own["name"] == "decoder’s own" and own["line"]["color"] == QUERY and source["line"]["color"] == KEY
+    assert "encoder: 12 d² = 49,152" in notes(layers) and "decoder: 16 d² = 65,536" in notes(layers)
+    tiles = {}
+    for trace in layers["data"]:
+        x = np.append(trace["x"], np.nan).reshape(-1, 6)
+        assert np.allclose(x[:, 1] - x[:, 0], model.WIDTH)
+        tiles[trace["name"]] = tiles.get(trace["name"], 0) + len(x)
+    assert tiles == {"self-attention": 8, "cross-attention": 4, "feed-forward": 16}
+    assert plain(frames[6].reading) == (
+        "After 7 tokens the decoder’s own cache holds 1,792 numbers, 256 for each; the source’s holds 4,352 for 17 characters and does "
+        "not change: 4 matrix products made it, before the first token."
+    )
+
+
+def test_training_is_drawn_over_the_shipped_run() -> None:
+    kept = model.trained_run(1)
+    part = model.Progress(kept.steps, kept.losses[:25], kept.checked_at[:1], kept.exact[:1], kept.alignment)
+    one = model.Progress(kept.steps, kept.losses[:1], kept.checked_at[:1], kept.exact[:1], kept.alignment)
+    whole, now, first = (drawings.training_frame(kept, 1, p) for p in (kept, part, one))
+    assert [t["name"] for t in whole.figures[0]["data"]] == ["shipped"] and "This is the shipped run" in whole.reading
+    shipped, current = now.figures[0]["data"]
+    assert (shipped["line"]["color"], current["line"]["color"]) == (MASKED, WITH)
+    assert current["x"].tolist() == [10, 20] and len(shipped["x"]) == kept.steps // 10
+    np.testing.assert_allclose(current["y"], [float(kept.losses[i : i + 10].mean()) for i in (0, 10)], rtol=1e-5)
+    assert first.figures[0]["data"][1]["x"].tolist() == [1]
+    assert (
+        now.reading.startswith("Seed 1, step 25: the loss is ")
+        and "none of 48 held-out dates were written right" in now.reading
+    )
+    np.testing.assert_allclose(now.figures[2]["data"][0]["customdata"], kept.alignment.numpy(), rtol=1e-6)
+    for frame in (whole, now, first):
+        assert not [*faults(frame.reading)]
+        for figure in frame.figures:
+            go.Figure(figure)
+
+
+def test_the_card_is_the_hero_at_its_defaults() -> None:
+    card, hero = drawings.card(), drawings.translation_frames(cross.EXAMPLE, 2, 1)[6]
+    assert card.reading == hero.reading
+    np.testing.assert_equal(card.figures[0]["data"][1]["x"], hero.figures[0]["data"][1]["x"])
