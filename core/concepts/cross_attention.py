@@ -21,7 +21,7 @@ from core.experiments.cross_attention import (
 )
 from core.ops.counting import count
 from core.presets import preset
-from core.sources import RADFORD_2018, VASWANI_2017
+from core.sources import RADFORD_2018, RAFFEL_2020, VASWANI_2017
 from core.training.cross_attention import LAYERS, PADS, SEEDS, WIDTH, WRITTEN
 
 concept = Concept(
@@ -40,7 +40,6 @@ BAPNA_2018 = Source(
 )
 JAIN_2019 = Source("Jain and Wallace 2019", "Attention is not Explanation", "arXiv 1902.10186")
 WIEGREFFE_2019 = Source("Wiegreffe and Pinter 2019", "Attention is not not Explanation", "arXiv 1908.04626")
-RAFFEL_2020 = Source("Raffel et al. 2020", "Exploring the Limits of Transfer Learning", "arXiv 1910.10683")
 MA_2019 = Source("Ma et al. 2019", "STACL: Simultaneous Translation with Implicit Anticipation", "arXiv 1810.08398")
 JAEGLE_2021 = Source("Jaegle et al. 2021", "Perceiver: General Perception with Iterative Attention", "arXiv 2103.03206")
 TORCH_MODULE = Source(

@@ -150,8 +150,8 @@ def a_textbook_block(gated: bool = False, n_kv_heads: int = 12) -> Evidence:
             4,
         )
         & Evidence.exactly("matrices of its feed-forward layer ÷ d²", block.feed_forward / a.d_model**2, 8)
-        & Evidence.exactly("how many matrices attention has", matrices["attention"], 4)
-        & Evidence.exactly("and the feed-forward layer", matrices["feed_forward"], 2)
+        & Evidence.exactly("how many matrices, four and two", sum(matrices.values()), 6)
+        & Evidence.exactly("attention’s less the other’s", matrices["attention"] - matrices["feed_forward"], 2)
     )
 
 
