@@ -7,12 +7,12 @@ import torch
 
 from core.course import Concept, Evidence, Option, Source, Verdict
 from core.experiments.padding import (
-    EXTRA,
     LENGTHS,
     ROUNDING,
     SENTENCES,
     TORCH,
     Batching,
+    Denominator,
     Pad,
     Pool,
     Scheme,
@@ -29,13 +29,14 @@ from core.experiments.padding import (
     padded,
     pooled,
     side,
+    tokens,
 )
 from core.sources import VASWANI_2017
 
 concept = Concept(
     __name__,
     equation=r"\mathrm{softmax}\big(\query{Q}\key{K}^\top / \sqrt{d_k} + \disputed{M}\big)\,\value{V}, \quad "
-    r"M_{ij} = {-\infty} \text{ if } j \text{ is a pad, else } 0; \quad \text{without it: } o \to \tfrac{Z}{Z + P}\,o",
+    r"M_{ij} = {-\infty} \text{ if } j \text{ is a pad, else } 0; \quad \allowbreak \text{without it } \tfrac{Z}{Z + P} \text{ is left}",
     words=("pad", "keep-mask", "key", "logit", "Z"),
 )
 
@@ -47,15 +48,15 @@ KRELL_2021 = Source(
 )
 DOCS = "https://docs.pytorch.org/docs/stable/"
 TORCH_SDPA = Source(
-    "PyTorch",
-    "scaled_dot_product_attention",
-    f"{DOCS}generated/torch.nn.functional.scaled_dot_product_attention.html",
+    "PyTorch", "scaled_dot_product_attention", f"{DOCS}generated/torch.nn.functional.scaled_dot_product_attention.html"
 )
 TORCH_MODULE = Source("PyTorch", "nn.MultiheadAttention", f"{DOCS}generated/torch.nn.MultiheadAttention.html")
 TORCH_LOSS = Source("PyTorch", "nn.CrossEntropyLoss", f"{DOCS}generated/torch.nn.CrossEntropyLoss.html")
 TORCH_VARLEN = Source("PyTorch", "torch.nn.attention.varlen", f"{DOCS}nn.attention.varlen.html")
 HF_GLOSSARY = Source("Hugging Face", "Glossary: attention mask", "https://huggingface.co/docs/transformers/glossary")
-HF_PADDING = Source("Hugging Face", "Generation with LLMs: wrong padding side", "https://huggingface.co/docs/transformers/llm_tutorial")
+HF_PADDING = Source(
+    "Hugging Face", "Generation with LLMs: wrong padding side", "https://huggingface.co/docs/transformers/llm_tutorial"
+)
 HF_LOSS = Source("Hugging Face", "Fixing Gradient Accumulation", "https://huggingface.co/blog/gradient_accumulation")
 ROWS_ASKED = Source(
     "PyTorch",
@@ -86,7 +87,7 @@ def _worst(values: torch.Tensor) -> float:
 def masked_pads_change_nothing(hidden: bool = True, setup: Setup = "right, mask") -> Evidence:
     made = [
         padded(extra=extra, pad=pad, seed=seed, hidden=hidden)
-        for extra in (EXTRA[0], EXTRA[-1])
+        for extra in (0, 12)
         for pad in ("zeros", "own")
         for seed in SEEDS
     ]
@@ -189,9 +190,7 @@ def left_pads_shift_positions(
     of = "4 random models, causal or not"
     return (
         Evidence.above(f"learned positions, mask only: least difference, {of}", min(farthest("left, mask", added)), FAR)
-        & Evidence.near(
-            "mask and position ids: largest difference", max(farthest(setup, "table")), 0, within=ROUNDING
-        )
+        & Evidence.near("mask and position ids: largest difference", max(farthest(setup, "table")), 0, within=ROUNDING)
         & Evidence.near(
             "RoPE, mask only: largest difference", max(farthest("left, mask", relative)), 0, within=ROUNDING
         )
@@ -217,7 +216,9 @@ def pads_cost_like_words(
         )
         & Evidence.near("of the projections", alone[1] / projections, 78 / 256, within=1e-12)
         & Evidence.below(
-            f"lengths {LENGTHS}: places in buckets of two ÷ places padded", cost(lengths, "bucketed", bucket).slots / usual, 1
+            f"lengths {LENGTHS}: places in buckets of two ÷ places padded",
+            cost(lengths, "bucketed", bucket).slots / usual,
+            1,
         )
         & Evidence.below("places packed ÷ places padded", cost(lengths, way).slots / usual, 1)
         & Evidence.near(
@@ -247,17 +248,9 @@ def pads_cost_like_words(
         "Each pad takes weight from the words and has nothing to hand over: Z/(Z+P) of the output is left.",
     ),
     Option(
-        "grow",
-        1.001,
-        100.0,
-        "There are more terms, but the weights still sum to 1: what the pads get, the words lose.",
+        "grow", 1.001, 100.0, "There are more terms, but the weights still sum to 1: what the pads get, the words lose."
     ),
-    Option(
-        "become 0",
-        0.0,
-        0.001,
-        "Only in the limit: Z/(Z+P) falls like 1/P and is never 0.",
-    ),
+    Option("become 0", 0.0, 0.001, "Only in the limit: Z/(Z+P) falls like 1/P and is never 0."),
     shows="Measured just now on the three sentences below, padded to 10 tokens: on average {percent} of an output’s length is left.",
 )
 def length_that_is_left() -> float:
@@ -285,7 +278,10 @@ def columns_not_rows(columns: Way = "columns", rows: Way = "rows", both: Way = "
     right, only, doubled, nothing = (mask_as(way) for way in (columns, rows, both, "none"))
     return (
         Evidence.near(
-            "columns: largest relative difference of a real output, two layers", float(right.off.max()), 0, within=ROUNDING
+            "columns: largest relative difference of a real output, two layers",
+            float(right.off.max()),
+            0,
+            within=ROUNDING,
         )
         & Evidence.exactly("columns: largest derivative of a real output by a pad’s input", right.gradient, 0)
         & Evidence.near(
@@ -377,7 +373,7 @@ def four_conventions(
     right: Literal["right", "wrong"] = "right", wrong: Literal["right", "wrong"] = "wrong"
 ) -> Evidence:
     found = [conventions(seed=seed, pad="own") for seed in SEEDS]
-    n = len("dogs bark".split())
+    n = len(tokens("dogs bark"))
     weights = torch.stack([getattr(one, wrong) for one in found])
     turned, added = weights[:, [0, 1, 3]], weights[:, 2]
     return (
@@ -424,15 +420,19 @@ def padding_wastes(lengths: str = LENGTHS, way: Batching = "packed") -> Evidence
     source=TORCH_LOSS,
 )
 def the_loss_needs_its_own_mask(
-    pads: str = "pads too", slots: str = "slots", sequences: str = "sequences", ignored: str = "tokens"
+    pads: Denominator = "pads too",
+    slots: Denominator = "slots",
+    sequences: Denominator = "sequences",
+    ignored: Denominator = "tokens",
 ) -> Evidence:
-    found: dict[str, float] = {**losses()}
-    more: dict[str, float] = {**losses(extra=100)}
+    found, more = losses(), losses(extra=100)
     lengths, _ = lengths_of(LENGTHS)
     rounded = 4 * torch.finfo(torch.float64).eps * sum(lengths)  # sums of so many terms
     return (
         Evidence.above(
-            "lengths 512, 64, 32, 16: cross-entropy with pads as targets ÷ without", found[pads] / found["tokens"], 1 + FAR
+            "lengths 512, 64, 32, 16: cross-entropy with pads as targets ÷ without",
+            found[pads] / found["tokens"],
+            1 + FAR,
         )
         & Evidence.near(
             "divided by all places ÷ by real tokens: 624 of 2,048",
@@ -440,10 +440,10 @@ def the_loss_needs_its_own_mask(
             624 / 2048,
             within=rounded,
         )
-        & Evidence.above(
-            "|averaged by sequence ÷ by token − 1|", abs(found[sequences] / found["tokens"] - 1), FAR
+        & Evidence.above("|averaged by sequence ÷ by token − 1|", abs(found[sequences] / found["tokens"] - 1), FAR)
+        & Evidence.near(
+            "with `ignore_index`: change by 100 more pads a row", more[ignored] - found[ignored], 0, within=rounded
         )
-        & Evidence.near("with `ignore_index`: change by 100 more pads a row", more[ignored] - found[ignored], 0, within=rounded)
     )
 
 

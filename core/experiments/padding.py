@@ -1,9 +1,8 @@
 """What pads do to real outputs, whom a padding mask must hide, what libraries make of one mask, and what pads cost."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +21,7 @@ __all__ = ["TORCH", "rounding"]
 
 SENTENCES = ("the cat sat on the mat", "dogs bark", "birds sing at dawn")
 MOST = 8  # words of a sentence; more would not fit the figures
-EXTRA = tuple(range(13))  # pads beyond the longest sentence
+EXTRA = tuple(range(9))  # pads beyond the longest sentence
 PADS = 4  # of the shortest sentence, in the second looks
 LAYERS = 2
 # In float64 the longest sum has 64 terms, there are two layers of sums, and a layer makes a small error at most about
@@ -124,7 +123,7 @@ def law(sentence: str, pads: Int[Tensor, " p"], pad: Pad = "zeros", seed: int = 
     output = softmax(scores[:, :-1]) @ value[:-1]
     ahead = scores[:, :-1].logsumexp(-1) - scores[:, -1]  # ln Z − s
     lost = torch.sigmoid(pads.to(ahead.dtype).log()[:, None] - ahead)  # P eˢ / (Z + P eˢ), safe from overflow
-    return lost * apart(value[-1], output)
+    return lost * apart(value[-1:].expand_as(output), output)
 
 
 @remember
@@ -139,7 +138,8 @@ def padded(
     lengths = [len(each) for each in words]
     n = max(lengths) + extra
     keep = masks.keep_mask(lengths, n)
-    query, key, value = project(torch.stack([fill(each, n - len(each), pad) for each in words]), seed)
+    x = torch.stack([fill(each, n - len(each), pad) for each in words])
+    query, key, value = (x @ w for w in projections(seed))
     scores = logits(query, key)
     free, shut = softmax(scores), softmax(masked(scores, masks.columns(keep) if hidden else None))
     off, off_masked, closed = (torch.full(keep.shape, math.nan, dtype=scores.dtype) for _ in range(3))
@@ -250,7 +250,9 @@ def pooled(over: Pool = "all", sentences: Sentences = SENTENCES, extra: int = 4,
 # ---------------------------------------------------------------------------------------------- left or right
 
 Scheme = Literal["table", "sinusoidal", "rope"]
-Setup = Literal["right, nothing", "right, mask", "left, nothing", "left, ids", "left, mask", "left, mask and ids", "end"]
+Setup = Literal[
+    "right, nothing", "right, mask", "left, nothing", "left, ids", "left, mask", "left, mask and ids", "end"
+]
 SETUPS: tuple[Setup, ...] = get_args(Setup)
 
 
@@ -264,7 +266,7 @@ def model(
     """
     table, *matrices = draw(LAYERS, seed)
     if scheme == "sinusoidal":
-        table = positions.sinusoidal(len(table), D_MODEL)
+        table = positions.sinusoidal(int(ids.max()) + 1, D_MODEL)
     if scheme != "rope":
         x = x + table[ids]
     for layer in range(LAYERS):
@@ -272,7 +274,7 @@ def model(
         h = F.layer_norm(x, (D_MODEL,))
         query, key, value = ((h @ w).unflatten(-1, (HEADS, -1)).transpose(0, 1) for w in (w_q, w_k, w_v))
         if scheme == "rope":
-            query, key = positions.rotate(query, ids), positions.rotate(key, ids)
+            query, key = (positions.rotate(one, ids.to(x.dtype)) for one in (query, key))
         mixed = F.scaled_dot_product_attention(query[None], key[None], value[None], seen)[0]
         x = x + mixed.transpose(0, 1).flatten(-2) @ w_o
         x = x + (F.layer_norm(x, (D_MODEL,)) @ w_up).relu() @ w_down
@@ -392,7 +394,9 @@ def lengths_of(text: str) -> tuple[tuple[int, ...], str]:
     """
     default = tuple(map(int, LENGTHS.split()))
     found = text.replace(",", " ").split()
-    wrong = [one for one in found if not (one.isascii() and one.isdigit() and len(one) < 9 and 1 <= int(one) <= LONGEST)]
+    wrong = [
+        one for one in found if not (one.isascii() and one.isdigit() and len(one) < 9 and 1 <= int(one) <= LONGEST)
+    ]
     if wrong:
         cut = wrong[0] if len(wrong[0]) <= 12 else wrong[0][:11] + "…"
         return default, f"Lengths are whole numbers from 1 to {LONGEST:,}; here is “{cut}”."
@@ -415,19 +419,26 @@ class Cost:
 def cost(lengths: tuple[int, ...], how: Batching, size: int = 2) -> Cost:
     """What a batch costs: padded to the longest, sorted into batches of `size`, or packed into rows of the longest.
 
-    "skipped" is packed for a kernel that computes nothing of what is hidden: one row without a pad.
+    "skipped" is for a kernel of variable lengths, which takes the sequences end to end and computes nothing between them.
     """
-    real, pairs = sum(lengths), batching.pairs(lengths)
-    if how == "skipped":
-        return Cost([[sorted(lengths, reverse=True)]], real, real, pairs, pairs)
     batches = {
         "padded": batching.padded(lengths),
         "bucketed": batching.bucketed(lengths, size),
         "packed": batching.packed(lengths),
-    }[cast(Literal["padded", "bucketed", "packed"], how)]
-    return Cost(batches, real, batching.slots(batches), pairs, batching.scores(batches))
+        "skipped": batching.bucketed(lengths, 1),
+    }[how]
+    return Cost(batches, sum(lengths), batching.slots(batches), batching.pairs(lengths), batching.scores(batches))
 
 
+def packed_weights(sentences: Sentences = SENTENCES, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """The weights of one head over sentences packed into one row, and the block-diagonal mask that keeps them apart."""
+    words = [tokens(sentence) for sentence in sentences]
+    query, key, _ = project(torch.cat([inputs(each) for each in words]), seed)
+    seen = masks.block_diagonal([len(each) for each in words])
+    return softmax(masked(logits(query, key), seen)), seen
+
+
+@remember
 def pack(
     blocked: bool = True, reset: bool = True, sentences: Sentences = SENTENCES, scheme: Scheme = "table", seed: int = 0
 ) -> float:
@@ -442,7 +453,9 @@ def pack(
     if blocked:
         seen = seen & masks.block_diagonal(lengths)
     output = model(embed([word for each in words for word in each], D_MODEL), ids, seen, scheme, seed)
-    alone = [model(embed(each, D_MODEL), torch.arange(len(each)), masks.causal(len(each)), scheme, seed) for each in words]
+    alone = [
+        model(embed(each, D_MODEL), torch.arange(len(each)), masks.causal(len(each)), scheme, seed) for each in words
+    ]
     return float(apart(output, torch.cat(alone)).max())
 
 
