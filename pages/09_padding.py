@@ -16,7 +16,7 @@ from ui.sweep import figure, sweep
 with lesson(concept) as page:
     side, stage = page.hero()
     with side:
-        given, notes = [], []
+        given = []
         for i, usual in enumerate(padding.SENTENCES, start=1):
             label = f"Sentence {i} (≤ {padding.MOST} words)"
             text = controls.words(label, f"sentence_{i}", usual, max_chars=100)
@@ -36,7 +36,7 @@ with lesson(concept) as page:
     short = padding.shortest(sentences)
     if page.look("columns"):
         st.markdown(
-            f"Which entries of the mask? Your shortest sentence, “{short}”, with {padding.PADS} pads, in a stack of two layers; row = "
+            f"Which entries of the mask? Your shortest sentence with {padding.PADS} pads, in a stack of two layers; row = "
             "who asks, column = who is asked. A pad as a column is *seen*, as a row it *sees*. Crossed out: hidden, exactly 0. NaN: not a number."
         )
         side, stage = st.columns([1, 5], gap="medium")
@@ -48,8 +48,8 @@ with lesson(concept) as page:
     if page.look("sides"):
         st.markdown(
             "Whoever may not be seen may still push. Pads on the left move every word to a later place; position ids count "
-            f"the words from 0 again. “{short}” with {padding.PADS} pads in a small random Transformer of two layers, "
-            "compared with the sentence alone. The last line reads a pad's output as if it were the last word's."
+            f"the words from 0 again. Your shortest sentence with {padding.PADS} pads in a small random Transformer of two "
+            "layers, compared with the sentence alone. The last line reads a pad's output as if it were the last word's."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
@@ -59,11 +59,11 @@ with lesson(concept) as page:
 
     if page.look("conventions"):
         st.markdown(
-            "Then the mask is handed to a library, and there are two camps: True for a word, or True for a pad. torch's two "
-            f"are called here, torch {padding.TORCH}; for Hugging Face the documented convention is computed (1 = keep; 1 − mask, "
-            "times the lowest number of the dtype, is added to the logits)."
+            "Then the mask is handed to a library, and there are two camps: True for a word, or True for a pad. torch's "
+            f"nn.MultiheadAttention and scaled_dot_product_attention (SDPA) are called here, torch {padding.TORCH}; for Hugging Face "
+            "the documented convention is computed (1 = keep; 1 − mask, times the lowest number of the dtype, is added to the logits)."
         )
-        figure("conventions", drawings.convention_frames, short, pad, seed, panel_width=420)
+        figure("conventions", drawings.convention_frames, short, pad, seed, panel_width=330)
 
     if page.look("waste"):
         st.markdown(

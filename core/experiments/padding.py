@@ -110,7 +110,7 @@ class Batch:
         return (~self.keep).sum(-1).tolist()
 
 
-def law(sentence: str, pads: Int[Tensor, " p"], pad: Pad = "zeros", seed: int = 0) -> Float[Tensor, "p n"]:
+def law(sentence: str, pads: Float[Tensor, " p"], pad: Pad = "zeros", seed: int = 0) -> Float[Tensor, "p n"]:
     r"""$\Big(1 - \frac{Z}{Z + P e^{s}}\Big) \frac{\lVert o - v \rVert}{\lVert o \rVert}$ with $Z = \sum_{\mathrm{real}\,j} e^{s_j}$
 
     What P pads of one vector, unmasked, do to each output o of the sentence run alone: its words keep Z/(Z + P eˢ) of the
@@ -147,7 +147,7 @@ def padded(
         alone, real = attention(*project(inputs(each), seed)), slice(len(each))
         off[b, real] = apart((free[b] @ value[b])[real], alone)
         off_masked[b, real] = apart((shut[b] @ value[b])[real], alone)
-        closed[b, real] = law(sentences[b], torch.tensor([n - len(each)]), pad, seed)[0]
+        closed[b, real] = law(sentences[b], torch.tensor([float(n - len(each))]), pad, seed)[0]
     last = torch.tensor(lengths) - 1
     each_last = torch.arange(len(words)), last
     bound = max(
@@ -390,16 +390,13 @@ def lengths_of(text: str) -> tuple[tuple[int, ...], str]:
     """The reader's lengths; or the default ones, and the reason in words.
 
     >>> lengths_of("4, 2 1"), lengths_of("4 x")[1], lengths_of("0 4")[1]
-    (((4, 2, 1), ''), 'Lengths are whole numbers from 1 to 2,048; here is “x”.', 'Lengths are whole numbers from 1 to 2,048; here is “0”.')
+    (((4, 2, 1), ''), 'Lengths are whole numbers from 1 to 2,048, and number 2 is not.', 'Lengths are whole numbers from 1 to 2,048, and number 1 is not.')
     """
     default = tuple(map(int, LENGTHS.split()))
     found = text.replace(",", " ").split()
-    wrong = [
-        one for one in found if not (one.isascii() and one.isdigit() and len(one) < 9 and 1 <= int(one) <= LONGEST)
-    ]
-    if wrong:
-        cut = wrong[0] if len(wrong[0]) <= 12 else wrong[0][:11] + "…"
-        return default, f"Lengths are whole numbers from 1 to {LONGEST:,}; here is “{cut}”."
+    for i, one in enumerate(found, start=1):
+        if not (one.isascii() and one.isdigit() and len(one) < 9 and 1 <= int(one) <= LONGEST):
+            return default, f"Lengths are whole numbers from 1 to {LONGEST:,}, and number {i} is not."
     if not 2 <= len(found) <= MOST_LENGTHS:
         return default, f"Write 2 to {MOST_LENGTHS} lengths; here {'is' if len(found) == 1 else 'are'} {len(found)}."
     return tuple(map(int, found)), ""

@@ -36,8 +36,9 @@ PAD_HELP = (
     "as an embedding of [PAD] has. Neither gets a position here."
 )
 HERO = 290  # pixels: question, prediction and hero fit one screen
-PAD_WIDE, ROOM, GAP = 3.4, 58.0, 0.5  # in letters: a pad's box, all that there is room for, and between boxes
+PAD_WIDE, ROOM, GAP = 3.0, 58.0, 0.5  # in letters: a pad's box, all that there is room for, and between boxes
 MOST_LETTERS = 9
+STEP = 0.25  # of P, between the points of a law's curve
 
 SENTENCES = (
     FIRST,
@@ -58,7 +59,7 @@ def batch_frames(first: str, second: str, third: str, pad: Pad, seed: int) -> li
     """One frame for each number of pads: the batch with the weights of each last word, and how far outputs are off."""
     made = [padding.padded((first, second, third), extra, pad, seed) for extra in EXTRA]
     laws = [
-        padding.law(sentence, torch.arange(made[-1].pads[b] + 1), pad, seed)[:, -1]
+        padding.law(sentence, torch.arange(0, made[-1].pads[b] + 0.1, STEP), pad, seed)[:, -1]
         for b, sentence in enumerate((first, second, third))
     ]
     return [
@@ -82,7 +83,7 @@ def columns_of(last: Batch) -> tuple[list[list[str]], np.ndarray]:
     n, longest = last.keep.shape[1], max(map(len, last.words))
     for room in range(MOST_LETTERS, 1, -1):
         said = [cut(words, room) for words in last.words]
-        wide = [max(len(letters(row[j])) for row in said if j < len(row)) + 1.0 for j in range(longest)]
+        wide = [max(len(letters(row[j])) for row in said if j < len(row)) + 1.6 for j in range(longest)]
         wide = [max(one, PAD_WIDE) for one in wide] + [PAD_WIDE] * (n - longest)
         if sum(wide) <= ROOM:
             break
@@ -151,18 +152,20 @@ def batch_picture(one: Batch, last: Batch) -> Figure:
     )
     middle = (edges[:-1] + edges[1:] - GAP) / 2
     places = list(np.ndindex(rows, n))
-    said_in = [said[b][j] if keep[b, j] else "pad" for b, j in places]
-    for texts, up, sizes in (
-        (said_in, 0.83, [13 if keep[b, j] else 10 for b, j in places]),
-        (["1" if keep[b, j] else "0" for b, j in places], 0.66, 11),
+    real, filled = ([(b, j) for b, j in places if keep[b, j] == kept] for kept in (True, False))
+    for at, texts, up, size, colour in (
+        (real, [said[b][j] for b, j in real], 0.83, 13, INK),
+        (real, ["1"] * len(real), 0.66, 11, INK),
+        (filled, ["" if j and not keep[b, j - 1] else "pad" for b, j in filled], 0.83, 10, WITHOUT),
+        (filled, ["0"] * len(filled), 0.66, 11, WITHOUT),
     ):
         figure.trace(
             "scatter",
-            x=figures.numbers([middle[j] for _, j in places]),
-            y=figures.numbers([rows - 1 - b + up for b, _ in places]),
+            x=figures.numbers([middle[j] for _, j in at]),
+            y=figures.numbers([rows - 1 - b + up for b, _ in at]),
             mode="text",
             text=[figures.escape(text) for text in texts],
-            textfont={"color": [INK if keep[b, j] else WITHOUT for b, j in places], "size": sizes},
+            textfont={"color": colour, "size": size},
             hoverinfo="skip",
         )
     figure.trace(
@@ -225,9 +228,9 @@ def difference_chart(one: Batch, made: Sequence[Batch], laws: Sequence[torch.Ten
         HERO,
     )
     ends = [len(words) - 1 for words in one.words]
-    most = max(len(law) for law in laws) - 1
+    most = max(made[-1].pads)
     top = max(float(law.max()) for law in laws)
-    law_x = np.concatenate([np.append(np.arange(len(law)), np.nan) for law in laws])
+    law_x = np.concatenate([np.append(STEP * np.arange(len(law)), np.nan) for law in laws])
     law_y = np.concatenate([np.append(law.numpy(), np.nan) for law in laws])
     name = "law: 1 − Z/(Z+P)" if pad == "zeros" else "law with the pad's own logit"
     line = {"color": INK, "width": 1.5}
@@ -256,7 +259,7 @@ def difference_chart(one: Batch, made: Sequence[Batch], laws: Sequence[torch.Ten
     points([one], True, "pads masked, now", 13)
     figure.trace(
         "scatter",
-        x=figures.numbers([len(law) - 1 for law in laws]),
+        x=figures.numbers(made[-1].pads),
         y=figures.numbers([float(law[-1]) for law in laws]),
         mode="text",
         text=[f" …{figures.escape(cut([words[-1]], 7)[0])}" for words in one.words],
@@ -386,10 +389,10 @@ def padded_columns(sentence: str) -> list[str]:
 # ------------------------------------------------------------------------------------------------ columns or rows
 
 WAYS: dict[Way, str] = {"none": "nothing masked", "rows": "rows", "columns": "columns", "both": "rows and columns"}
-EMPTY: dict[Empty, str] = {"written": "as written", "sdpa": "torch's function", "lowest": "lowest number"}
+EMPTY: dict[Empty, str] = {"written": "as written", "sdpa": "torch SDPA", "lowest": "lowest number"}
 EMPTY_HELP = (
     "How a row with nobody to look at is computed: by the softmax as it is written; by torch's "
-    "scaled_dot_product_attention; or with the lowest finite number added to the logits in place of −∞."
+    "scaled_dot_product_attention (SDPA); or with the lowest finite number added to the logits in place of −∞."
 )
 
 
@@ -481,8 +484,8 @@ def sides_reading(values: list[list[float]], words: int) -> str:
 
 NAMES = (  # a convention, what it wants, and the usual slip
     ("nn.MultiheadAttention", "True = pad", "True = word"),
-    ("torch's function, bool", "True = word", "True = pad"),
-    ("torch's function, float", "0 or −∞, added", "1 or 0, added"),
+    ("torch SDPA, bool", "True = word", "True = pad"),
+    ("torch SDPA, float", "0 or −∞, added", "1 or 0, added"),
     ("Hugging Face", "1 = word", "1 = pad"),
 )
 
