@@ -64,6 +64,17 @@ ROWS_ASKED = Source(
     "https://github.com/pytorch/pytorch/issues/41508",
 )
 
+ROWS_TOO = Source(
+    "Kyubyong/transformer",
+    "issue 3, Why doing Key and Query Masking?",
+    "https://github.com/Kyubyong/transformer/issues/3",
+)
+ROWS_WANTED = Source(
+    "pytorch-seq2seq",
+    "issue 119, Confusion about masking in transformer",
+    "https://github.com/bentrevett/pytorch-seq2seq/issues/119",
+)
+
 SEEDS = range(4)
 FAR = 0.01  # of an output: what is farther off than this is no rounding, which stays below 1e-10
 
@@ -106,8 +117,8 @@ def masked_pads_change_nothing(hidden: bool = True, setup: Setup = "right, mask"
 
 
 @concept.says(
-    "Unmasked, P zero pads leave only Z/(Z+P) of it: a logit of 0 still weighs e⁰ = 1.",
-    fails_if=({"law": "words"}, {"law": "nothing"}),
+    "Unmasked, P pads of zeros leave only Z/(Z+P) of attention’s output: logit 0 weighs e⁰ = 1.",
+    fails_if=({"law": "words"}, {"law": "nothing"}, {"own": "zeros"}),
 )
 @concept.corrects(
     "Pads of zeros are harmless.",
@@ -234,7 +245,7 @@ def pads_cost_like_words(
 
 
 @concept.predicts(
-    "Short sentences are filled up with zeros, nothing is masked. Their words’ outputs …",
+    "Short sentences are filled up with zeros, unmasked. Attention’s outputs at the words …",
     Option(
         "stay the same",
         0.999,
@@ -268,11 +279,11 @@ def length_that_is_left() -> float:
 )
 @concept.corrects(
     "A padding mask must hide the pads’ rows as well.",
-    better="Columns are enough: nobody sees a pad, and what a pad sees concerns nobody. Rows alone leave the real outputs as wrong "
+    better="Columns are enough: nobody sees a pad, and what a pad sees concerns nobody if loss and pooling skip it. Rows alone leave the words as wrong "
     "as without a mask. Rows as well gain nothing and leave rows with nobody to look at: NaN by the softmax as "
     "written, and in the next layer at every word, as 0 · NaN is NaN. (torch’s scaled_dot_product_attention gives 0 there.)",
     fails_if=({"columns": "none"}, {"rows": "columns"}, {"both": "columns"}),
-    source=ROWS_ASKED,
+    source=(ROWS_ASKED, ROWS_WANTED, ROWS_TOO),
 )
 def columns_not_rows(columns: Way = "columns", rows: Way = "rows", both: Way = "both") -> Evidence:
     right, only, doubled, nothing = (mask_as(way) for way in (columns, rows, both, "none"))
@@ -413,8 +424,8 @@ def padding_wastes(lengths: str = LENGTHS, way: Batching = "packed") -> Evidence
 
 @concept.corrects(
     "The attention mask also masks the loss.",
-    better="It hides pads as keys, nothing else: their outputs exist, and a loss that does not skip them learns to predict "
-    "pads. `ignore_index` (−100 in torch) skips them and divides by the real tokens. The same losses divided by all places, "
+    better="It hides pads as keys, nothing else: their outputs exist, and a loss that does not skip them counts pads as "
+    "targets. `ignore_index` (−100 in torch) skips them and divides by the real tokens. The same losses divided by all places, "
     "or averaged by sequence first, are other numbers.",
     fails_if=({"pads": "tokens"}, {"slots": "tokens"}, {"sequences": "tokens"}, {"ignored": "pads too"}),
     source=TORCH_LOSS,
@@ -525,6 +536,8 @@ concept.reads(
     HF_PADDING,
     HF_LOSS,
     ROWS_ASKED,
+    ROWS_WANTED,
+    ROWS_TOO,
 )
 
 # ---------------------------------------------------------------------------------------------- to take away

@@ -78,9 +78,21 @@ def pad_vector(pad: Pad) -> Float[Tensor, " d"]:
     return embed(["[PAD]"], D_MODEL)[0] * (pad == "own")
 
 
-def fill(words: list[str], pads: int, pad: Pad = "zeros") -> Float[Tensor, "n d"]:
+@remember
+def word_inputs(sentence: str) -> Float[Tensor, "n d"]:
+    """The words of a sentence with their positions."""
+    return inputs(tokens(sentence))
+
+
+def fill(sentence: str, pads: int, pad: Pad = "zeros") -> Float[Tensor, "n d"]:
     """Words with their positions, and so many pads behind them."""
-    return torch.cat([inputs(words), pad_vector(pad).expand(pads, -1)])
+    return torch.cat([word_inputs(sentence), pad_vector(pad).expand(pads, -1)])
+
+
+@remember
+def alone(sentence: str, seed: int = 0) -> Float[Tensor, "n v"]:
+    """The outputs of one head of random weights on a sentence by itself: what a batch should give as well."""
+    return attention(*project(word_inputs(sentence), seed))
 
 
 def apart(outputs: Float[Tensor, "*b d"], wanted: Float[Tensor, "*b d"]) -> Float[Tensor, "*b"]:
@@ -117,10 +129,8 @@ def law(sentence: str, pads: Float[Tensor, " p"], pad: Pad = "zeros", seed: int 
     weight, the rest goes to the pads' value v. Pads of zeros have the logit s = 0 and v = 0: the difference is
     1 − Z/(Z + P).
     """
-    words = tokens(sentence)
-    query, key, value = project(fill(words, 1, pad), seed)
-    scores = logits(query[:-1], key)
-    output = softmax(scores[:, :-1]) @ value[:-1]
+    query, key, value = project(fill(sentence, 1, pad), seed)
+    scores, output = logits(query[:-1], key), alone(sentence, seed)
     ahead = scores[:, :-1].logsumexp(-1) - scores[:, -1]  # ln Z − s
     lost = torch.sigmoid(pads.to(ahead.dtype).log()[:, None] - ahead)  # P eˢ / (Z + P eˢ), safe from overflow
     return lost * apart(value[-1:].expand_as(output), output)
@@ -138,27 +148,21 @@ def padded(
     lengths = [len(each) for each in words]
     n = max(lengths) + extra
     keep = masks.keep_mask(lengths, n)
-    x = torch.stack([fill(each, n - len(each), pad) for each in words])
-    query, key, value = (x @ w for w in projections(seed))
+    filled = [fill(sentence, n - length, pad) for sentence, length in zip(sentences, lengths, strict=True)]
+    query, key, value = (torch.stack(filled) @ w for w in projections(seed))
     scores = logits(query, key)
     free, shut = softmax(scores), softmax(masked(scores, masks.columns(keep) if hidden else None))
     off, off_masked, closed = (torch.full(keep.shape, math.nan, dtype=scores.dtype) for _ in range(3))
-    for b, each in enumerate(words):
-        alone, real = attention(*project(inputs(each), seed)), slice(len(each))
-        off[b, real] = apart((free[b] @ value[b])[real], alone)
-        off_masked[b, real] = apart((shut[b] @ value[b])[real], alone)
-        closed[b, real] = law(sentences[b], torch.tensor([float(n - len(each))]), pad, seed)[0]
-    last = torch.tensor(lengths) - 1
-    each_last = torch.arange(len(words)), last
-    bound = max(
-        rounding(fill(one, n - len(one), pad), seed)
-        / float(attention(*project(inputs(one), seed)).norm(dim=-1).min())
-        * math.sqrt(value.shape[-1])
-        for one in words
-    )
-    return Batch(
-        tuple(map(tuple, words)), keep, free[each_last], shut[each_last], off, off_masked, closed, bound
-    )  # fmt: skip
+    bounds = []
+    for b, (sentence, length) in enumerate(zip(sentences, lengths, strict=True)):
+        wanted, real = alone(sentence, seed), slice(length)
+        off[b, real] = apart((free[b] @ value[b])[real], wanted)
+        off_masked[b, real] = apart((shut[b] @ value[b])[real], wanted)
+        closed[b, real] = law(sentence, torch.tensor([float(n - length)]), pad, seed)[0]
+        # Of each feature, so √d_v of it for the norm; relative to the smallest output.
+        bounds.append(rounding(filled[b], seed) * math.sqrt(value.shape[-1]) / float(wanted.norm(dim=-1).min()))
+    last = torch.arange(len(words)), torch.tensor(lengths) - 1
+    return Batch(tuple(map(tuple, words)), keep, free[last], shut[last], off, off_masked, closed, max(bounds))
 
 
 # ---------------------------------------------------------------------------------------------- columns or rows
@@ -205,7 +209,7 @@ def mask_as(
     n = len(words)
     keep = masks.keep_mask([n], n + pads)[0]
     seen = visible(keep, way)
-    x = fill(words, pads, pad).requires_grad_()
+    x = fill(sentence, pads, pad).requires_grad_()
     g = torch.Generator().manual_seed(seed + 1)
     w_o = [torch.randn(8, D_MODEL, generator=g, dtype=x.dtype) / math.sqrt(8) for _ in range(LAYERS)]
 
@@ -216,13 +220,13 @@ def mask_as(
             x = x + found[-1] @ mixed
         return found
 
-    made, alone = outputs(x, seen), outputs(inputs(words), masks.full(n))
+    made, wanted = outputs(x, seen), outputs(word_inputs(sentence), masks.full(n))
     (gradient,) = torch.autograd.grad(made[0][:n].square().sum(), x)
     query, key, _ = project(x.detach(), seed)
     return Masked(
         attend(query, key, torch.eye(n + pads, dtype=x.dtype), seen, empty),
         seen,
-        torch.stack([apart(a[:n], b).max() for a, b in zip(made, alone, strict=True)]).detach(),
+        torch.stack([apart(a[:n], b).max() for a, b in zip(made, wanted, strict=True)]).detach(),
         float(made[0][n:].detach().abs().max()),
         float(gradient[n:].abs().max()),
     )
@@ -236,14 +240,13 @@ def pooled(over: Pool = "all", sentences: Sentences = SENTENCES, extra: int = 4,
 
     The mean over `all` outputs, those at the pads included, or over the `real` ones.
     """
-    words = [tokens(sentence) for sentence in sentences]
-    n = max(map(len, words)) + extra
+    lengths = [len(tokens(sentence)) for sentence in sentences]
+    n = max(lengths) + extra
     means = []
-    for each in words:
-        keep = masks.keep_mask([len(each)], n)[0]
-        output = attention(*project(fill(each, n - len(each)), seed), masks.columns(keep))
-        alone = attention(*project(inputs(each), seed)).mean(0)
-        means.append(apart((output if over == "all" else output[keep]).mean(0), alone))
+    for sentence, length in zip(sentences, lengths, strict=True):
+        keep = masks.keep_mask([length], n)[0]
+        output = attention(*project(fill(sentence, n - length), seed), masks.columns(keep))
+        means.append(apart((output if over == "all" else output[keep]).mean(0), alone(sentence, seed).mean(0)))
     return torch.stack(means)
 
 
@@ -303,8 +306,8 @@ def side(
     if "mask" in setup or setup == "end":
         seen = seen & masks.columns(keep)
     output = model(x, ids, seen, scheme, seed)
-    alone = model(embed(words, D_MODEL), torch.arange(n), order(n), scheme, seed)
-    return float(apart(output[-1], alone[-1]) if setup == "end" else apart(output[keep], alone).max())
+    wanted = model(embed(words, D_MODEL), torch.arange(n), order(n), scheme, seed)
+    return float(apart(output[-1], wanted[-1]) if setup == "end" else apart(output[keep], wanted).max())
 
 
 # ---------------------------------------------------------------------------------------------- four conventions
@@ -332,10 +335,9 @@ def conventions(sentence: str = "dogs bark", seed: int = 0, pads: int = PADS, pa
     number of the dtype is added to the logits. The slip is the mask turned round; for a mask of numbers, which is added
     to the logits, it is the ones and zeros themselves.
     """
-    words = tokens(sentence)
-    n = len(words)
+    n = len(tokens(sentence))
     keep = masks.keep_mask([n], n + pads)[0]
-    x = fill(words, pads, pad)
+    x = fill(sentence, pads, pad)
     module = nn.utils.skip_init(nn.MultiheadAttention, D_MODEL, 1, batch_first=True, bias=False, dtype=x.dtype)
     g = torch.Generator().manual_seed(seed)
     for parameter in module.parameters():
@@ -358,10 +360,10 @@ def conventions(sentence: str = "dogs bark", seed: int = 0, pads: int = PADS, pa
     ones, added = keep.to(x.dtype), torch.zeros(n + pads, dtype=x.dtype).masked_fill(~keep, -torch.inf)
     right = by_module(~keep), by_torch(keep), by_torch(added), by_torch(masks.additive(keep, x.dtype))
     wrong = by_module(keep), by_torch(~keep), by_torch(ones), by_torch(masks.additive(~keep, x.dtype))
-    alone = attention(query[:n], key[:n], value[:n]) @ module.out_proj.weight.detach().T
+    wanted = attention(query[:n], key[:n], value[:n]) @ module.out_proj.weight.detach().T
     return Conventions(
         *(torch.stack([weights[n - 1] for _, weights in found]) for found in (right, wrong)),
-        *(torch.stack([apart(output[:n], alone).max() for output, _ in found]) for found in (right, wrong)),
+        *(torch.stack([apart(output[:n], wanted).max() for output, _ in found]) for found in (right, wrong)),
     )
 
 
@@ -429,9 +431,9 @@ def cost(lengths: tuple[int, ...], how: Batching, size: int = 2) -> Cost:
 
 def packed_weights(sentences: Sentences = SENTENCES, seed: int = 0) -> tuple[Tensor, Tensor]:
     """The weights of one head over sentences packed into one row, and the block-diagonal mask that keeps them apart."""
-    words = [tokens(sentence) for sentence in sentences]
-    query, key, _ = project(torch.cat([inputs(each) for each in words]), seed)
-    seen = masks.block_diagonal([len(each) for each in words])
+    each = [word_inputs(sentence) for sentence in sentences]
+    query, key, _ = project(torch.cat(each), seed)
+    seen = masks.block_diagonal([len(one) for one in each])
     return softmax(masked(logits(query, key), seen)), seen
 
 
@@ -450,10 +452,10 @@ def pack(
     if blocked:
         seen = seen & masks.block_diagonal(lengths)
     output = model(embed([word for each in words for word in each], D_MODEL), ids, seen, scheme, seed)
-    alone = [
+    wanted = [
         model(embed(each, D_MODEL), torch.arange(len(each)), masks.causal(len(each)), scheme, seed) for each in words
     ]
-    return float(apart(output, torch.cat(alone)).max())
+    return float(apart(output, torch.cat(wanted)).max())
 
 
 VOCABULARY = 16
