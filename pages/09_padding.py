@@ -63,7 +63,7 @@ with lesson(concept) as page:
             f"nn.MultiheadAttention and scaled_dot_product_attention (SDPA) are called here, torch {padding.TORCH}; for Hugging Face "
             "the documented convention is computed (1 = keep; 1 − mask, times the lowest number of the dtype, is added to the logits)."
         )
-        figure("conventions", drawings.convention_frames, short, pad, seed, panel_width=330)
+        figure("conventions", drawings.convention_frames, short, pad, seed, panel_width=420)
 
     if page.look("waste"):
         st.markdown(

@@ -516,7 +516,7 @@ def convention_frames(sentence: str, pad: Pad, seed: int) -> list[Frame]:
         columns=["as documented", "the usual slip"],
         row_title="convention",
         column_title="the mask",
-        height=330,
+        height=240,
     )
     return [Frame((*grids, told), convention_reading(found, n))]
 
