@@ -82,8 +82,9 @@ with lesson(concept) as page:
             ways = drawings.waste_frames, lengths, size
             sweep("batching", "Batch", kinds, *ways, default="padded", labels=names, buttons=True)
         st.markdown(
-            "Packed, sequences must not see each other, and each counts its positions from 0. The loss has to skip pads by itself. Here a "
-            "stand-in for a model that guesses better the more it has read, on your lengths: which average is meant?"
+            "Packed, sequences must not see each other, and each counts its positions from 0 (compared in the small model of two "
+            "layers, causal, with sinusoids). And the loss has to skip pads by itself: here that of a stand-in for a model that guesses "
+            "better the more it has read, on your lengths."
         )
         figure("packed", drawings.packed_frames, *sentences, lengths, seed, panel_width=400)
 

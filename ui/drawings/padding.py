@@ -33,7 +33,7 @@ FIRST, SECOND, THIRD = padding.SENTENCES
 PAD_NAMES: dict[Pad, str] = {"zeros": "zeros", "own": "its own vector"}
 PAD_HELP = (
     "What stands in a pad's place: a vector of zeros, whose key and value are zeros too where there are no biases; or a vector of its own, "
-    "as an embedding of [PAD] has. Neither gets a position here."
+    "as an embedding of [PAD] has. Neither gets a position here. The figures show one head of random weights without biases."
 )
 HERO = 290  # pixels: question, prediction and hero fit one screen
 PAD_WIDE, ROOM, GAP = 3.0, 58.0, 0.5  # in letters: a pad's box, all that there is room for, and between boxes
@@ -471,11 +471,12 @@ def sides_frames(sentence: str, scheme: Scheme, seed: int) -> list[Frame]:
 
 
 def sides_reading(values: list[list[float]], words: int) -> str:
-    right, shifted, full, rope = values[0][0], values[4][0], max(values[5]), max(values[4][2:])
+    right, shifted = max(values[0][0], values[0][2]), max(values[4][:2])
+    full, rope = max(values[5][:2]), max(values[4][2:])
     word = "the word is" if words == 1 else "words are"
     return (
         f"Behind a causal mask pads on the right need no mask ({number(right, 2)}). With pads on the left and added positions {word} "
-        f"{percent(shifted)} off by the mask alone and {number(full, 2)} off with position ids too; RoPE needs only the mask "
+        f"up to {percent(shifted)} off by the mask alone and {number(full, 2)} off with position ids too; RoPE needs only the mask "
         f"({number(rope, 2)})."
     )
 
