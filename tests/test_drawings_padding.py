@@ -122,7 +122,7 @@ def test_points_lie_on_the_law_and_masked_ones_at_0(pad: padding.Pad) -> None:
             at = (np.array([one.pads[b] for one in made]) / drawings.STEP).astype(int)
             np.testing.assert_allclose(piece[at], np.float32([float(one.off[b, ends[b]]) for one in made]), atol=1e-6)
             assert piece[0] == 0
-        assert labels["text"] == [" …mat", " …bark", " …dawn"]
+        assert [text.strip() for text in labels["text"]] == ["…mat", "…bark", "…dawn"]
         low, high = chart["layout"]["yaxis"]["range"]
         assert low < 0 and high > float(np.nanmax(line["y"])) and high > max(free["y"])
 

@@ -22,7 +22,7 @@ from core.experiments.padding import (
     Way,
     tokens,
 )
-from core.say import count, listed, number, percent
+from core.say import NO_BREAK, count, listed, number, percent
 from ui import figures
 from ui.drawings import corners
 from ui.drawings.masking import columns, labelled, letters, shown
@@ -262,7 +262,7 @@ def difference_chart(one: Batch, made: Sequence[Batch], laws: Sequence[torch.Ten
         x=figures.numbers(made[-1].pads),
         y=figures.numbers([float(law[-1]) for law in laws]),
         mode="text",
-        text=[f" …{figures.escape(cut([words[-1]], 7)[0])}" for words in one.words],
+        text=[f"{NO_BREAK * 3}…{figures.escape(cut([words[-1]], 7)[0])}" for words in one.words],
         textposition="middle right",
         textfont={"color": INK, "size": 12},
         hoverinfo="skip",
@@ -558,7 +558,9 @@ def waste_frames(lengths: tuple[int, ...], size: int) -> list[Frame]:
         height=330,
     )
     for bars, values in zip(shares["data"], real, strict=True):
-        bars.update(text=[percent(v) for v in values], textposition="outside", textfont={"color": INK}, textangle=0)
+        bars.update(
+            text=[percent(v) for v in values], textposition="outside", textfont={"color": INK, "size": 10}, textangle=0
+        )
     return [
         Frame((rows_picture(how, one, max(lengths)), shares), waste_reading(how, one)) for how, one in costs.items()
     ]
