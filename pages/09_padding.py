@@ -7,7 +7,7 @@ from ui.lesson import lesson, opening
 opening(__file__)
 
 from core.concepts.padding import concept
-from core.experiments import padding
+from core.experiments import masking, padding
 from core.ops import batching, masks
 from ui import controls
 from ui.drawings import padding as drawings
@@ -60,7 +60,7 @@ with lesson(concept) as page:
     if page.look("conventions"):
         st.markdown(
             "Then the mask is handed to a library, and there are two camps: True for a word, or True for a pad. torch's "
-            f"nn.MultiheadAttention and scaled_dot_product_attention (SDPA) are called here, torch {padding.TORCH}; for Hugging Face "
+            f"nn.MultiheadAttention and scaled_dot_product_attention (SDPA) are called here, torch {masking.TORCH}; for Hugging Face "
             "the documented convention is computed (1 = keep; 1 − mask, times the lowest number of the dtype, is added to the logits)."
         )
         figure("conventions", drawings.convention_frames, short, pad, seed, panel_width=420)

@@ -229,6 +229,19 @@ def test_what_is_exact_on_which_side(sentence: str, scheme: padding.Scheme, seed
         assert (off("left, mask", causal) < padding.ROUNDING) == (scheme == "rope")
 
 
+def test_the_pads_of_the_small_model_are_a_vector_of_their_own() -> None:
+    """Written out for one setup of each side: pads have the vector of “[PAD]” and stand where they are said to stand."""
+    pads, words = padding.embed(["[PAD]"] * padding.PADS, 16), padding.embed(["dogs", "bark"], 16)
+    wanted = padding.model(words, torch.arange(2), masks.full(2), "table", 2)
+    for setup, rows, real in (
+        ("right, nothing", [words, pads], slice(2)),
+        ("left, nothing", [pads, words], slice(-2, None)),
+    ):
+        made = padding.model(torch.cat(rows), torch.arange(6), masks.full(6), "table", 2)[real]
+        off = float(((made - wanted).norm(dim=-1) / wanted.norm(dim=-1)).max())
+        assert padding.side(setup, False, "table", "dogs bark", 2) == pytest.approx(off)  # type: ignore[arg-type]
+
+
 def test_the_small_model_is_pre_norm_and_sees_what_it_may() -> None:
     """Against torch's own encoder with the same matrices; positions of a table are taken by their ids."""
     x = torch.randn(5, 16, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

@@ -6,11 +6,11 @@ from typing import Literal
 import torch
 
 from core.course import Concept, Evidence, Option, Source, Verdict
+from core.experiments.masking import TORCH
 from core.experiments.padding import (
     LENGTHS,
     ROUNDING,
     SENTENCES,
-    TORCH,
     Batching,
     Denominator,
     Pad,

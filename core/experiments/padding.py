@@ -10,14 +10,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from core.experiments.masking import D_MODEL, TORCH, inputs, project, projections, rounding
+from core.experiments.masking import D_MODEL, inputs, project, projections, rounding
 from core.experiments.positions import HEADS, draw
 from core.memory import remember
 from core.ops import batching, masks, positions
 from core.ops.attention import attention, logits, masked, softmax
 from core.ops.words import JOINERS, embed
-
-__all__ = ["TORCH", "rounding"]
 
 SENTENCES = ("the cat sat on the mat", "dogs bark", "birds sing at dawn")
 MOST = 8  # words of a sentence; more would not fit the figures
