@@ -115,6 +115,7 @@ def test_points_lie_on_the_law_and_masked_ones_at_0(pad: padding.Pad) -> None:
         np.testing.assert_allclose(free["y"], np.float32(off))
         assert float(np.abs(masked["y"]).max()) < 1e-10 and masked["x"].tolist() == free["x"].tolist()
         assert free_now["x"].tolist() == masked_now["x"].tolist() == made[i].pads
+        assert float(np.abs(masked_now["y"]).max()) < 1e-10 and masked_now["marker"]["color"] == palette.WITH
         np.testing.assert_allclose(free_now["y"], [np.float32(made[i].off[b, end]) for b, end in enumerate(ends)])
         # The line passes through every point, sentence by sentence.
         pieces = np.split(line["y"], np.flatnonzero(np.isnan(line["y"])) + 1)[:3]
