@@ -26,6 +26,7 @@ GLOSSARY = {
     "hull": "everywhere that a weighted mean of the points can lie",
     "invariant": "reorder the inputs, and nothing changes at all",
     "Jacobian": "all derivatives of outputs with respect to inputs",
+    "keep-mask": "1 for a word, 0 for a pad",
     "key": "a token times W_K: what it is found by",
     "KV cache": "keys and values of earlier tokens, kept while a text is written",
     "LN": "sets a vector to mean 0, variance 1, so ‖x‖² = d",
@@ -36,6 +37,7 @@ GLOSSARY = {
     "nats": "the unit of a loss that is measured with ln",
     "one-hot": "one weight is 1, the rest are 0",
     "P": "puts rows into another order",
+    "pad": "a filler token that makes all rows equally long",
     "parameter": "a number that training changes",
     "position encoding": "numbers that tell a token where it stands",
     "query": "a token times W_Q: what it looks for",
@@ -55,4 +57,5 @@ GLOSSARY = {
     "W_up, W_down": "the feed-forward layer’s two: to width d_ff and back",
     "warm-up": "a learning rate that starts small and rises",
     "W₂": "the feed-forward layer’s second matrix",
+    "Z": "the sum of e^logit over a query’s real keys; P is the number of pads",
 }

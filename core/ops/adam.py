@@ -28,7 +28,7 @@ def adam_step(
     0.001
     """
     if step < 1:
-        raise ValueError(f"Adam's steps are counted from 1, not from {step}.")
+        raise ValueError(f"Adam’s steps are counted from 1, not from {step}.")
     first = betas[0] * first + (1 - betas[0]) * gradient
     second = betas[1] * second + (1 - betas[1]) * gradient.square()
     unbiased_first = first / (1 - betas[0] ** step)

@@ -1,0 +1,273 @@
+"""Question 9: what the drawings show is what was measured, and their readings say what they show."""
+
+import math
+import re
+from collections.abc import Callable
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+import torch
+
+from core.experiments import padding
+from core.say import number, percent
+from tests.test_readings import faults, states
+from ui import figures, palette
+from ui.drawings import padding as drawings
+from ui.figures import Figure, Frame
+from ui.sweep.packing import pack
+
+THREE = padding.SENTENCES
+DRAWINGS = (
+    drawings.batch_frames,
+    drawings.ways_frames,
+    drawings.sides_frames,
+    drawings.convention_frames,
+    drawings.waste_frames,
+    drawings.packed_frames,
+)
+
+
+def title(figure: Figure) -> str:
+    return figure["layout"]["title"]["text"]
+
+
+def named(figure: Figure, name: str) -> dict:
+    return next(trace for trace in figure["data"] if trace.get("name") == name)
+
+
+def boxes(trace: dict) -> np.ndarray:
+    """Rectangles of a line with gaps: left, right, bottom, top."""
+    x, y = (trace[axis].reshape(-1, 6)[:, :5] for axis in "xy")
+    return np.stack([x.min(1), x.max(1), y.min(1), y.max(1)], 1)
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_every_figure_is_one_that_plotly_knows_and_can_be_sent(draw: Callable[..., list[Frame]]) -> None:
+    """JSON has no “not a number”: outside of arrays it must be said in words."""
+    for i, state in enumerate(states(draw.corners)):  # type: ignore[attr-defined]
+        if i % (6 if draw is drawings.batch_frames else 2):
+            continue
+        frames = draw(**state)
+        assert pack(frames)
+        for figure in (*frames[0].figures, *frames[-1].figures):
+            go.Figure(figure)
+
+
+# ------------------------------------------------------------------------------------------------ the hero
+
+
+@pytest.mark.parametrize("pad", tuple(drawings.PAD_NAMES))
+@pytest.mark.parametrize("sentences", [THREE, ("no", "a b c d e f g h", "no no"), ("a b", "c d", "e f")])
+def test_the_batch_is_drawn_as_it_is(pad: padding.Pad, sentences: tuple[str, str, str]) -> None:
+    frames = drawings.batch_frames(*sentences, pad, 3)
+    assert len(frames) == len(padding.EXTRA)
+    for extra, frame in zip(padding.EXTRA, frames, strict=True):
+        made, (picture, _) = padding.padded(sentences, extra, pad, 3), frame.figures
+        assert title(picture) == "Keep-mask 1 or 0; below, where each last word looks"
+        words, pads = boxes(named(picture, "word: keep 1")), boxes(named(picture, "pad: keep 0"))
+        assert len(words) == int(made.keep.sum()) and len(pads) == int((~made.keep).sum())
+        assert named(picture, "word: keep 1")["line"]["color"] == palette.INK
+        assert "dash" not in named(picture, "word: keep 1")["line"] and named(picture, "pad: keep 0")["line"]["dash"]
+        texts = [trace for trace in picture["data"] if trace["mode"] == "text"]
+        told = [text for trace in texts[:2] for text in trace["text"]]
+        assert told.count("1") == len(words) and len(texts[0]["text"]) == len(words)
+        assert texts[3]["text"] == ["0"] * len(pads)
+        assert texts[2]["text"].count("pad") == sum(one > 0 for one in made.pads)
+        # Strips: as long as the weights of the last words, to scale.
+        free, masked = (boxes(named(picture, f"weights with{way}")) for way in ("out a mask", " the pads masked"))
+        whole = max(masked[:, 1])
+        wide = np.concatenate(
+            [(weights[keep] * whole).numpy() for weights, keep in zip(made.weights, made.keep, strict=True)]
+        )
+        np.testing.assert_allclose(free[:, 1] - free[:, 0], wide, atol=2e-4)
+        ends = [masked[np.isclose(masked[:, 2], low), 1].max() for low in (2.05, 1.05, 0.05)]
+        np.testing.assert_allclose(ends, [whole] * 3, rtol=1e-5)
+        lost = boxes(named(picture, "weight that goes to pads"))
+        shares = [float(made.weights[b][~made.keep[b]].sum()) for b in range(3)]
+        np.testing.assert_allclose(lost[:, 1] - lost[:, 0], [share * whole for share in shares if share], atol=2e-4)
+        notes = texts[4]["text"]
+        assert notes[0::2] == [
+            f"no mask: {percent(s)} goes to pads" if s else "no mask: all goes to words" for s in shares
+        ]
+        assert notes[1::2] == ["pads masked: all goes to words"] * 3
+        assert named(picture, "weights without a mask")["line"]["color"] == palette.faded(palette.WITHOUT, 0.6)
+        table = picture["layout"]["meta"]["table"]
+        assert [row[2] for row in table["rows"]] == made.keep.int().flatten().tolist()
+        assert len(table["columns"]) == len(table["rows"][0])
+
+
+@pytest.mark.parametrize("pad", tuple(drawings.PAD_NAMES))
+def test_points_lie_on_the_law_and_masked_ones_at_0(pad: padding.Pad) -> None:
+    frames = drawings.batch_frames(*THREE, pad, 5)
+    ends = [len(sentence.split()) - 1 for sentence in THREE]
+    made = [padding.padded(THREE, extra, pad, 5) for extra in padding.EXTRA]
+    for i, frame in enumerate(frames):
+        chart = frame.figures[1]
+        assert title(chart) == "How far its output is from the sentence run alone"
+        assert chart["layout"]["xaxis"]["title"]["text"] == "P, pads of the sentence"
+        assert chart["layout"]["yaxis"]["title"]["text"] == "difference ÷ output alone"
+        line, free, masked, free_now, masked_now, labels = chart["data"]
+        assert line["name"] == ("law: 1 − Z/(Z+P)" if pad == "zeros" else "law with the pad’s own logit")
+        assert (free["name"], masked["name"]) == ("no mask", "pads masked")
+        assert (free["marker"]["color"], masked["marker"]["color"]) == (palette.WITHOUT, palette.WITH)
+        off = [float(one.off[b, end]) for b, end in enumerate(ends) for one in made]
+        np.testing.assert_allclose(free["y"], np.float32(off))
+        assert float(np.abs(masked["y"]).max()) < 1e-10 and masked["x"].tolist() == free["x"].tolist()
+        assert free_now["x"].tolist() == masked_now["x"].tolist() == made[i].pads
+        assert float(np.abs(masked_now["y"]).max()) < 1e-10 and masked_now["marker"]["color"] == palette.WITH
+        np.testing.assert_allclose(free_now["y"], [np.float32(made[i].off[b, end]) for b, end in enumerate(ends)])
+        # The line passes through every point, sentence by sentence.
+        pieces = np.split(line["y"], np.flatnonzero(np.isnan(line["y"])) + 1)[:3]
+        for b, piece in enumerate(pieces):
+            at = (np.array([one.pads[b] for one in made]) / drawings.STEP).astype(int)
+            np.testing.assert_allclose(piece[at], np.float32([float(one.off[b, ends[b]]) for one in made]), atol=1e-6)
+            assert piece[0] == 0
+        assert [text.strip() for text in labels["text"]] == ["…mat", "…bark", "…dawn"]
+        low, high = chart["layout"]["yaxis"]["range"]
+        assert low < 0 and high > float(np.nanmax(line["y"])) and high > max(free["y"])
+
+
+def test_readings_of_the_batch() -> None:
+    frames = drawings.batch_frames(*THREE, "zeros", 0)
+    made = padding.padded()
+    off = made.off[made.keep]
+    low, high = percent(float(off.min())), percent(float(off.max()))
+    assert (
+        f"the 12 words beside pads differ from the sentence run alone by {low} to {high} without a mask"
+        in frames[4].reading
+    )
+    assert number(float(made.off_masked[made.keep].max()), 2) in frames[4].reading
+    assert "the 6 words beside pads" in frames[0].reading  # the longest sentence has none yet
+    even = drawings.batch_frames("a b", "c d", "e f", "zeros", 0)[0].reading
+    assert "nobody needs a pad" in even and "law" not in even
+    one = drawings.batch_frames("a b", "c d", "no", "zeros", 0)[0].reading
+    assert "the one word beside pads has an output that differs" in one and "it differs" in one
+    assert "own logit" in drawings.batch_frames(*THREE, "own", 0)[4].reading
+
+
+def test_long_words_are_cut_until_they_fit() -> None:
+    last = padding.padded(("extraordinary " * 8, "a", "b"), padding.EXTRA[-1])
+    said, edges = drawings.columns_of(last)
+    assert edges[-1] <= drawings.ROOM and all(word.endswith("…") for word in said[0])
+    short, wide = drawings.columns_of(padding.padded(THREE, padding.EXTRA[-1]))
+    assert short == [sentence.split() for sentence in THREE] and (np.diff(wide) > 0).all()
+
+
+# ------------------------------------------------------------------------------------------------ the looks
+
+
+@pytest.mark.parametrize("empty", tuple(drawings.EMPTY))
+def test_columns_and_rows_are_drawn(empty: padding.Empty) -> None:
+    (frame,) = drawings.ways_frames("dogs bark", empty, 2)
+    *grids, told = frame.figures
+    assert [title(grid) for grid in grids] == [
+        "Pads masked as rows",
+        "Pads masked as columns",
+        "Pads masked as rows and columns",
+    ]
+    for way, grid in zip(("rows", "columns", "both"), grids, strict=True):
+        made = padding.mask_as(way, empty, "dogs bark", 2)  # type: ignore[arg-type]
+        assert np.array_equal(grid["data"][0]["customdata"], figures.numbers(made.weights), equal_nan=True)
+        cells = np.zeros((6, 6), bool)
+        cells[grid["data"][1]["y"].astype(int), grid["data"][1]["x"].astype(int)] = True
+        assert np.array_equal(cells, (~made.seen & (made.weights == 0)).numpy())
+        assert len(grid["data"]) == (3 if made.weights.isnan().any() else 2)
+    values = told["data"][0]["customdata"]
+    for row, way in zip(values, drawings.WAYS, strict=True):
+        made = padding.mask_as(way, empty, "dogs bark", 2)
+        assert np.array_equal(row, np.float32([*made.off.tolist(), made.pads]), equal_nan=True)
+    assert told["layout"]["yaxis"]["ticktext"] == list(drawings.WAYS.values())
+    assert told["layout"]["xaxis"]["ticktext"] == ["words<br>layer 1", "words<br>layer 2", "pads<br>largest"]
+    assert ("leave the pads no number" in frame.reading) == (empty == "written")
+    assert ("exactly 0" in frame.reading) == (empty == "sdpa") and ("plain average" in frame.reading) == (
+        empty == "lowest"
+    )
+    assert number(float(padding.mask_as("columns", empty, "dogs bark", 2).off.max()), 2) in frame.reading
+
+
+def test_sides_are_drawn_in_their_order() -> None:
+    for scheme in drawings.ADDED:
+        (frame,) = drawings.sides_frames("dogs bark", scheme, 1)
+        values = frame.figures[0]["data"][0]["customdata"]
+        for row, setup in zip(values, padding.SETUPS, strict=True):
+            wanted = [padding.side(setup, c, way, "dogs bark", 1) for way in (scheme, "rope") for c in (True, False)]  # type: ignore[arg-type]
+            np.testing.assert_allclose(row, np.float32(wanted))
+        assert frame.figures[0]["layout"]["yaxis"]["ticktext"] == list(drawings.SIDES)
+        assert frame.figures[0]["layout"]["xaxis"]["ticktext"][0] == "added<br>causal"
+        shifted = max(padding.side("left, mask", c, scheme, "dogs bark", 1) for c in (True, False))
+        assert f"up to {percent(shifted)} off by the mask alone" in frame.reading
+    assert [side.startswith("left") for side in drawings.SIDES] == [
+        setup.startswith("left") for setup in padding.SETUPS
+    ]
+    assert ["ids" in side for side in drawings.SIDES] == ["ids" in setup for setup in padding.SETUPS]
+    for side, setup in zip(drawings.SIDES, padding.SETUPS, strict=True):
+        assert ("mask" in side and "no mask" not in side) == ("mask" in setup or setup == "end")
+
+
+def test_conventions_are_drawn_in_their_order() -> None:
+    found = padding.conventions("dogs bark", 4, pad="own")
+    (frame,) = drawings.convention_frames("dogs bark", "own", 4)
+    right, wrong, told = frame.figures
+    assert np.array_equal(right["data"][0]["customdata"], figures.numbers(found.right))
+    assert np.array_equal(wrong["data"][0]["customdata"], figures.numbers(found.wrong))
+    assert len(right["data"][1]["x"]) == 16 and sorted(set(right["data"][1]["x"].tolist())) == [2, 3, 4, 5]
+    assert sorted(zip(wrong["data"][1]["y"].tolist(), wrong["data"][1]["x"].tolist(), strict=True)) == [
+        (r, c) for r in (0, 1, 3) for c in (0, 1)
+    ]
+    assert np.array_equal(
+        told["data"][0]["customdata"], figures.numbers(torch.stack([found.off_right, found.off_wrong], 1))
+    )
+    assert right["layout"]["yaxis"]["ticktext"][0] == "nn.MultiheadAttention<br>True = pad"
+    assert wrong["layout"]["yaxis"]["ticktext"][0] == "nn.MultiheadAttention<br>True = word"
+    assert "“bark”" in title(right) and percent(float(found.wrong[2, 2:].sum())) in frame.reading
+    (hostile,) = drawings.convention_frames("<b>", "zeros", 0)
+    assert "&lt;b&gt;" in title(hostile.figures[0])
+
+
+def test_rows_are_drawn_to_scale() -> None:
+    for frame, how in zip(drawings.waste_frames((5, 3, 2, 2), 2), padding.BATCHINGS, strict=True):
+        picture, shares = frame.figures
+        one = padding.cost((5, 3, 2, 2), how, 2)
+        real = boxes(named(picture, "tokens"))
+        assert int((real[:, 1] - real[:, 0]).sum().round()) == one.real == 12
+        pads = named(picture, "pads")
+        gone = boxes(pads) if len(pads["x"]) else np.zeros((0, 4))
+        assert int((gone[:, 1] - gone[:, 0]).sum().round()) == one.slots - one.real
+        assert f"{one.slots} places" in title(picture)
+        tokens, pairs = shares["data"]
+        assert tokens["y"][padding.BATCHINGS.index(how)] == pytest.approx(one.real / one.slots)
+        assert pairs["y"][padding.BATCHINGS.index(how)] == pytest.approx(one.pairs / one.scores)
+        wasted = one.slots > one.real or one.scores > one.pairs
+        assert (percent(one.real / one.slots) in frame.reading and f"{one.scores:,} scores" in frame.reading) == wasted
+    assert "only a kernel" in drawings.waste_frames((5, 3, 2, 2), 2)[2].reading
+    assert all("nothing is wasted" in frame.reading for frame in drawings.waste_frames((7, 7), 2)[:2])
+
+
+def test_packed_sentences_and_losses_are_drawn() -> None:
+    (frame,) = drawings.packed_frames(*THREE, (4, 2), 1)
+    grid, bars = frame.figures
+    weights, seen = padding.packed_weights(THREE, 1)
+    assert np.array_equal(grid["data"][0]["customdata"], figures.numbers(weights))
+    assert len(grid["data"][1]["x"]) == int((~seen).sum())
+    loss = padding.losses((4, 2), seed=1)
+    np.testing.assert_allclose(bars["data"][0]["y"], np.float32([loss[one] for one in padding.DENOMINATORS]))
+    assert bars["data"][0]["text"] == [number(loss[one]) for one in padding.DENOMINATORS]
+    assert number(padding.pack(True, True, THREE, "sinusoidal", 1), 2) in frame.reading
+    assert all(number(loss[one]) in frame.reading for one in padding.DENOMINATORS)
+    (even,) = drawings.packed_frames(*THREE, (3, 3), 1)
+    assert "however it is averaged" in even.reading
+
+
+@pytest.mark.parametrize("seed", [1, 17, 4321])
+def test_readings_are_lawful_for_any_seed(seed: int) -> None:
+    frames = [*drawings.batch_frames("a b", "c", "d e f", "own", seed), *drawings.sides_frames("a", "sinusoidal", seed)]
+    frames += [*drawings.ways_frames("a", "lowest", seed), *drawings.convention_frames("a", "zeros", seed)]
+    for frame in frames:
+        assert not list(faults(frame.reading)), frame.reading
+        assert not re.search(r"\bnan\b", frame.reading)
+
+
+def test_the_card_is_the_hero_at_its_defaults() -> None:
+    assert drawings.card().reading == drawings.batch_frames(*THREE, "zeros", 0)[4].reading
+    assert not math.isnan(padding.padded().rounding)
