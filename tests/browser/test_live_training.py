@@ -22,8 +22,15 @@ def own_server():
 
 def train(page: Page) -> None:
     page.wait_for_function(RESTS)  # a press while the page is still being made can get lost
-    page.get_by_role("button", name="Train this cell").click()
-    page.get_by_text("Training: ").first.wait_for(timeout=WAIT)
+    start, runs = page.get_by_role("button", name="Train this cell"), page.get_by_text("Training: ")
+
+    def starts() -> bool:  # the place of a training that was left is free a few seconds later: until then one is told
+        if start.is_enabled():
+            start.click()
+        expect(runs.or_(page.get_by_text("already training for 2 other visitors")).first).to_be_visible(timeout=WAIT)
+        return runs.count() > 0
+
+    until(starts, "the training has begun")
     page.get_by_text("the shipped curve").wait_for(timeout=WAIT)  # the first slice has been computed
 
 
