@@ -178,3 +178,10 @@ def test_a_diagram_is_drawn_part_by_part() -> None:
     assert list(box["x"]) == [0, 2, 2, 0, 0] and name["text"] == ["norm"] and list(name["x"]) == [1]
     assert path["line"]["width"] == 3 and path["marker"]["size"][0] == 0 < path["marker"]["size"][-1]
     assert label["text"] == ["&lt;x&gt;"] and chart["layout"]["transition"]["duration"] > 0
+
+
+def test_a_place_without_a_word_keeps_its_place() -> None:
+    """Plotly takes empty words out, and then gives the next ones to the wrong places."""
+    figure = figures.Figure("", "", "")
+    figure.trace("scatter", x=[0, 1], y=[0, 0], mode="text", text=["a", ""])
+    assert figure["data"][0]["text"] == ["a", "\u00a0"]

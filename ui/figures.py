@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from core.say import NO_BREAK
 from ui import palette
 from ui.palette import CATEGORIES, SIGNED, WEIGHTS, faded
 
@@ -55,6 +56,9 @@ class Figure(dict[str, Any]):
             layout[name] = {**before, **value} if isinstance(before, dict) else value
 
     def trace(self, kind: str, **settings: Any) -> None:
+        if kind == "scatter" and "text" in settings.get("mode", "") and isinstance(settings.get("text"), list):
+            # Plotly takes an empty word out of what it has drawn, and counts the words that are left when the next come.
+            settings["text"] = [word or NO_BREAK for word in settings["text"]]
         self["data"].append({"type": kind, **{k: v for k, v in settings.items() if v is not None}})
 
     def shape(self, **settings: Any) -> None:
