@@ -96,7 +96,10 @@ class Stack:
 
     gradient: Float[Tensor, " s"]  # ‖g‖ ÷ ‖g‖ at the top
     distinct: Float[Tensor, " s"]  # of the tokens, as they stand in the stream
-    points: Float[Tensor, "s n 2"]  # one text's tokens without their mean, on their two main axes; 1 is a token's usual size
+    queries: Float[Tensor, " l"]  # of each block ‖∂/∂W_Q‖ ÷ ‖∂/∂W_V‖
+    points: Float[
+        Tensor, "s n 2"
+    ]  # one text's tokens without their mean, on their two main axes; 1 is a token's usual size
 
 
 @remember
@@ -111,20 +114,24 @@ def stack(
     x = torch.randn(BLOCK_DRAWS, BATCH, LENGTH, width, generator=g).double()
     top = torch.randn(BLOCK_DRAWS, BATCH, LENGTH, width, generator=g).double()
     wire, (around_attention, around_feed_forward) = wiring(norm), KEPT[skips]
-    states = [x.requires_grad_()]
+    states, matrices = [x.requires_grad_()], []
     for _ in range(depth):
         block = draw_block(BLOCK_DRAWS, width, g)
-        x = wire(states[-1], multi_head(tuple(w.double() for w in block.attention)), float(around_attention))
+        attention = tuple(w.double() for w in block.attention)
+        matrices += [attention[0].requires_grad_(), attention[2].requires_grad_()]
+        x = wire(states[-1], multi_head(attention), float(around_attention))
         if feed_forward_too:
             w_1, w_2 = block.w_1.double(), block.w_2.double()
             x = wire(x, lambda y, a=w_1, b=w_2: feed_forward(y, a, b), float(around_feed_forward))
         states.append(x)
-    gradients = torch.autograd.grad((states[-1] * top).sum(), states)
-    sizes = torch.stack([grad.flatten(1).norm(dim=1) for grad in gradients])
+    gradients = torch.autograd.grad((states[-1] * top).sum(), [*states, *matrices])
+    norms = torch.stack([grad.flatten(1).norm(dim=1) for grad in gradients])
+    sizes, of_weights = norms[: depth + 1], norms[depth + 1 :]
     with torch.no_grad():
         return Stack(
             (sizes / sizes[-1]).mean(1),
             torch.stack([distinct(x).mean() for x in states]),
+            (of_weights[::2] / of_weights[1::2]).mean(1),
             torch.stack([plane(x[0, 0]) for x in states]),
         )
 
@@ -151,3 +158,19 @@ def first_distinct(skips: Skips, depth: int) -> Float[Tensor, " r"]:
             training.encode(weights, training.asked()[:16], skips, hear=heard.append)
             found.append(distinct(heard[-1]).mean())
     return torch.stack(found)
+
+
+@remember
+def along_the_path(norm: Norm, depth: int = 12, seed: int = 0, width: int = 32) -> float:
+    r"""$\lVert g_0 - g_L \rVert / \lVert g_L \rVert$ where gradients come back along the path alone: what a branch reads is cut off
+
+    Feed-forward branches with Xavier weights, in float64. Exactly 0 if the path hands gradients through as they are.
+    """
+    g = torch.Generator().manual_seed(seed)
+    x = torch.randn(LENGTH, width, generator=g).double().requires_grad_()
+    top, y, wire = torch.randn(LENGTH, width, generator=g).double(), x, wiring(norm)
+    for _ in range(depth):
+        w_1, w_2 = (torch.randn(2, width, width, generator=g) / math.sqrt(width)).double()
+        y = wire(y, lambda z, a=w_1, b=w_2: feed_forward(z.detach(), a, b))
+    (found,) = torch.autograd.grad((y * top).sum(), x)
+    return float((found - top).norm() / top.norm())

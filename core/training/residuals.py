@@ -21,7 +21,7 @@ from torch import Tensor
 from core.memory import remember
 from core.ops.feedforward import feed_forward
 from core.ops.positions import sinusoidal
-from core.training.pre_post_norm import BATCH, BETAS, HEADS, LENGTH, NOTHING, VOCABULARY, attend, norm_of
+from core.training.pre_post_norm import BATCH, BETAS, HEADS, LEARNED, LENGTH, NOTHING, VOCABULARY, attend, norm_of
 from core.training.shipped import shipped
 
 Skips = Literal["both", "none", "feed-forward only", "attention only"]
@@ -35,15 +35,17 @@ KEPT: dict[Skips, tuple[bool, bool]] = {  # around attention, around the feed-fo
 WIDTH, D_FF, RATE, STEPS = 32, 128, 0.001, 300
 DEPTHS, SEEDS = (2, 4, 8, 16), (0, 1, 2, 3)
 RATES = (0.0003, 0.001, 0.003)  # the others are tried without skips only
-LONG, LONG_DEPTHS = 2000, (2, 4)  # and so are so many steps
+LONG, LONG_DEPTHS = 2000, (2, 4, 8)  # and so are so many steps
 SNAPSHOTS = (1, 2, 3, 4, 5, 7, 10, 14, *range(20, STEPS + 1, 10))
 ASKED = 64  # texts on which a trained model is asked
-LEARNED = 0.5  # nats: below it a run has learned
 
-AROUND_DEPTHS, REACH, SIDE, LANCZOS = (2, 4), 0.5, 21, 20
+
+AROUND_DEPTHS, REACH, SIDE, LANCZOS = (2, 4, 8), 0.5, 21, 20
 
 Weights = dict[str, Tensor]
-Side = Literal["none", "both", "ended"]  # without skips; with both, at the same loss; with both, at the end of its training
+Side = Literal[
+    "none", "both", "ended"
+]  # without skips; with both, at the same loss; with both, at the end of its training
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,16 +236,15 @@ def extremes(weights: Weights, skips: Skips, seed: int, scaled: bool) -> tuple[f
     scale = torch.ones_like(start)
     if scaled:
         rms = filter_norms(weights)
-        scale = torch.cat(
-            [(rms[n] / math.sqrt(weights[n].shape[-1 if n == "embed" else -2])).flatten() for n in names]
-        )
+        scale = torch.cat([(rms[n] / math.sqrt(weights[n].shape[-1 if n == "embed" else -2])).flatten() for n in names])
 
     def gradient(at: Tensor) -> Tensor:
-        parts = {
-            n: p.reshape(weights[n].shape).requires_grad_() for n, p in zip(names, at.split(sizes), strict=True)
-        }
+        parts = {n: p.reshape(weights[n].shape).requires_grad_() for n, p in zip(names, at.split(sizes), strict=True)}
         return torch.cat(
-            [g.flatten() for g in torch.autograd.grad(loss_of(encode(parts, tokens, skips), tokens), list(parts.values()))]
+            [
+                g.flatten()
+                for g in torch.autograd.grad(loss_of(encode(parts, tokens, skips), tokens), list(parts.values()))
+            ]
         )
 
     def product_with(v: Tensor) -> Tensor:
@@ -259,7 +260,11 @@ def extremes(weights: Weights, skips: Skips, seed: int, scaled: bool) -> tuple[f
             w = w - (w @ b) * b
         betas.append(float(w.norm()))
         basis.append(w / betas[-1])
-    t = torch.diag(torch.tensor(alphas)) + torch.diag(torch.tensor(betas[:-1]), 1) + torch.diag(torch.tensor(betas[:-1]), -1)
+    t = (
+        torch.diag(torch.tensor(alphas))
+        + torch.diag(torch.tensor(betas[:-1]), 1)
+        + torch.diag(torch.tensor(betas[:-1]), -1)
+    )
     values = torch.linalg.eigvalsh(t.double())
     return float(values[-1]), float(values[0])
 
@@ -367,3 +372,60 @@ def result() -> dict[str, Any]:
                 print(f"\r{name}: {i} of {len(over)}  ", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return found
+
+
+# ------------------------------------------------------------------------------------------------ and how it is read
+
+
+@remember
+def runs(skips: Skips, depth: int, rate: float = RATE) -> dict[str, Any]:
+    """What is shipped of one cell, a row for each seed: curves at SNAPSHOTS, accuracies, and those without one block."""
+    curves = shipped("residuals")["result"]["runs"][_name(skips, depth, rate)]
+    return {name: torch.tensor(values, dtype=torch.float64) for name, values in curves.items()}
+
+
+@remember
+def trained(skips: Skips, depth: int, rate: float, seed: int) -> Progress:
+    """A shipped run, as `train` would end with it. Do not change it."""
+    one, row = runs(skips, depth, rate), SEEDS.index(seed)
+    return Progress(STEPS, torch.tensor(SNAPSHOTS), *(one[name][row] for name in ("loss", "first", "last")))
+
+
+def final_losses(skips: Skips, depth: int, rate: float = RATE) -> Float[Tensor, " r"]:
+    """The loss of each seed over the last ten steps of the shipped training, in nats."""
+    return runs(skips, depth, rate)["loss"][:, -1]
+
+
+def learned(skips: Skips, depth: int, rate: float = RATE) -> int:
+    """How many of the seeds have learned."""
+    return int((final_losses(skips, depth, rate) < LEARNED).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Around:
+    """The loss around three nets of one depth and seed."""
+
+    step: float  # at which the net with skips passes the other's loss
+    loss: dict[Side, float]
+    surface: dict[Side, Float[Tensor, "s s"]]
+    hessian: dict[Side, tuple[float, float]]  # largest and smallest eigenvalue
+    scaled: dict[Side, tuple[float, float]]  # in units of each filter's size
+
+
+@remember
+def around(depth: int, seed: int) -> Around:
+    """What is shipped of the loss around the nets."""
+    found = shipped("residuals")["result"]["around"][_name(depth, seed)]
+    return Around(
+        found["step"],
+        found["loss"],
+        {side: torch.tensor(z) for side, z in found["surface"].items()},
+        {side: tuple(each) for side, each in found["hessian"].items()},
+        {side: tuple(each) for side, each in found["scaled"].items()},
+    )
+
+
+@remember
+def long_losses(depth: int) -> Float[Tensor, "r t"]:
+    """The loss of every seed without skips over LONG steps, the mean of each hundred."""
+    return torch.tensor(shipped("residuals")["result"]["long"][str(depth)])
