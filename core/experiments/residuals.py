@@ -68,7 +68,7 @@ def climb(
     gradients = torch.autograd.grad((states[-1] * top).sum(), states)
 
     def squares(rungs: tuple[Tensor, ...] | list[Tensor], begin: int) -> Tensor:
-        found = torch.stack([x.detach().square().sum(-1) for x in rungs]).unflatten(-1, (len(alphas), tokens))
+        found = torch.stack([x.detach().double().square().sum(-1) for x in rungs]).unflatten(-1, (len(alphas), tokens))
         return found / found[begin]
 
     return squares(states, 0), squares(gradients, -1)
@@ -154,7 +154,8 @@ def first_distinct(skips: Skips, depth: int) -> Float[Tensor, " r"]:
     found = []
     with torch.no_grad():
         for seed in training.SEEDS:
-            weights, heard = training.first_weights(depth, seed), []
+            heard: list[Tensor] = []
+            weights = training.first_weights(depth, seed)
             training.encode(weights, training.asked()[:16], skips, hear=heard.append)
             found.append(distinct(heard[-1]).mean())
     return torch.stack(found)

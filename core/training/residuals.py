@@ -21,7 +21,7 @@ from torch import Tensor
 from core.memory import remember
 from core.ops.feedforward import feed_forward
 from core.ops.positions import sinusoidal
-from core.training.pre_post_norm import BATCH, BETAS, HEADS, LEARNED, LENGTH, NOTHING, VOCABULARY, attend, norm_of
+from core.training.pre_post_norm import BATCH, BETAS, LEARNED, LENGTH, VOCABULARY, attend, norm_of
 from core.training.shipped import shipped
 
 Skips = Literal["both", "none", "feed-forward only", "attention only"]
@@ -290,8 +290,8 @@ def passing(depth: int, seed: int, loss: float) -> tuple[float, Weights]:
 PART_DEPTHS = (4, 8)  # of the nets that lack one of the two skips
 # Without skips every rate is tried, so that nobody can say that they only had the wrong one.
 CELLS: tuple[tuple[Skips, int, float], ...] = (
-    *product(("both", "none"), DEPTHS, (RATE,)),
-    *product(SKIPS[2:], PART_DEPTHS, (RATE,)),
+    *((skips, depth, RATE) for skips in SKIPS[:2] for depth in DEPTHS),
+    *((skips, depth, RATE) for skips in SKIPS[2:] for depth in PART_DEPTHS),
     *(("none", depth, rate) for rate in RATES if rate != RATE for depth in DEPTHS),
 )
 PLACES = tuple(product(AROUND_DEPTHS, SEEDS))

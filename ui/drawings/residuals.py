@@ -1,6 +1,5 @@
 """Question 14: the ladder on which signal and gradient climb; tokens that fall together; training, lesions, the loss around."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from core.training import residuals as training
 from core.training.residuals import Side, Skips
 from ui import figures
 from ui.drawings import corners
-from ui.drawings.pre_post_norm import between, comparison
+from ui.drawings.pre_post_norm import comparison
 from ui.figures import Box, Figure, Frame, Label, Path, Series
 from ui.palette import INK, KEY, MASKED, QUERY, WITH, WITHOUT, faded
 
@@ -36,9 +35,9 @@ COLOURS: dict[Skips, str] = {"both": WITH, "none": WITHOUT, "feed-forward only":
 
 # ------------------------------------------------------------------------------------------------ the ladder
 
-USUAL, DECADE, THIN, THICK = 3.2, 0.62, 0.3, 9.0  # widths of 100: as it begins, for each factor of ten, the limits
+USUAL, DECADE, THIN, THICK = 3.6, 0.7, 0.3, 10.0  # widths of 100: as it begins, for each factor of ten, the limits
 LADDERS = (17, 50, 83)  # where they stand, of 100 across
-BOTTOM, TOP = 12, 86
+BOTTOM, TOP = 12, 82
 
 
 def widths(squares: Tensor) -> np.ndarray:
@@ -80,20 +79,14 @@ def ladder_figure(found: skips.Ladder, alpha: float) -> Figure:
     }
     for x, (name, row, colour) in of.items():
         parts += [
-            Label(x, 104, name, colour, size=16),
-            Label(x - 9, 93, f"{short(float(found.signal[row, -1]))}", colour, size=12),
-            Label(x + 9, 93, "1", colour, size=12),
-            Label(x - 9, 5, "1", colour, size=12),
-            Label(x + 9, 5, f"{short(float(found.gradient[row, 0]))}", colour, size=12),
-            Label(x - 9, -4, "signal ↑", colour, size=12),
-            Label(x + 9, -4, "gradient ↓", colour, size=12),
+            Label(x, 106, name, colour, size=16),
+            Label(x, 96, "signal ↑", colour, size=13),
+            Label(x, 88, short(float(found.signal[row, -1])), colour, size=14),
+            Label(x, 5, "gradient ↓", colour, size=13),
+            Label(x, -3, short(float(found.gradient[row, 0])), colour, size=14),
         ]
     figure = figures.diagram(
-        parts,
-        title=f"Squared sizes through {depth} blocks: where they begin 1",
-        x_range=(0, 100),
-        y_range=(-9, 110),
-        height=HERO,
+        parts, title=f"{depth} blocks: squared size, 1 at the start", x_range=(0, 100), y_range=(-8, 111), height=HERO
     )
     for x, (name, row, colour) in of.items():
         rail(figure, x - 5, found.signal[row], colour, 0.45, f"{name}: the signal, from the bottom up")
@@ -116,28 +109,46 @@ def short(value: float) -> str:
 def rungs_figure(
     title: str, y_title: str, rows: Tensor, alpha: float, expected: Tensor | None, within: Sequence[Tensor]
 ) -> Figure:
-    """The squared size at every rung: the reader's α between none and all of the skip; dotted what is expected of α."""
+    """The squared size at every rung: the reader’s α between none and all of the skip; dotted what is expected of α."""
     depth, chosen = rows.shape[1] - 1, skips.ALPHAS.index(alpha)
+    named = {"no skip": (0, WITHOUT), "full skip": (-1, INK), f"skip × {alpha:g}": (chosen, WITH)}
     series = [
-        Series("no skip", rows[0], WITHOUT, width=2.5),
-        Series("full skip", rows[-1], INK, "dash", width=2),
-        Series(f"skip × {alpha:g}", rows[chosen], WITH, width=4),
+        Series(name, rows[row], colour, "dash" if row == -1 else "solid", width=4 if row == chosen else 2.5)
+        for name, (row, colour) in named.items()
     ]
     if expected is not None:
-        series.insert(0, Series("expected, (r + α²)ᵏ", expected, MASKED, "dot", width=3))
+        series.append(Series("expected, (r + α²)ᵏ", expected, INK, "dot", width=1.5))
     every = torch.cat([w.flatten() for w in within]).double()
     low, high = float(every.min()), float(every.max())
-    return figures.lines(
+    figure = figures.lines(
         series,
         x=torch.arange(depth + 1),
-        title=title,
+        title=title + (", dotted: expected" if expected is not None else ""),
         x_title="blocks below",
         y_title=y_title,
         x_range=(0, depth),
         log_y=True,
-        y_range=(min(low / 2, 0.1), max(high * 2, 10)),
+        y_range=(min(low / 10, 0.01), max(high * 30, 100)),
         height=HERO,
     )
+    figure.lay_out(showlegend=False)
+    # Names stand where the lines part: at the end to which they run. Where they do not part, names would lie on each other.
+    at_top = bool(rows[0, 0] == 1)
+    end = -1 if at_top else 0
+    for name, row, colour, above in (("no skip", 0, WITHOUT, False), ("full skip", -1, INK, True)):
+        if abs(float((rows[row, end] / rows[0 if row else -1, end]).log10())) < 1:
+            continue
+        figure.note(
+            name,
+            x=depth if at_top else 0,
+            y=float(rows[row, end].log10()),
+            xanchor="right" if at_top else "left",
+            yanchor="bottom" if above else "top",
+            xshift=-6 if at_top else 6,
+            yshift=8 if above else -6,
+            font={"color": colour, "size": 14},
+        )
+    return figure
 
 
 @corners(norm=skips.NORMS, depth=tuple(DEPTHS), r=tuple(GAINS), seed=SEEDS)
@@ -184,7 +195,7 @@ def ladder_reading(norm: Norm, depth: int, r: float, alpha: float, found: skips.
     way = f"{depth} blocks multiply the gradient’s squared size by"
     if norm == "none":
         mean = number(expected_growth(r, alpha, depth), 2)
-        begin = f"Without norms, at α = {alpha:g}, {way} {here}; the mean over all weights is {mean}."
+        begin = f"Without norms, at α = {alpha:g}, {way} {here} (expected: {mean})."
     else:
         begin = f"{NORMED[norm]}, at α = {alpha:g}, {way} {here}."
     rest = {0.0: f"A full skip: by {all_}.", 1.0: f"No skip: by {none}."}
@@ -378,11 +389,13 @@ def trained_frames(rate: float) -> list[Frame]:
             "none": training.runs("none", depth, rate),
             "both": training.runs("both", depth),
         }
-        curves, lesions = [], []
+        curves, balance, lesions = [], [], []
         for each, runs in sides.items():
             name = {"both": "with both skips", "none": "without skips"}[each]
             for row in range(len(training.SEEDS)):
                 curves.append(Series(name, runs["loss"][row], COLOURS[each], width=1.8, legend=not row))
+                ratio = runs["first"][row] / runs["last"][row]
+                balance.append(Series(name, ratio, COLOURS[each], width=1.8, legend=not row))
                 lesions.append(
                     Series(name, runs["lesions"][row], COLOURS[each], markers=True, width=1.2, legend=not row)
                 )
@@ -400,9 +413,18 @@ def trained_frames(rate: float) -> list[Frame]:
                         **STEP_AXIS,
                     ),
                     figures.lines(
+                        balance,
+                        x=AT,
+                        title="Gradient of the first block’s weights ÷ the last’s",
+                        y_title="ratio of their norms",
+                        log_y=True,
+                        y_range=(1e-11, 1e3),
+                        **STEP_AXIS,
+                    ),
+                    figures.lines(
                         lesions,
                         x=torch.arange(1, depth + 1),
-                        title="Tokens right after training, one block deleted",
+                        title="Trained, then one block deleted",
                         x_title="the block that is deleted",
                         y_title="share of the tokens that are right",
                         x_range=(0.5, depth + 0.5),
@@ -472,6 +494,7 @@ def live_frame(shipped: training.Progress, label: str, progress: training.Progre
         series, x=shipped.at, title="Loss", y_title="nats", y_range=(0, 3.3), height=280, **STEP_AXIS
     )
     text = f"{label}: after step {int(progress.at[-1])} the loss is {number(float(progress.loss[-1]))} nats."
+    # Both kinds of progress have what is compared: at, loss, done.
     return Frame((figure,), f"{text} {comparison(shipped, progress) if trained_now else PROMISE}")
 
 
@@ -507,16 +530,16 @@ def surface(z: Tensor, title: str, colour: str, limits: tuple[float, float]) -> 
     figure.lay_out(
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
         scene={
-            "xaxis": {**axis, "title": {"text": "one direction"}},
-            "yaxis": {**axis, "title": {"text": "another"}},
-            "zaxis": {**axis, "title": {"text": "loss, nats"}, "range": list(limits)},
+            "xaxis": {**axis, "title": {"text": "direction 1", "font": {"size": 12}}},
+            "yaxis": {**axis, "title": {"text": "direction 2", "font": {"size": 12}}},
+            "zaxis": {**axis, "title": {"text": "nats", "font": {"size": 12}}, "range": list(limits)},
             "aspectratio": {"x": 1, "y": 1, "z": 0.8},
-            "camera": {"eye": {"x": 1.35, "y": -1.35, "z": 0.75}},
+            "camera": {"eye": {"x": 1.55, "y": -1.55, "z": 0.8}, "center": {"x": 0, "y": 0, "z": -0.12}},
         },
         meta={"alt": f"{title}. Surface: the loss in nats over two random directions of all weights."},
     )
     figure.tabulate(
-        ("one direction", "another", "loss, nats"),
+        ("direction 1", "direction 2", "loss, nats"),
         [(float(a), float(b), float(z[i, j])) for i, a in enumerate(ALONG) for j, b in enumerate(ALONG)],
     )
     return figure
@@ -536,7 +559,7 @@ def around_frames(depth: int, when: Side) -> list[Frame]:
         labels=[str(seed) for seed in training.SEEDS],
         title="Largest curvature, every seed",
         x_title="seed",
-        y_title="largest eigenvalue, weights in units of their filter",
+        y_title="largest eigenvalue, in units of filters",
         height=340,
     )
     return [
@@ -560,18 +583,25 @@ def around_frames(depth: int, when: Side) -> list[Frame]:
 
 
 def around_reading(seed: int, when: Side, one: training.Around) -> str:
-    ratio = one.scaled["none"][0] / one.scaled[when][0]
     where = (
         f"Both have a loss of {number(one.loss['none'])} nats"
         if when == "both"
-        else f"The losses are not the same, {number(one.loss['none'])} nats without skips and {number(one.loss[when])} with them"
+        else f"Without skips the loss is {number(one.loss['none'])} nats, with them {number(one.loss[when])}"
     )
-    many = (
-        f"without skips the sharpest direction is {number(ratio * (1 + 1e-9), 2)} times as curved"
-        if ratio >= 1
-        else f"with skips the sharpest direction is {number((1 + 1e-9) / ratio, 2)} times as curved"
+    filters, plain = (of["none"][0] / of[when][0] for of in (one.scaled, one.hessian))
+    return (
+        f"{where}. In units of filters the sharpest direction is {times(filters)} without skips as with them, in plain weights "
+        f"{times(plain)} (seed {seed})."
     )
-    return f"{where}; {many} as {'with' if ratio >= 1 else 'without'} them (seed {seed})."
+
+
+def times(ratio: float) -> str:
+    """How many times as curved, two digits.
+
+    >>> times(2.94), times(13.1)
+    ('2.9 times as curved', '13 times as curved')
+    """
+    return f"{number(ratio * (1 + 1e-9), 2)} times as curved"
 
 
 def card() -> Frame:
