@@ -67,8 +67,8 @@ with lesson(concept) as page:
         side, stage = st.columns([1, 5], gap="medium")
         with side:
             where = controls.choice("Normalisation", "alike_norm", drawings.PLACES)
-            lacking = controls.choice("Beside it", "alike_skips", drawings.WIRINGS)
-            thinks = controls.switch("Feed-forward layers", "alike_ffn", default=True)
+            lacking = controls.choice("Compared with", "alike_skips", drawings.WIRINGS)
+            thinks = controls.switch("Feed-forward", "alike_ffn", default=True)
         with stage:
             heights = tuple(range(drawings.ALIKE_DEPTH + 1))
             sweep(
@@ -98,7 +98,7 @@ with lesson(concept) as page:
                 drawings.trained_frames,
                 rate,
                 default=8,
-                panel_width=340,
+                panel_width=240,
                 buttons=True,
             )
         st.markdown("Slower, or never? The same without skips for longer; and train any of these again, now:")
@@ -132,7 +132,7 @@ with lesson(concept) as page:
                 place,
                 when,
                 default=0,
-                panel_width=300,
+                panel_width=230,
                 buttons=True,
             )
 

@@ -12,6 +12,7 @@ from core.experiments.residuals import Norm
 from core.ops.residuals import expected_growth
 from core.say import number, percent
 from core.training import residuals as training
+from core.training.pre_post_norm import NOTHING
 from core.training.residuals import Side, Skips
 from ui import figures
 from ui.drawings import corners
@@ -123,12 +124,12 @@ def rungs_figure(
     figure = figures.lines(
         series,
         x=torch.arange(depth + 1),
-        title=title + (", dotted: expected" if expected is not None else ""),
+        title=title + (" (dotted: expected)" if expected is not None else ""),
         x_title="blocks below",
         y_title=y_title,
         x_range=(0, depth),
         log_y=True,
-        y_range=(min(low / 10, 0.01), max(high * 30, 100)),
+        y_range=(min(low / 300, 0.01), max(high * 100, 100)),
         height=HERO,
     )
     figure.lay_out(showlegend=False)
@@ -163,7 +164,7 @@ def ladder_frames(norm: Norm, depth: int, r: float, seed: int) -> list[Frame]:
                 (
                     ladder_figure(found, alpha),
                     rungs_figure(
-                        "Gradient at every block",
+                        "Gradient",
                         "‖g‖² ÷ ‖g‖² at the top",
                         found.gradient,
                         alpha,
@@ -171,7 +172,7 @@ def ladder_frames(norm: Norm, depth: int, r: float, seed: int) -> list[Frame]:
                         (found.gradient, found.signal),
                     ),
                     rungs_figure(
-                        "Signal at every block",
+                        "Signal",
                         "‖x‖² ÷ ‖x‖² at the bottom",
                         found.signal,
                         alpha,
@@ -300,7 +301,7 @@ def alike_frames(norm: Norm, skipped: Skips, thinks: bool, seed: int) -> list[Fr
                         y_title="‖X − mean‖ ÷ ‖X‖",
                         x_range=(0, ALIKE_DEPTH),
                         log_y=True,
-                        y_range=(FLOOR, 3),
+                        y_range=(FLOOR, 1e3),
                         marks={f"after {height}": (float(height), INK)},
                         height=320,
                     ),
@@ -351,7 +352,7 @@ def ablation_frames(depth: int) -> list[Frame]:
         log_x=True,
         x_range=(FLOOR, 3),
         y_range=(0, 3.2),
-        levels={f"ln {training.VOCABULARY}: guessing": (training.NOTHING, INK)},
+        levels={f"ln {training.VOCABULARY}: guessing": (NOTHING, INK)},
         level_at="bottom left",
         height=300,
     )
@@ -384,6 +385,8 @@ AT = torch.tensor(training.SNAPSHOTS)
 def trained_frames(rate: float) -> list[Frame]:
     """One frame for each depth: the loss of every seed with and without skips, and what is left without one block."""
     frames = []
+    every = [training.runs("none", depth, rate) for depth in training.DEPTHS]
+    lowest = min(0.1, *(float((runs["first"] / runs["last"]).min()) for runs in every))
     for depth in training.DEPTHS:
         sides: dict[Skips, dict[str, Tensor]] = {
             "none": training.runs("none", depth, rate),
@@ -408,7 +411,7 @@ def trained_frames(rate: float) -> list[Frame]:
                         title=f"Loss, {depth} blocks, every seed",
                         y_title="nats",
                         y_range=(0, 3.3),
-                        levels={f"ln {training.VOCABULARY}: guessing": (training.NOTHING, INK)},
+                        levels={f"ln {training.VOCABULARY}: guessing": (NOTHING, INK)},
                         level_at="top right",
                         **STEP_AXIS,
                     ),
@@ -418,7 +421,7 @@ def trained_frames(rate: float) -> list[Frame]:
                         title="Gradient of the first block’s weights ÷ the last’s",
                         y_title="ratio of their norms",
                         log_y=True,
-                        y_range=(1e-11, 1e3),
+                        y_range=(lowest / 10, 1e3),
                         **STEP_AXIS,
                     ),
                     figures.lines(
@@ -469,7 +472,7 @@ def long_frames() -> list[Frame]:
         y_title="loss, mean of 100 steps, nats",
         x_range=(0, training.LONG),
         y_range=(0, 3.3),
-        levels={f"ln {training.VOCABULARY}: guessing": (training.NOTHING, INK)},
+        levels={f"ln {training.VOCABULARY}: guessing": (NOTHING, INK)},
         height=280,
     )
     return [
@@ -494,8 +497,9 @@ def live_frame(shipped: training.Progress, label: str, progress: training.Progre
         series, x=shipped.at, title="Loss", y_title="nats", y_range=(0, 3.3), height=280, **STEP_AXIS
     )
     text = f"{label}: after step {int(progress.at[-1])} the loss is {number(float(progress.loss[-1]))} nats."
-    # Both kinds of progress have what is compared: at, loss, done.
-    return Frame((figure,), f"{text} {comparison(shipped, progress) if trained_now else PROMISE}")
+    # The progress of question 7 has the same at, loss and done, which is all that is compared.
+    said = comparison(shipped, progress) if trained_now else PROMISE  # type: ignore[arg-type]
+    return Frame((figure,), f"{text} {said}")
 
 
 PROMISE = (
@@ -551,11 +555,9 @@ def around_frames(depth: int, when: Side) -> list[Frame]:
     every = [training.around(depth, seed) for seed in training.SEEDS]
     shown = torch.stack([one.surface[side] for one in every for side in ("none", when)])
     limits = float(shown.min()) - 0.05, float(shown.max()) + 0.05
+    sides: dict[Side, tuple[str, str]] = {"none": ("without skips", WITHOUT), when: ("with skips", WITH)}
     bars = figures.bars(
-        [
-            Series(name, [one.scaled[side][0] for one in every], colour)
-            for name, side, colour in (("without skips", "none", WITHOUT), ("with skips", when, WITH))
-        ],
+        [Series(name, [one.scaled[side][0] for one in every], colour) for side, (name, colour) in sides.items()],
         labels=[str(seed) for seed in training.SEEDS],
         title="Largest curvature, every seed",
         x_title="seed",
