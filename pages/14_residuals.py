@@ -17,6 +17,8 @@ from ui.drawings import residuals as drawings
 from ui.sweep import figure, sweep
 from ui.training import live
 
+beside = partial(st.columns, [1, 5], gap="medium")  # controls, and what they change
+
 with lesson(concept) as page:
     side, stage = page.hero()
     with side:
@@ -25,46 +27,28 @@ with lesson(concept) as page:
         r = controls.choice("A branch gives back r =", "skip_share", drawings.GAINS)
         seed = controls.seed("skip_seed")
     with stage:
-        alpha = sweep(
-            "skip_alpha",
-            "α on the skip",
-            skips.ALPHAS,
-            drawings.ladder_frames,
-            norm,
-            depth,
-            r,
-            seed,
-            default=0.7,
-            panel_width=300,
-        )
+        hero = (norm, depth, r, seed)
+        alpha = sweep("skip_alpha", "α on the skip", skips.ALPHAS, drawings.ladder_frames, *hero, default=0.7)
 
     if page.look("gradient"):
         st.markdown(
             "The ladder’s sizes die or explode as long as no norm sets them right. A Transformer has norms. So here are whole "
             "blocks, attention and feed-forward with Xavier weights, before training, with and without their skips."
         )
-        side, stage = st.columns([1, 5], gap="medium")
+        side, stage = beside()
         with side:
             height = controls.choice("Blocks", "bare_depth", drawings.HEIGHTS)
         with stage:
-            sweep(
-                "bare_norm",
-                "Normalisation",
-                skips.NORMS,
-                drawings.gradient_frames,
-                height,
-                seed,
-                default="pre",
-                labels=list(drawings.NORMS.values()),
-                buttons=True,
-            )
+            names, draw = list(drawings.NORMS.values()), drawings.gradient_frames
+            shown = {"default": "pre", "labels": names, "buttons": True}
+            sweep("bare_norm", "Normalisation", skips.NORMS, draw, height, seed, **shown)
 
     if page.look("alike"):
         st.markdown(
             "So with norms something else must fail. Follow the tokens of one text through untrained blocks: each point is a token, "
-            "its mean with the others taken away, in units of a token’s length, in float64."
+            "minus the mean of all, in units of a token’s length, in float64."
         )
-        side, stage = st.columns([1, 5], gap="medium")
+        side, stage = beside()
         with side:
             where = controls.choice("Normalisation", "alike_norm", drawings.PLACES)
             lacking = controls.choice("Compared with", "alike_skips", drawings.WIRINGS)
@@ -75,7 +59,7 @@ with lesson(concept) as page:
                 "alike_block", "Blocks below", heights, drawings.alike_frames, where, lacking, thinks, seed, default=4
             )
         st.markdown("Does that explain every missing skip? Each was removed by itself, and the nets were trained:")
-        side, stage = st.columns([1, 5], gap="medium")
+        side, stage = beside()
         with side:
             ablated = controls.choice("Blocks", "ablated_depth", drawings.ABLATED)
         with stage:
@@ -87,23 +71,15 @@ with lesson(concept) as page:
             f"steps with and without skips, {len(training.SEEDS)} seeds, trained beforehand. A run has learned if its loss is below "
             f"{training.LEARNED:g} nat. With skips the rate is {training.RATE:g}; without them, choose."
         )
-        side, stage = st.columns([1, 5], gap="medium")
+        side, stage = beside()
         with side:
             rate = controls.choice("Rate without skips", "bare_rate", drawings.RATES)
         with stage:
-            deep = sweep(
-                "trained_depth",
-                "Blocks",
-                training.DEPTHS,
-                drawings.trained_frames,
-                rate,
-                default=8,
-                panel_width=240,
-                buttons=True,
-            )
-        st.markdown("Slower, or never? The same without skips for longer; and train any of these again, now:")
+            draw, shown = drawings.trained_frames, {"default": 8, "panel_width": 240, "buttons": True}
+            deep = sweep("trained_depth", "Blocks", training.DEPTHS, draw, rate, **shown)
+        st.markdown("Slower, or never? The same without skips for longer; and train any of the others again, now:")
         figure("skip_long", drawings.long_frames, panel_width=360)
-        side, stage = st.columns([1, 5], gap="medium")
+        side, stage = beside()
         with side:
             kept = controls.choice("Skips", "run_skips", {"both": "both", "none": "none"})
             run = controls.choice("Seed of the run", "run_seed", {s: str(s) for s in training.SEEDS})
@@ -115,26 +91,16 @@ with lesson(concept) as page:
 
     if page.look("landscape"):
         st.markdown(
-            "The loss around two nets along two random directions, each as long as the weights’ own filters, half of that either way. "
-            "A net without skips at its end; one with skips when its training passes the same loss: places on a slope, not minima. "
-            "Drag to turn them."
+            "The loss around two nets along two random directions, up to half as long as the weights’ own filters. Without skips at "
+            "the end of training; with skips when training passes the same loss. Neither is a minimum. Drag to turn them."
         )
-        side, stage = st.columns([1, 5], gap="medium")
+        side, stage = beside()
         with side:
             place = controls.choice("Blocks", "around_depth", drawings.AROUND)
             when = controls.choice("With skips", "around_when", drawings.WHEN)
         with stage:
-            sweep(
-                "around_seed",
-                "Seed",
-                training.SEEDS,
-                drawings.around_frames,
-                place,
-                when,
-                default=0,
-                panel_width=230,
-                buttons=True,
-            )
+            shown = {"default": 0, "panel_width": 230, "buttons": True}
+            sweep("around_seed", "Seed", training.SEEDS, drawings.around_frames, place, when, **shown)
 
     page.ran(residual, expected_growth, distinct, skips.wiring, skips.climb, skips.stack, skips.along_the_path)
     page.ran(training.encode, training.train, training.direction, training.surface, training.extremes)
