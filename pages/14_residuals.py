@@ -27,8 +27,8 @@ with lesson(concept) as page:
         r = controls.choice("A branch gives back r =", "skip_share", drawings.GAINS)
         seed = controls.seed("skip_seed")
     with stage:
-        hero = (norm, depth, r, seed)
-        alpha = sweep("skip_alpha", "α on the skip", skips.ALPHAS, drawings.ladder_frames, *hero, default=0.7)
+        draw, hero, labels = drawings.ladder_frames, (norm, depth, r, seed), [f"{a:g}" for a in skips.ALPHAS]
+        alpha = sweep("skip_alpha", "α on the skip", skips.ALPHAS, draw, *hero, default=0.7, labels=labels)
 
     if page.look("gradient"):
         st.markdown(

@@ -212,7 +212,7 @@ def tokens_become_alike(skips: Skips = "none", other: Skips = "both", lacking: S
 
 @concept.looks_closer(
     "trained",
-    "300 steps, 4 blocks or more: with skips all learn, without none; a lost block costs depth less.",
+    "300 steps, 4 blocks or more: all learn with skips, none without; deep nets bear a deleted block.",
     fails_if=({"skips": "both", "other": "none"}, {"shallow": 16, "deep": 2}),
 )
 @concept.says(

@@ -301,7 +301,7 @@ def alike_frames(norm: Norm, skipped: Skips, thinks: bool, seed: int) -> list[Fr
                         y_title="‖X − mean‖ ÷ ‖X‖",
                         x_range=(0, ALIKE_DEPTH),
                         log_y=True,
-                        y_range=(FLOOR, 1e3),
+                        y_range=(FLOOR, 1e2),
                         marks={f"after {height}": (float(height), INK)},
                         height=320,
                     ),
@@ -418,8 +418,8 @@ def trained_frames(rate: float) -> list[Frame]:
                     figures.lines(
                         balance,
                         x=AT,
-                        title="Gradient of the first block’s weights ÷ the last’s",
-                        y_title="ratio of their norms",
+                        title="First block’s gradient ÷ last’s",
+                        y_title="‖gradient of its weights‖, ratio",
                         log_y=True,
                         y_range=(lowest / 10, 1e3),
                         **STEP_AXIS,
@@ -538,7 +538,7 @@ def surface(z: Tensor, title: str, colour: str, limits: tuple[float, float]) -> 
             "yaxis": {**axis, "title": {"text": "direction 2", "font": {"size": 12}}},
             "zaxis": {**axis, "title": {"text": "nats", "font": {"size": 12}}, "range": list(limits)},
             "aspectratio": {"x": 1, "y": 1, "z": 0.8},
-            "camera": {"eye": {"x": 1.55, "y": -1.55, "z": 0.8}, "center": {"x": 0, "y": 0, "z": -0.12}},
+            "camera": {"eye": {"x": 1.9, "y": -1.9, "z": 1.0}, "center": {"x": 0, "y": 0, "z": -0.1}},
         },
         meta={"alt": f"{title}. Surface: the loss in nats over two random directions of all weights."},
     )
@@ -567,15 +567,8 @@ def around_frames(depth: int, when: Side) -> list[Frame]:
     return [
         Frame(
             (
-                surface(
-                    one.surface["none"],
-                    f"Without skips, loss {number(one.loss['none'])} nats in the middle",
-                    WITHOUT,
-                    limits,
-                ),
-                surface(
-                    one.surface[when], f"With skips, loss {number(one.loss[when])} nats in the middle", WITH, limits
-                ),
+                surface(one.surface["none"], f"Without skips: {number(one.loss['none'])} nats", WITHOUT, limits),
+                surface(one.surface[when], f"With skips: {number(one.loss[when])} nats", WITH, limits),
                 bars,
             ),
             around_reading(seed, when, one),
