@@ -123,6 +123,12 @@ def test_a_stack_begins_with_its_input_whatever_the_skips() -> None:
     assert all(one.gradient.shape == (5,) and one.queries.shape == (4,) for one in stacks)
 
 
+def test_where_tokens_are_alike_queries_and_keys_get_no_gradient() -> None:
+    both, none = (skips.stack("pre", each, 8).queries for each in ("both", "none"))
+    assert float(none[-1]) < 1e-9 and float(both.min()) > 0.01
+    assert float(none[0]) == pytest.approx(float(both[0]), rel=3)  # below the first block they are not alike yet
+
+
 def test_with_skips_tokens_stay_apart_and_without_they_fall_together() -> None:
     for norm in skips.NORMS:
         both, none = (skips.stack(norm, each, 8).distinct for each in ("both", "none"))

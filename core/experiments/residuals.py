@@ -96,7 +96,7 @@ class Stack:
 
     gradient: Float[Tensor, " s"]  # ‖g‖ ÷ ‖g‖ at the top
     distinct: Float[Tensor, " s"]  # of the tokens, as they stand in the stream
-    queries: Float[Tensor, " l"]  # of each block ‖∂/∂W_Q‖ ÷ ‖∂/∂W_V‖
+    queries: Float[Tensor, " l"]  # of each block ‖∂/∂(W_Q, W_K)‖ ÷ ‖∂/∂W_V‖
     points: Float[
         Tensor, "s n 2"
     ]  # one text's tokens without their mean, on their two main axes; 1 is a token's usual size
@@ -118,7 +118,7 @@ def stack(
     for _ in range(depth):
         block = draw_block(BLOCK_DRAWS, width, g)
         attention = tuple(w.double() for w in block.attention)
-        matrices += [attention[0].requires_grad_(), attention[2].requires_grad_()]
+        matrices += [w.requires_grad_() for w in attention[:3]]
         x = wire(states[-1], multi_head(attention), float(around_attention))
         if feed_forward_too:
             w_1, w_2 = block.w_1.double(), block.w_2.double()
@@ -131,7 +131,7 @@ def stack(
         return Stack(
             (sizes / sizes[-1]).mean(1),
             torch.stack([distinct(x).mean() for x in states]),
-            (of_weights[::2] / of_weights[1::2]).mean(1),
+            (torch.hypot(of_weights[::3], of_weights[1::3]) / of_weights[2::3]).mean(1),
             torch.stack([plane(x[0, 0]) for x in states]),
         )
 

@@ -12,7 +12,7 @@ def residual(x: Float[Tensor, "*b d"], sublayer: Map, alpha: float | Tensor = 1.
     The skip of a Transformer has α = 1; α = 0 leaves the sublayer alone. Shapes: `[..., d]` → `[..., d]`; α is a number,
     or a tensor that fits.
 
-    He et al. 2015, equation 1, arXiv 1512.03385; with a constant α: He et al. 2016, §3.1, arXiv 1603.05027
+    He et al. 2015, equation 1, arXiv 1512.03385; with a constant α: He et al. 2016, §3, arXiv 1603.05027
 
     >>> import torch
     >>> residual(torch.tensor([1.0, 2.0]), lambda x: -x, alpha=0.5).tolist()
@@ -41,7 +41,7 @@ def distinct(x: Float[Tensor, "*b n d"]) -> Float[Tensor, "*b"]:
 
     0 if all tokens are the same vector, 1 if their mean is 0. Shapes: `[..., n, d]` → `[...]`.
 
-    The residual of Dong et al. 2021, §2, arXiv 2103.03404, in the Frobenius norm, whose nearest $\mathbf{1}x^\top$ is the mean
+    The residual of Dong et al. 2021, arXiv 2103.03404, in the Frobenius norm, whose nearest $\mathbf{1}x^\top$ is the mean
 
     >>> import torch
     >>> distinct(torch.tensor([[1.0, 0.0], [-1.0, 0.0]])).item(), distinct(torch.ones(3, 2)).item()

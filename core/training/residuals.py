@@ -196,7 +196,7 @@ def filter_norms(weights: Weights) -> Weights:
 def direction(weights: Weights, generator: torch.Generator) -> Weights:
     r"""$d_{ij} \leftarrow \frac{d_{ij}}{\lVert d_{ij} \rVert} \lVert w_{ij} \rVert$: a random direction, every filter as long as the weights' own
 
-    Li et al. 2018, §4, arXiv 1712.09913
+    Li et al. 2018, filter-wise normalization, arXiv 1712.09913
     """
     drawn = {name: torch.randn(w.shape, generator=generator, dtype=w.dtype) for name, w in weights.items()}
     own, long = filter_norms(drawn), filter_norms(weights)
