@@ -141,6 +141,14 @@ def test_the_skip_around_attention_is_the_one_that_keeps_tokens_apart() -> None:
     assert float(attention) > 0.1 and float(thinking) < 1e-3
 
 
+def test_no_two_wirings_are_the_same() -> None:
+    """And each skip is around its own sublayer: a first block by hand, from the stream before it."""
+    found = {each: float(skips.stack("pre", each, 1).distinct[1]) for each in training.SKIPS}
+    assert len(set(found.values())) == 4
+    # A skip around feed-forward cannot give tokens back what attention without one has averaged away.
+    assert found["both"] > found["attention only"] > found["feed-forward only"]
+
+
 def test_without_feed_forward_layers_attention_is_alone() -> None:
     """Its skip is then the only one: with the other wiring nothing changes."""
     for one, other in (("both", "attention only"), ("none", "feed-forward only")):

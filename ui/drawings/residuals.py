@@ -21,7 +21,7 @@ from ui.figures import Box, Figure, Frame, Label, Path, Series
 from ui.palette import INK, KEY, MASKED, QUERY, WITH, WITHOUT, faded
 
 NORMS: dict[Norm, str] = {"none": "none", "pre": "Pre-Norm", "post": "Post-Norm"}
-GAINS = {0.5: "½ (Xavier)", 1.0: "1 (He)", 1 / 32: "1/32 (small)"}
+GAINS = {0.5: "½ (Xavier)", 1.0: "1", 1 / 32: "1/32"}
 DEPTHS = {32: "32", 16: "16", 8: "8"}
 SEEDS = (0, 3, 14, 9999)
 HERO = 290  # pixels: question, prediction and hero fit one screen
