@@ -21,7 +21,7 @@ from ui.training import live
 with lesson(concept) as page:
     side, stage = page.hero()
     with side:
-        text = controls.words(f"Sentence (2 to {MOST})", "families_sentence", families.SENTENCE, max_chars=100)
+        text = controls.words(f"Sentence (2 to {MOST} words)", "families_sentence", families.SENTENCE, max_chars=100)
         sentence, refused = families.sentence_of(text)
         if refused:
             st.warning(f"{refused} Until then, the figures show “{sentence}”.")

@@ -223,7 +223,8 @@ def sight(
     crossed = torch.zeros(len(stack), len(y), len(x), dtype=torch.bool)
     for k, (z, one) in enumerate(zip(written[:-1], stack, strict=True)):
         if memory is not None:
-            asking = layer_norm(pre_norm(z, lambda y, one=one: attend(y, y, one.own, visible)))
+            entering = layer_norm(z)
+            asking = layer_norm(z + attend(entering, entering, one.own, visible))
             crossed[k] = seen(asking, memory, one.across, hidden)
     return Sight(
         selves(read, mask(encoder, len(x))), selves(alone, mask(decoder, len(x))), crossed, selves(written, visible)

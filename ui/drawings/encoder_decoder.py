@@ -275,7 +275,7 @@ def both_figure(found: families.Reach, seen: Tensor, token: int, most: float) ->
     for t, name in enumerate(_rows(found)):
         figure.note(
             figures.escape(name),
-            x=-0.5,
+            x=-0.6,
             y=top - STEP * (t + 0.5),
             xanchor="right",
             yanchor="middle",
