@@ -21,9 +21,7 @@ from ui.training import live
 with lesson(concept) as page:
     side, stage = page.hero()
     with side:
-        text = controls.words(
-            f"Your sentence (2 to {MOST} words)", "families_sentence", families.SENTENCE, max_chars=100
-        )
+        text = controls.words(f"Sentence (2 to {MOST} words)", "families_sentence", families.SENTENCE, max_chars=100)
         sentence, refused = families.sentence_of(text)
         if refused:
             st.warning(f"{refused} Until then, the figures show “{sentence}”.")
@@ -34,7 +32,8 @@ with lesson(concept) as page:
             st.warning(f"{refused} Until then, the figures show “{target}”.")
         seed = controls.seed("families_seed")
         st.caption(
-            "Two layers with random weights, the same in all three. Lines are as thick as ‖∂output/∂word‖ is large. Grey: the target’s own words."
+            "Two layers, in all three the same random weights: who reaches whom is the masks’ doing. Thicker line: larger "
+            "‖∂output/∂word‖. Filled cell: target word (row) sees encoder output (column). Grey: target to target, causal."
         )
     with stage:
         n, chosen = len(tokens(sentence)), (sentence, target, seed)
@@ -44,27 +43,37 @@ with lesson(concept) as page:
     if page.look("append"):
         st.markdown(
             "Who sees what comes later has to correct itself when something comes. Append a word: by how much does everything change "
-            "that was computed before? The keys and values of layer 1 come from single words, so they stay in any family; those of "
-            "layer 2 are made of what layer 1 saw. What stays exactly can be kept in a cache while a text is written."
+            "that was computed before? Self-attention’s keys and values of layer 1 come from single words, so they stay in any family; those of "
+            "layer 2 are made of what layer 1 saw. Cross-attention’s are made of the whole source, in every layer: so it is read "
+            "once, complete, before the target is written. What stays exactly can be kept in a cache."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
-            word = controls.words("One more word", "families_append", families.ONE_MORE, max_chars=20).split()[0]
+            word, *rest = controls.words("One more word", "families_append", families.ONE_MORE, max_chars=20).split()
+            if rest:
+                st.warning(f"One word is appended: “{word}”.")
             to = controls.choice("In the third, to the", "append_to", drawings.TO)
-            st.caption("Both passes have room for it, so sums are added in the same order and rounding is the same.")
+            st.caption(
+                "An empty slot is kept for the word before it comes, so that rounding is the same and a 0 is exactly 0. Source: what "
+                "cross-attention keeps of it, and the encoder’s output; the largest of all its words."
+            )
         with stage:
             figure("appended_to", drawings.append_frames, sentence, target, word, to, seed)
 
     if page.look("sides"):
         st.markdown(
             f"And what does the causal mask cost? Fill a gap between two of {training.VALUES} numbers: it is their sum modulo "
-            f"{training.VALUES}, so 5 ? 6 wants 3. To whoever sees only the left one, all {training.VALUES} answers are equally likely. "
+            f"{training.VALUES}, so 5 ? 6 wants 3. To whoever sees only the left one, all {training.VALUES} answers are equally likely, and the best loss, "
+            f"−ln of the right answer’s probability, is ln {training.VALUES}. "
             "All three start from the same weights; asked at the end, 5 6 ?, the causal model has both numbers on its left."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
             first = controls.seed("sides_seed")
-            st.caption(f"All 64 pairs in every step; {training.parameters():,} parameters in each of the three.")
+            st.caption(
+                f"All 64 pairs in every step; {training.parameters():,} parameters in each of the three. Losses and probabilities are "
+                "means over the pairs, the latter also over the seeds."
+            )
         with stage:
             shipped, seeds = (
                 training.trained() if first == 0 else None,
@@ -75,10 +84,9 @@ with lesson(concept) as page:
 
     if page.look("ledger"):
         st.markdown(
-            "Masks decide who sees whom; what do they cost? Nothing. Real models, built without their numbers on PyTorch’s meta device "
-            "and counted: what an encoder-decoder adds is a second stack, and in each layer of it cross-attention, four more d × d "
-            "matrices. What each was trained for say Devlin et al. 2019 (BERT), Liu et al. 2019 (RoBERTa), Radford et al. 2019, "
-            "Grattafiori et al. 2024 (Llama 3), Vaswani et al. 2017, Raffel et al. 2020 (T5) and Lewis et al. 2020 (BART)."
+            "Masks decide who sees whom; what do they cost? In parameters nothing. Real models, built without storing their weights "
+            "and counted: what an encoder-decoder adds is a second stack, and in each layer of it cross-attention, four more matrices. "
+            "d is the model’s width."
         )
         usual, width = families.T5, 340
         sweep("family_model", "Model", families.SHOWN, drawings.ledger_frames, default=usual, panel_width=width)

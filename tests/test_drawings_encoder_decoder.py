@@ -1,6 +1,7 @@
 """Question 5: each figure shows the numbers of its experiment, under the names that stand there, and its reading says them."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,21 @@ def curves(figure: Figure) -> list[tuple[float, float, float, float, float, str]
             numbers = [float(x) for x in re.findall(r"-?[\d.]+", shape["path"])]
             found.append((*numbers[:2], *numbers[-2:], shape["line"]["width"], shape["line"]["color"]))
     return found
+
+
+def named(figure: Figure, words: Sequence[str], places: Sequence[float]) -> None:
+    """Each word stands under its own dot."""
+    notes = [n for n in figure["layout"]["annotations"] if n["y"] == drawings.WORDS - 0.1]
+    assert sorted((n["x"], re.sub("</?b>", "", n["text"])) for n in notes) == sorted(zip(places, words, strict=True))
+
+
+def told_over_its_dots(figure: Figure, places: Sequence[float], strengths: torch.Tensor) -> None:
+    """“exactly 0” over the middle of the rings, “outputs” over the middle of the others."""
+    over = {n["text"]: n["x"] for n in figure["layout"]["annotations"] if n["y"] == drawings.OUTPUTS + 0.1}
+    silent = [x for x, s in zip(places, strengths.tolist(), strict=True) if s == 0]
+    others = [x for x in places if x not in silent]
+    expected = {"exactly 0": silent, "output" if len(others) == 1 else "outputs": others}
+    assert over == {text: pytest.approx(sum(xs) / len(xs)) for text, xs in expected.items() if xs}
 
 
 def dots(figure: Figure) -> list[dict[str, Any]]:
@@ -74,12 +90,19 @@ def test_a_line_for_each_output_that_answers_and_none_for_an_exact_0(sentence: s
             assert outputs["y"].tolist() == [drawings.OUTPUTS] * n and inputs["y"].tolist() == [drawings.WORDS] * n
             assert inputs["marker"]["color"] == [palette.WITH if j == token else palette.WITHOUT for j in range(n)]
             assert ("exactly 0" in said(figure)) == bool((column == 0).any())
+            named(figure, found.words, list(range(n)))
+            told_over_its_dots(figure, list(range(n)), column)
             for i, x in enumerate(column.tolist()):
                 assert outputs["text"][i].startswith(f"output of {found.words[i]}: answers to {found.words[token]} by")
                 assert outputs["text"][i].endswith("exactly 0") == (x == 0)
             table = figure["layout"]["meta"]["table"]
             assert [row[2] for row in table["rows"]] == column.tolist() and table["columns"][2].startswith("‖∂output")
         assert title(both) == f"Encoder-decoder (T5): reaches {m} of {m}"
+        places = [n + drawings.GAP + t for t in range(m)]
+        named(both, (*found.words, *found.target), [*range(n), *places])
+        told_over_its_dots(both, places, found.source[:, token])
+        encoded, outputs, _, _ = dots(both)
+        assert encoded["marker"]["symbol"] == ["circle"] * n and outputs["marker"]["symbol"] == ["circle"] * m
         go.Figure(both)
 
 
@@ -87,13 +110,13 @@ def test_the_third_panel_is_two_stacks_and_a_rectangle() -> None:
     found = families.reach(SIX, TARGET, 0)
     for token, frame in enumerate(drawings.reach_frames(SIX, TARGET, 0)):
         figure = frame.figures[2]
-        places = [7, 8, 9]
+        places = [6.5, 7.5, 8.5]
         own = [line for line in curves(figure) if line[5] == palette.faded(palette.WITHOUT, 0.5)]
-        assert [(places.index(int(a)), places.index(int(b))) for a, _, b, *_ in own] == [
+        assert [(places.index(a), places.index(b)) for a, _, b, *_ in own] == [
             (s, t) for s in range(3) for t in range(3) if t >= s
         ]
         for a, y0, b, y1, width, _ in own:
-            assert width == wide(float(found.own[places.index(int(b)), places.index(int(a))]), found)
+            assert width == wide(float(found.own[places.index(b), places.index(a)]), found)
             assert (y0, y1) == (drawings.WORDS, drawings.OUTPUTS)
         up = [line for line in curves(figure) if line[3] == drawings.ENCODED]
         assert [int(line[2]) for line in up] == list(range(6)) and all(line[0] == token for line in up)
@@ -102,20 +125,21 @@ def test_the_third_panel_is_two_stacks_and_a_rectangle() -> None:
             assert line[4] == stalk["line"]["width"] == wide(strength, found)
             assert (stalk["y0"], stalk["y1"]) == (drawings.ENCODED, drawings.GRID)
         grid = next(trace for trace in figure["data"] if trace["type"] == "heatmap")
-        np.testing.assert_array_equal(grid["z"], found.across.numpy().astype(np.float32))
-        assert (grid["zmin"], grid["zmax"]) == (0, float(found.across.max()))
+        assert grid["z"].tolist() == [[1] * 6] * 3 and (grid["zmin"], grid["zmax"]) == (0, 1), "all alike: seen"
         rows = [grid["y0"] + t * grid["dy"] for t in range(3)]
         out = [line for line in curves(figure) if line[0] == 5.5]
         assert [line[1] for line in out] == pytest.approx(rows), "each row of the rectangle has its line"
-        assert [int(line[2]) for line in out] == places and all(line[3] == drawings.OUTPUTS for line in out)
+        assert [line[2] for line in out] == places and all(line[3] == drawings.OUTPUTS for line in out)
         for line, strength in zip(out, found.source[:, token].tolist(), strict=True):
             assert line[4] == wide(strength, found) and line[5] == palette.WITH
         assert len(curves(figure)) == 6 + 6 + 3
         words = said(figure)
-        assert "cross-attention, 3 × 6" in words and {"source", "target", "le", "chat", "dort"} <= set(words)
+        assert "cross-attention:<br>18 of 18 seen" in words and {"source", "target", "le", "chat", "dort"} <= set(words)
         colour = {n["text"]: n["font"]["color"] for n in figure["layout"]["annotations"]}
         assert colour["source"] == palette.KEY and colour["target"] == palette.QUERY
-        assert grid["text"][2][3].startswith("target output of dort: answers to encoder output of on by")
+        beside = {n["text"]: n["y"] for n in figure["layout"]["annotations"] if n.get("xanchor") == "right"}
+        assert [beside[word] for word in ("le", "chat", "dort")] == pytest.approx(rows), "each row has its name"
+        assert grid["text"][2][3] == "dort sees the encoder’s output of on"
         rows_told = figure["layout"]["meta"]["table"]["rows"]
         assert [row[2] for row in rows_told[:3]] == found.source[:, token].tolist() and len(rows_told) == 3 + 9
 
@@ -124,7 +148,7 @@ def test_the_third_panel_is_two_stacks_and_a_rectangle() -> None:
     ("sentence", "target", "token", "reading"),
     [
         (SIX, TARGET, 2, "“sat” reaches all 6 outputs of the encoder, 4 of the decoder, its own and what comes after, and all 3 outputs of the target, through cross-attention. For the 2 outputs before it in the decoder the derivative is exactly 0."),
-        (SIX, TARGET, 0, "“the” reaches all 6 outputs of the encoder, all 6 of the decoder too, as nothing stands before it, and all 3 outputs of the target, through cross-attention."),
+        (SIX, TARGET, 0, "“the” (word 0) reaches all 6 outputs of the encoder, all 6 of the decoder too, as nothing stands before it, and all 3 outputs of the target, through cross-attention."),
         (SIX, TARGET, 5, "“mat” reaches all 6 outputs of the encoder, only its own in the decoder, as nothing comes after it, and all 3 outputs of the target, through cross-attention. For the 5 outputs before it in the decoder the derivative is exactly 0."),
         ("a b", "oui", 1, "“b” reaches both outputs of the encoder, only its own in the decoder, as nothing comes after it, and the one output of the target, through cross-attention. For the output before it in the decoder the derivative is exactly 0."),
         ("a b", "x y", 0, "“a” reaches both outputs of the encoder, both of the decoder too, as nothing stands before it, and both outputs of the target, through cross-attention."),
@@ -132,6 +156,23 @@ def test_the_third_panel_is_two_stacks_and_a_rectangle() -> None:
 )  # fmt: skip
 def test_what_is_said_of_a_word(sentence: str, target: str, token: int, reading: str) -> None:
     assert drawings.reach_frames(sentence, target, 0)[token].reading == reading
+
+
+def test_the_rectangle_shows_what_is_hidden() -> None:
+    """Were cross-attention causal, six cells would be filled, and said to be."""
+    seen = families.sight(cross="past").across.all(0)
+    figure = drawings.both_figure(families.reach(cross="past"), seen, 2, 1.0)
+    grid = next(trace for trace in figure["data"] if trace["type"] == "heatmap")
+    np.testing.assert_array_equal(grid["z"], np.tril(np.ones((3, 6))))
+    assert "cross-attention:<br>6 of 18 seen" in said(figure) and "does not see" in grid["text"][0][5]
+    assert grid["colorscale"][0][1] != grid["colorscale"][1][1]
+
+
+def test_each_panel_says_what_its_model_is_for() -> None:
+    encoder, decoder, both = drawings.reach_frames(SIX, TARGET, 0)[0].figures
+    assert "trained to fill gaps" in said(encoder) and "trained to continue a text" in said(decoder)
+    place = {note["text"]: note["x"] for note in both["layout"]["annotations"]}
+    assert place["source"] == 2.5 < place["becomes"] < place["target"] == 7.5
 
 
 def test_a_reading_counts_what_is_there() -> None:
@@ -174,24 +215,32 @@ def test_appending_shows_what_changes(to: families.To) -> None:
     expected = {
         "encoder": "Encoder-only (BERT): keeps layer 1",
         "decoder": "Decoder-only (GPT): keeps all",
-        "encoder-decoder": f"Encoder-decoder (T5): keeps {'all' if to == 'target' else 'layer 1'}",
+        "encoder-decoder": "Encoder-decoder (T5): keeps all"
+        if to == "target"
+        else "Encoder-decoder: keeps target’s layer 1",
     }
     limits = set()
     for family, figure in zip(families.FAMILIES, frame.figures, strict=True):
         change, cells = found.of(family), figure["data"][0]
+        both = family == "encoder-decoder"
+        words = (TARGET if both else SIX).split()
+        if both:
+            change, words = torch.cat([found.source.amax(1, keepdim=True), change], 1), ["source", *words]
+        axes = figure["layout"]["xaxis"], figure["layout"]["yaxis"]
+        for axis, names in zip(axes, (words, list(drawings.ROWS)), strict=True):
+            assert list(zip(axis["tickvals"], axis["ticktext"], strict=True)) == list(enumerate(names))
+        assert axes[1]["range"] == [2.5, -0.5], "the first row on top"
         np.testing.assert_array_equal(cells["z"], change.numpy().astype(np.float32))
         assert title(figure) == expected[family]
         for told, value in zip(np.ravel(cells["text"]), change.flatten().tolist(), strict=True):
             assert (told == "0") == (value == 0)
             assert told in ("0", "<.01") or float(told) == pytest.approx(value, rel=0.06)
-        both = family == "encoder-decoder"
-        assert figure["layout"]["xaxis"]["title"]["text"] == ("target word" if both else "word")
+        assert axes[0]["title"]["text"] == ("the source, or a target word" if both else "word")
         assert figure["layout"]["yaxis"]["title"]["text"] == "largest change of"
-        assert figure["layout"]["yaxis"]["ticktext"] == list(drawings.ROWS)
         assert [row.replace("<br>", " ").replace("keys, values", "keys and values") for row in drawings.ROWS] == list(
             families.KEPT
         )
-        assert figure["layout"]["meta"]["columns"] == (TARGET if both else SIX).split()
+        assert figure["layout"]["meta"]["columns"] == words
         limits.add((cells["zmin"], cells["zmax"]))
     assert limits == {(0, max(float(found.of(f).max()) for f in families.FAMILIES))}, "one scale"
 
@@ -200,7 +249,7 @@ def test_appending_shows_what_changes(to: families.To) -> None:
     ("sentence", "to", "said"),
     [
         (SIX, "target", "With “today” appended, the decoder keeps all it had, exactly, and so does the target’s half of the encoder-decoder. The encoder keeps only the keys and values of layer 1: all 6 outputs change by up to 0.58."),
-        (SIX, "source", "With “today” appended, the decoder keeps all it had, exactly. The encoder keeps only the keys and values of layer 1: all 6 outputs change by up to 0.58; appended to the source, it makes the target’s change by up to 0.44 too."),
+        (SIX, "source", "With “today” appended, the decoder keeps all it had, exactly. The encoder keeps only the keys and values of layer 1: all 6 outputs change by up to 0.58; appended to the source, it changes cross-attention’s keys and values by up to 0.54 and the target’s outputs by up to 0.44."),
         ("a b", "target", "both outputs change by up to 0.54."),
     ],
 )  # fmt: skip
@@ -244,6 +293,10 @@ def test_every_run_is_drawn_under_its_name() -> None:
         "gets 99.6 %",
     ]
     assert [w for w in words if w in "56?"] == ["5", "?", "6", "5", "?", "6", "5", "6", "?"]
+    heights = {w: float(trace["y"][0]) for trace in sight["data"] if trace.get("mode") == "text" for w in trace["text"]}
+    asked = [float(t["y"][0]) for t in sight["data"] if t.get("mode") == "text" and t["text"][0] == "?"]
+    for name, gap in zip(names, asked, strict=True):
+        assert 0 < heights[name] - gap < 34 - 10, "the name of an arm stands over its own boxes"
 
 
 def test_an_arrow_for_each_neighbour_that_the_gap_sees() -> None:
@@ -289,6 +342,8 @@ def test_the_ledger_shows_every_layer_in_its_own_unit() -> None:
         assert rows["Llama 3 8B"] == pytest.approx((2.5, 0, 10.5), abs=1e-6)
         assert len(rows) == 10
         for trace in layers["data"]:
+            counts = {n: parts[trace["name"]] for _, n, parts, _ in drawings.named_layers()}
+            assert trace["customdata"] == [f"{counts[n]:,}" for n in trace["y"]], "under the mouse its own number"
             full = [label for label, o in zip(trace["y"], trace["marker"]["opacity"], strict=True) if o == 1]
             assert full and all(label.startswith(name) for label in full)
         many = {t["name"]: dict(zip(t["y"], t["x"].tolist(), strict=True)) for t in modules["data"]}
@@ -315,9 +370,12 @@ def test_what_is_said_of_a_model() -> None:
     )
     assert said["BERT base"].startswith("BERT base is encoder-only: a layer has 7,087,872 parameters, and none")
     assert said["T5 base"].startswith(
-        "T5 base: an encoder layer has 7,079,424 parameters, a decoder layer 2,360,064 more, 4 d² + d: its cross-attention with a norm."
+        "T5 base: an encoder layer has 7,079,424 parameters, a decoder layer 2,360,064 more for cross-attention, 4 d² + d: four matrices (4 d²) and a norm (d), no biases."
     )
-    assert "1,051,648 more, 4 d² + 6 d:" in said["Transformer base (2017)"]
+    for name, more in (("Transformer base (2017)", "1,051,648"), ("BART large", "4,200,448")):
+        formula = "4 d² + 6 d: four matrices (4 d²), their biases (4 d) and a LayerNorm (2 d)."
+        assert f"{more} more for cross-attention, {formula}" in said[name]
+    assert "(2.5 d² for attention, whose heads share keys and values, 10.5 d² for a gated" in said["Llama 3 8B"]
 
 
 def test_the_card_is_the_hero_at_its_defaults() -> None:

@@ -24,8 +24,10 @@ MOST_TARGET = 4  # words; more would not fit beside the source
 WIDTH, LAYERS = 16, 2
 Family = Literal["encoder", "decoder", "encoder-decoder"]
 FAMILIES: tuple[Family, ...] = ("encoder", "decoder", "encoder-decoder")
-Sees = Literal["all", "past", "prompt"]
+Sees = Literal["all", "past", "prompt", "window", "recent"]
+Cross = Literal["all", "past", "first", "none"]
 PROMPT = 4  # words that a prefix-LM reads in both directions
+NEAR = 3  # words to a side, or back, in the windows that are mistakes here
 
 # ---------------------------------------------------------------------------------------------- the reader's words
 
@@ -141,8 +143,27 @@ def states(
 
 
 def mask(sees: Sees, n: int) -> Bool[Tensor, "n n"]:
-    """Every token, itself and what came before, or that with an open prompt."""
-    return {"all": masks.full(n), "past": masks.causal(n), "prompt": masks.prefix_lm(n, PROMPT)}[sees]
+    """Every token; itself and what came before, or that with an open prompt; neighbours on both sides, or the last few."""
+    near = masks.causal(n, NEAR) & masks.causal(n, NEAR).T
+    return {
+        "all": masks.full(n),
+        "past": masks.causal(n),
+        "prompt": masks.prefix_lm(n, PROMPT),
+        "window": near,
+        "recent": near & masks.causal(n),
+    }[sees]
+
+
+def across(cross: Cross, m: int, n: int) -> Bool[Tensor, "m n"] | None:
+    """Which encoder outputs the target's words see: all (None), or as in two mistakes: a causal triangle, or all of them
+    only for the first word and the first of them for all words."""
+    if cross == "past":
+        return torch.ones(m, n, dtype=torch.bool).tril()
+    if cross == "first":
+        found = torch.zeros(m, n, dtype=torch.bool)
+        found[0], found[:, 0] = True, True
+        return found
+    return None
 
 
 # ---------------------------------------------------------------------------------------------- what a token reaches
@@ -163,6 +184,54 @@ def influence(output: Callable[..., Tensor], *given: Float[Tensor, "_ d"]) -> li
 
 
 @dataclass(frozen=True, eq=False)
+class Sight:
+    """Who sees whom, layer by layer: whether what an attention writes for a row's token depends on what a column offers as
+    key and value, the queries held still. One attention, nothing in between: no other layer can lend its eyes."""
+
+    encoder: Bool[Tensor, "l n n"]
+    decoder: Bool[Tensor, "l n n"]
+    across: Bool[Tensor, "l m n"]  # a word of the target, an output of the encoder
+    own: Bool[Tensor, "l m m"]  # words of the target
+
+
+@remember
+def sight(
+    sentence: str = SENTENCE,
+    target: str = TARGET,
+    seed: int = 0,
+    encoder: Sees = "all",
+    decoder: Sees = "past",
+    cross: Cross = "all",
+) -> Sight:
+    """The derivative of each attention by its memory is not 0. The last three arguments are for the mistakes."""
+    stack, x, y = layers(seed), inputs(tokens(sentence)), inputs(words_of(target))
+    hidden = across(cross, len(y), len(x))
+
+    def seen(asking: Tensor, memory: Tensor, weights: Attend, visible: Tensor | None) -> Tensor:
+        def written(memory: Tensor) -> Tensor:
+            return attend(asking.expand(*memory.shape[:-2], *asking.shape), memory, weights, visible)
+
+        return influence(written, memory)[0] != 0
+
+    def selves(found: list[Tensor], visible: Tensor) -> Tensor:
+        entering = [layer_norm(x) for x in found[:-1]]
+        return torch.stack([seen(z, z, one.own, visible) for z, one in zip(entering, stack, strict=True)])
+
+    read, alone = (states(x, stack, mask(sees, len(x))) for sees in (encoder, decoder))
+    memory, visible = None if cross == "none" else read[-1], mask(decoder, len(y))
+    written = states(y, stack, visible, memory, hidden)
+    crossed = torch.zeros(len(stack), len(y), len(x), dtype=torch.bool)
+    for k, (z, one) in enumerate(zip(written[:-1], stack, strict=True)):
+        if memory is not None:
+            entering = layer_norm(z)
+            asking = layer_norm(z + attend(entering, entering, one.own, visible))
+            crossed[k] = seen(asking, memory, one.across, hidden)
+    return Sight(
+        selves(read, mask(encoder, len(x))), selves(alone, mask(decoder, len(x))), crossed, selves(written, visible)
+    )
+
+
+@dataclass(frozen=True, eq=False)
 class Reach:
     """How strongly each output answers to each input, in three families with the same weights; exactly 0 where it cannot.
 
@@ -174,7 +243,6 @@ class Reach:
     encoder: Float[Tensor, "n n"]
     decoder: Float[Tensor, "n n"]
     source: Float[Tensor, "m n"]  # from a word of the source to an output of the target
-    across: Float[Tensor, "m n"]  # from an output of the encoder to an output of the target: cross-attention alone
     own: Float[Tensor, "m m"]  # from a word of the target to an output of the target
 
     def of(self, family: Family, token: int) -> Float[Tensor, " q"]:
@@ -194,14 +262,14 @@ def reach(
     seed: int = 0,
     encoder: Sees = "all",
     decoder: Sees = "past",
-    cross: Sees | Literal["none"] = "all",
+    cross: Cross = "all",
 ) -> Reach:
     """Who reaches whom through two layers. The last three arguments are for the mistakes: each mask may be the other one,
-    and cross-attention may be causal, or left out as in GPT (then the decoder's outputs know nothing of the source)."""
+    and cross-attention may hide something, or be left out as in GPT (then the decoder's outputs know nothing of the source)."""
     words, wanted, stack = tokens(sentence), words_of(target), layers(seed)
     n, m = len(words), len(wanted)
     x, y = inputs(words), inputs(wanted)
-    hidden = torch.ones(m, n, dtype=torch.bool).tril() if cross == "past" else None
+    hidden = across(cross, m, n)
 
     def only(sees: Sees) -> Callable[[Tensor], Tensor]:
         return lambda x: states(x, stack, mask(sees, n))[-1]
@@ -214,20 +282,8 @@ def reach(
         return decoded(only(encoder)(x), y)
 
     (all_see,), (past_seen,) = influence(only(encoder), x), influence(only(decoder), x)
-    source, (across, own) = influence(both, x, y)[0], influence(decoded, only(encoder)(x), y)
-    return Reach(tuple(words), tuple(wanted), all_see, past_seen, source, across, own)
-
-
-def changed(family: Family, place: int, word: str = "dog", seed: int = 0) -> int:
-    """How many outputs change when one word of the sentence becomes another: no derivative and no threshold."""
-    words, stack = tokens(SENTENCE), layers(seed)
-
-    def output(words: list[str]) -> Tensor:
-        x, y = inputs(words), inputs(words_of(TARGET))
-        out = states(x, stack, mask("past" if family == "decoder" else "all", len(words)))[-1]
-        return states(y, stack, mask("past", len(y)), out)[-1] if family == "encoder-decoder" else out
-
-    return int((output(words) != output([*words[:place], word, *words[place + 1 :]])).any(-1).sum())
+    source, own = influence(both, x, y)
+    return Reach(tuple(words), tuple(wanted), all_see, past_seen, source, own)
 
 
 # ---------------------------------------------------------------------------------------------- one more word
@@ -240,14 +296,16 @@ To = Literal["target", "source"]
 class Appended:
     """By how much one more word changes what the words before it had: the rows are KEPT, the largest change of a number.
 
-    In the encoder-decoder it is the target's words, whether the new word is appended to the target or to the source.
+    In the encoder-decoder the target's words have their self-attention's keys and values and the outputs, the source's
+    words cross-attention's keys and values in the same layers, and the encoder's outputs that these are made of.
     """
 
     words: tuple[str, ...]
     target: tuple[str, ...]
     encoder: Float[Tensor, "3 n"]
     decoder: Float[Tensor, "3 n"]
-    both: Float[Tensor, "3 m"]
+    both: Float[Tensor, "3 m"]  # of the target's words
+    source: Float[Tensor, "3 n"]  # of the source's words, as the decoder keeps them
 
     def of(self, family: Family) -> Tensor:
         return {"encoder": self.encoder, "decoder": self.decoder, "encoder-decoder": self.both}[family]
@@ -298,8 +356,15 @@ def append(
         kept(states(y, stack, seen, found[-1], visible[-1:].expand(len(y), -1)), m)
         for (y, seen), (_, visible, found) in zip(steps, sources, strict=True)
     ]
+    memories = [found[-1][:n] for _, _, found in sources]
+    offered = [[*(torch.cat([x @ one.across.key, x @ one.across.value], -1) for one in stack), x] for x in memories]
     return Appended(
-        tuple(words), tuple(wanted), moved(*(kept(found, n) for _, _, found in read)), moved(*alone), moved(*written)
+        tuple(words),
+        tuple(wanted),
+        moved(*(kept(found, n) for _, _, found in read)),
+        moved(*alone),
+        moved(*written),
+        moved(*offered),
     )
 
 

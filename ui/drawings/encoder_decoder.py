@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from core.experiments import encoder_decoder as families
@@ -13,22 +14,28 @@ from ui import figures
 from ui.drawings import corners
 from ui.drawings.masking import SENTENCES, letters, shortened
 from ui.figures import Box, Figure, Frame, Label, Path, Series
-from ui.palette import INK, KEY, MASKED, OCHRE, QUERY, WEIGHTS, WITH, WITHOUT, faded
+from ui.palette import INK, KEY, MASKED, OCHRE, QUERY, WITH, WITHOUT, faded
 
 NAMES: dict[Family, str] = {
     "encoder": "Encoder-only (BERT)",
     "decoder": "Decoder-only (GPT)",
     "encoder-decoder": "Encoder-decoder (T5)",
 }
+SHORT = 5  # letters of a word beside a row of the rectangle
 TO: dict[To, str] = {"target": "target", "source": "source"}
 TARGETS = (families.TARGET, "oui", "le chat s'assit là", "<b>&amp;</b> 👩‍👩‍👧 supercalifragilistic")
 SEEDS = (0, 9999)
 HERO = 340  # pixels: question, prediction and hero fit one screen
 ROOMY = 7  # words up to which the cells have room for their numbers
 THIN, THICK = 1.0, 7.0  # pixels of a line that carries hardly anything, and of the strongest of all
+GOAL: dict[Family, str] = {
+    "encoder": "trained to fill gaps",
+    "decoder": "trained to continue a text",
+    "encoder-decoder": "becomes",
+}
 WORDS, ENCODED, OUTPUTS = 0.0, 0.92, 2.0  # heights: the words, the encoder's outputs, the outputs
 GRID, STEP = 1.34, 0.13  # where the block of cross-attention begins, and how high a row of it is
-GAP = 1.0  # columns between source and target
+GAP = 0.5  # columns between source and target
 PANEL = 275  # pixels of a panel where it is narrowest
 
 # ------------------------------------------------------------------------------------------------ what a token reaches
@@ -37,14 +44,14 @@ PANEL = 275  # pixels of a panel where it is narrowest
 @corners(sentence=SENTENCES, target=TARGETS, seed=SEEDS)
 def reach_frames(sentence: str, target: str, seed: int) -> list[Frame]:
     """One frame for each word of the sentence: the outputs that answer to it, in each family."""
-    found = families.reach(sentence, target, seed)
+    found, seen = families.reach(sentence, target, seed), families.sight(sentence, target, seed).across.all(0)
     most = max(float(each.max()) for each in (found.encoder, found.decoder, found.source, found.own))
     return [
         Frame(
             (
                 stack_figure(found, "encoder", token, most),
                 stack_figure(found, "decoder", token, most),
-                both_figure(found, token, most),
+                both_figure(found, seen, token, most),
             ),
             reach_reading(found, token),
         )
@@ -88,10 +95,22 @@ def _dots(
 def _turned(found: families.Reach) -> bool:
     """Whether the words stand upright, in all three panels alike: where they do not fit beside each other in the third."""
     longest = max(len(letters(shortened(word))) for word in (*found.words, *found.target))
-    return longest * 6.4 > PANEL / (_places(found)[-1] + 1.4)
+    return longest * 6 > (PANEL - _room(found)) / (_places(found)[-1] + 1.2)
 
 
-def _named(figure: Figure, words: Sequence[str], x: Sequence[float], turned: bool, chosen: int | None = None) -> None:
+def _rows(found: families.Reach) -> list[str]:
+    """The target's words beside the rows of the rectangle, where there is little room."""
+    return ["".join(letters(t)[: SHORT - 1]) + "…" if len(letters(t)) > SHORT else t for t in found.target]
+
+
+def _room(found: families.Reach) -> float:
+    """Pixels that these take."""
+    return 6.4 * max(len(letters(name)) for name in _rows(found)) + 6
+
+
+def _named(
+    figure: Figure, words: Sequence[str], x: Sequence[float], turned: bool, chosen: int | None = None, size: int = 13
+) -> None:
     """The words under their dots."""
     for i, (word, at) in enumerate(zip(words, x, strict=True)):
         text = figures.escape(shortened(word))
@@ -101,7 +120,7 @@ def _named(figure: Figure, words: Sequence[str], x: Sequence[float], turned: boo
             y=WORDS - 0.1,
             yanchor="top",
             textangle=-90 if turned else 0,
-            font={"color": WITH if i == chosen else INK, "size": 13},
+            font={"color": WITH if i == chosen else INK, "size": size},
         )
 
 
@@ -110,11 +129,11 @@ def _places(found: families.Reach) -> list[float]:
     return [len(found.words) + GAP + i for i in range(len(found.target))]
 
 
-def _plane(title: str, across: float, turned: bool) -> Figure:
+def _plane(title: str, across: float, turned: bool, left: float = 0.7) -> Figure:
     figure = Figure(title, "", "", HERO)
     plain = {"visible": False, "fixedrange": True}
     figure.lay_out(
-        xaxis={**plain, "range": [-0.7, across - 0.3]},
+        xaxis={**plain, "range": [-left, across - 0.3]},
         yaxis={**plain, "range": [-1.05 if turned else -0.6, 2.3]},
         showlegend=False,
         margin={"l": 4, "r": 4, "t": 4, "b": 4},
@@ -141,10 +160,15 @@ def stack_figure(found: families.Reach, family: Family, token: int, most: float)
             _curve(figure, (token, WORDS), (i, OUTPUTS), WITH, _wide(strength, most))
     _outputs(figure, found.words, range(n), word, strengths)
     _inputs(figure, found, token)
+    _below(figure, GOAL[family], (n - 1) / 2, WITHOUT, _turned(found))
     return _told(figure, [[word, output, s] for output, s in zip(found.words, strengths, strict=True)])
 
 
-def _inputs(figure: Figure, found: families.Reach, token: int) -> None:
+def _below(figure: Figure, text: str, middle: float, colour: str, turned: bool) -> None:
+    figure.note(text, x=middle, y=-1.05 if turned else -0.6, yanchor="bottom", font={"color": colour, "size": 14})
+
+
+def _inputs(figure: Figure, found: families.Reach, token: int, size: int = 13) -> None:
     n = len(found.words)
     _dots(
         figure,
@@ -154,7 +178,7 @@ def _inputs(figure: Figure, found: families.Reach, token: int) -> None:
         [15 if j == token else 8 for j in range(n)],
         [f"{figures.escape(word)}, word {j}" for j, word in enumerate(found.words)],
     )
-    _named(figure, found.words, range(n), _turned(found), token)
+    _named(figure, found.words, range(n), _turned(found), token, size)
 
 
 def _outputs(figure: Figure, names: Sequence[str], x: Sequence[float], word: str, strengths: Sequence[float]) -> None:
@@ -185,13 +209,18 @@ def _outputs(figure: Figure, names: Sequence[str], x: Sequence[float], word: str
         )  # fmt: skip
 
 
-def both_figure(found: families.Reach, token: int, most: float) -> Figure:
-    """Two stacks: the word through the encoder and the rectangle of cross-attention to every output of the target; grey,
-    the target's own words, which reach no output before them."""
+def both_figure(found: families.Reach, seen: Tensor, token: int, most: float) -> Figure:
+    """Two stacks: the word through the encoder, and through the rectangle of cross-attention, filled where a word of the
+    target (row) sees an output of the encoder (column) in every layer, to the target's outputs. Grey, the target's own
+    words, which reach no output before them."""
     n, m, word = len(found.words), len(found.target), found.words[token]
     places, turned = _places(found), _turned(found)
+    left = 0.5 + (places[-1] + 1.2) * _room(found) / (PANEL - _room(found))
     figure = _plane(
-        f"{NAMES['encoder-decoder']}: reaches {found.reached('encoder-decoder', token)} of {m}", places[-1] + 1, turned
+        f"{NAMES['encoder-decoder']}: reaches {found.reached('encoder-decoder', token)} of {m}",
+        places[-1] + 1,
+        turned,
+        left,
     )
     top = GRID + STEP * m
     for row, column in found.own.T.nonzero().tolist():
@@ -211,23 +240,23 @@ def both_figure(found: families.Reach, token: int, most: float) -> Figure:
             figure.shape(type="path", path=path, line={"color": WITH, "width": _wide(strength, most)})
     figure.trace(
         "heatmap",
-        z=figures.numbers(found.across),
+        z=figures.numbers(seen),
         x0=0,
         dx=1,
         y0=top - STEP / 2,
         dy=-STEP,
         zmin=0,
-        zmax=float(found.across.max()),
-        colorscale=WEIGHTS,
+        zmax=1,
+        colorscale=[[0, "rgba(0,0,0,0)"], [1, faded(WITH, 0.25)]],
         showscale=False,
         xgap=1,
         ygap=1,
         text=[
             [
-                _answers(f"encoder output of {k}", f"target output of {t}", s)
-                for k, s in zip(found.words, row, strict=True)
+                f"{figures.escape(t)} {'sees' if sees else 'does not see'} the encoder’s output of {figures.escape(k)}"
+                for k, sees in zip(found.words, row, strict=True)
             ]
-            for t, row in zip(found.target, found.across.tolist(), strict=True)
+            for t, row in zip(found.target, seen.tolist(), strict=True)
         ],
         hoverinfo="text",
     )
@@ -235,8 +264,23 @@ def both_figure(found: families.Reach, token: int, most: float) -> Figure:
         type="rect", x0=-0.5, x1=n - 0.5, y0=GRID, y1=top, line={"color": INK, "width": 1.5}, fillcolor="rgba(0,0,0,0)"
     )
     figure.note(
-        f"cross-attention, {m} × {n}", x=(n - 1) / 2, y=top + 0.03, yanchor="bottom", font={"color": INK, "size": 14}
+        f"cross-attention:<br>{int(seen.sum())} of {m * n} seen",
+        x=-left,
+        y=top + 0.02,
+        xanchor="left",
+        align="left",
+        yanchor="bottom",
+        font={"color": INK, "size": 14},
     )
+    for t, name in enumerate(_rows(found)):
+        figure.note(
+            figures.escape(name),
+            x=-0.6,
+            y=top - STEP * (t + 0.5),
+            xanchor="right",
+            yanchor="middle",
+            font={"color": QUERY, "size": 12},
+        )
     _dots(
         figure,
         range(n),
@@ -249,10 +293,15 @@ def both_figure(found: families.Reach, token: int, most: float) -> Figure:
     _dots(
         figure, places, WORDS, [QUERY] * m, [8] * m, [f"{figures.escape(w)}, target word {t}" for t, w in enumerate(found.target)]
     )  # fmt: skip
-    _inputs(figure, found, token)
-    _named(figure, found.target, places, turned)
-    for text, middle, colour in (("source", (n - 1) / 2, KEY), ("target", sum(places) / m, QUERY)):
-        figure.note(text, x=middle, y=-1.05 if turned else -0.6, yanchor="bottom", font={"color": colour, "size": 14})
+    _inputs(figure, found, token, 12)
+    _named(figure, found.target, places, turned, size=12)
+    source, middle = (n - 1) / 2, sum(places) / m
+    for text, at, colour in (
+        ("source", source, KEY),
+        (GOAL["encoder-decoder"], (source + middle) / 2, WITHOUT),
+        ("target", middle, QUERY),
+    ):
+        _below(figure, text, at, colour, turned)
     return _told(
         figure,
         [[word, output, s] for output, s in zip(found.target, strengths, strict=True)]
@@ -265,13 +314,15 @@ def both_figure(found: families.Reach, token: int, most: float) -> Figure:
 
 
 def reach_reading(found: families.Reach, token: int) -> str:
-    n, m, word = len(found.words), len(found.target), found.words[token]
+    n, m, word = len(found.words), len(found.target), f"“{found.words[token]}”"
+    if found.words.count(found.words[token]) > 1:
+        word += f" (word {token})"
     encoder, decoder, both = (found.reached(family, token) for family in FAMILIES)
     every = "both outputs" if n == 2 else f"all {n} outputs"
     first = (
-        f"“{word}” reaches {every} of the encoder"
+        f"{word} reaches {every} of the encoder"
         if encoder == n
-        else f"“{word}” reaches {encoder} of {n} outputs of the encoder"
+        else f"{word} reaches {encoder} of {n} outputs of the encoder"
     )
     if decoder == n:
         second = f"{'both' if n == 2 else f'all {n}'} of the decoder too, as nothing stands before it"
@@ -298,6 +349,7 @@ def reach_reading(found: families.Reach, token: int) -> str:
 
 # ------------------------------------------------------------------------------------------------ one more word
 
+WHOLE_SOURCE = "source"
 ROWS = ("keys, values<br>of layer 1", "keys, values<br>of layer 2", "output")
 
 
@@ -314,20 +366,27 @@ def append_frames(sentence: str, target: str, word: str, to: To, seed: int) -> l
 
 
 def append_figure(found: families.Appended, family: Family, word: str, to: To, most: float) -> Figure:
-    """Rows: the keys and values of both layers, and the outputs; columns: the words that were there before."""
+    """Rows: the keys and values of both layers, and the outputs; columns: the words that were there before. In the third
+    first the source in one column, since a target word's layers keep keys and values of both texts."""
     both, change = family == "encoder-decoder", found.of(family)
-    words = found.target if both else found.words
+    words = list(found.target if both else found.words)
+    title = kept_of_both(found) if both else f"{NAMES[family]}: {kept_words(change, short=True)}"
+    if both:
+        change = torch.cat([found.source.amax(-1, keepdim=True), change], -1)
+        words = [WHOLE_SOURCE, *words]
     roomy = len(words) <= ROOMY
-    fits = roomy and max(len(letters(shortened(word))) for word in words) * 7 < 190 / len(words)
+    own = words[1:] if both else words
+    fits = roomy and max(len(letters(shortened(word))) for word in own) * 7 < 190 / len(words)
+    shown = [shortened(w) if fits else str(i) for i, w in enumerate(own)]
     figure = figures.heatmap(
         change,
-        title=f"{NAMES[family]}: {kept_words(change, short=True)}",
+        title=title,
         rows=list(KEPT),
         row_names=list(KEPT),
-        columns=[shortened(w) if fits else str(i) for i, w in enumerate(words)],
-        column_names=list(words),
+        columns=[WHOLE_SOURCE, *shown] if both else shown,
+        column_names=words,
         row_title="largest change of",
-        column_title="target word" if both else "word",
+        column_title="the source, or a target word" if both else "word",
         limits=(0, most or 1.0),
         text=".2f" if roomy else "",
         colour_bar=False,
@@ -345,6 +404,14 @@ def append_figure(found: families.Appended, family: Family, word: str, to: To, m
     figure["layout"]["yaxis"].pop("autorange")
     figure.lay_out(xaxis={"range": [-0.5, len(words) - 0.5]}, yaxis={"range": [2.5, -0.5], "ticktext": list(ROWS)})
     return figure
+
+
+def kept_of_both(found: families.Appended) -> str:
+    """Of the third family, what stays: all, or what its target's words have of themselves. No longer than its panel."""
+    kept = kept_words(found.both, short=True)
+    if not found.source.any() or kept == "keeps nothing":
+        return f"{NAMES['encoder-decoder']}: {kept}"
+    return f"Encoder-decoder: {kept.replace('keeps', 'keeps target’s')}"
 
 
 def kept_words(change: Tensor, short: bool = False) -> str:
@@ -378,7 +445,11 @@ def append_reading(found: families.Appended, word: str, to: To) -> str:
             if not found.both.any()
             else (f"{decoder}; the target’s half of the encoder-decoder {kept_words(found.both)}. {encoder}.")
         )
-    return f"{decoder}. {encoder}; appended to the source, it makes the target’s {moved(found.both)} too."
+    crossed = number(float(found.source[:-1].max()), 2)
+    return (
+        f"{decoder}. {encoder}; appended to the source, it changes cross-attention’s keys and values by up to {crossed} and the "
+        f"target’s outputs by up to {number(float(found.both[-1].max()), 2)}."
+    )
 
 
 # ------------------------------------------------------------------------------------------------ both sides
@@ -444,7 +515,7 @@ def sight_figure(progress: training.Progress) -> Figure:
         parts.append(Label(52, y - 5, f"gets {percent(float(right), 3)}", colour, side="middle right", size=17))
     return figures.diagram(
         parts,
-        title="What the gap sees, and what it gives the right answer",
+        title="What the gap sees, and the right answer’s probability",
         x_range=(0, 100),
         y_range=(-2, 102),
         height=360,
@@ -469,13 +540,19 @@ def sides_reading(progress: training.Progress) -> str:
 # ------------------------------------------------------------------------------------------------ the ledger
 
 PURPOSES = {
-    "BERT base": "to fill gaps and to tell whether one sentence follows another, and then to label texts and words",
-    "RoBERTa large": "to fill gaps, like BERT, on more text",
-    "GPT-2 small": "to continue a text",
-    "Llama 3 8B": "to continue a text and, as Instruct, to follow instructions",
-    "Transformer base (2017)": "to translate",
-    "T5 base": "to restore gaps, and then to turn a text into another for any task",
-    "BART large": "to restore spoilt texts, and then to sum up, to answer or to label",
+    "BERT base": "to fill gaps and to tell whether one sentence follows another, and then to label texts and words (Devlin et al. 2019)",
+    "RoBERTa large": "to fill gaps, like BERT, on more text (Liu et al. 2019)",
+    "GPT-2 small": "to continue a text (Radford et al. 2019)",
+    "Llama 3 8B": "to continue a text and, as Instruct, to follow instructions (Grattafiori et al. 2024)",
+    "Transformer base (2017)": "to translate (Vaswani et al. 2017)",
+    "T5 base": "to restore gaps and, mixed with that, to turn one text into another for many tasks (Raffel et al. 2020)",
+    "BART large": "to restore corrupted texts, and then to summarise, to answer or to label (Lewis et al. 2020)",
+}
+WHY = {
+    "Llama 3 8B": {
+        "self-attention": "for attention, whose heads share keys and values",
+        "feed-forward": "for a gated feed-forward layer",
+    }
 }
 KINDS: dict[Kind, str] = {"encoder": "encoder-only", "decoder": "decoder-only", "encoder-decoder": "encoder-decoder"}
 STACKED = {"self-attention": WITHOUT, "cross-attention": WITH, "feed-forward": OCHRE}
@@ -554,6 +631,21 @@ def modules_figure(chosen: str) -> Figure:
     return figure
 
 
+def costs(parameters: int, d: int) -> str:
+    """What a cross-attention with its norm is made of.
+
+    >>> costs(2_360_064, 768)
+    '4 d² + d: four matrices (4 d²) and a norm (d), no biases'
+    >>> costs(2_363_904, 768)
+    '4 d² + 6 d: four matrices (4 d²), their biases (4 d) and a LayerNorm (2 d)'
+    """
+    parts = {
+        4 * d**2 + d: "four matrices (4 d²) and a norm (d), no biases",
+        4 * d**2 + 6 * d: "four matrices (4 d²), their biases (4 d) and a LayerNorm (2 d)",
+    }
+    return f"{in_widths(parameters, d)}: {parts[parameters]}"
+
+
 def in_widths(parameters: int, d: int) -> str:
     """Of a cross-attention with its norm.
 
@@ -569,14 +661,17 @@ def ledger_reading(name: str) -> str:
     one = families.ledger(name)
     sums = [sum(parts.values()) for parts in one.stacks]
     purpose = f"It was trained {PURPOSES[name]}."
+    d, parts = one.d_model, one.stacks[0]
+    shares = ", ".join(f"{number(parts[part] / d**2)} d² {what}" for part, what in WHY.get(name, {}).items())
+    shares = f" ({shares})" if shares else ""
     if len(sums) == 1:
         return (
-            f"{name} is {KINDS[families.family_of(name)]}: a layer has {sums[0]:,} parameters, and none of its {one.self_attentions} layers has "
+            f"{name} is {KINDS[families.family_of(name)]}: a layer has {sums[0]:,} parameters{shares}, and none of its {one.self_attentions} layers has "
             f"cross-attention. {purpose}"
         )
     return (
-        f"{name}: an encoder layer has {sums[0]:,} parameters, a decoder layer {one.cross:,} more, {in_widths(one.cross, one.d_model)}: its "
-        f"cross-attention with a norm. {purpose}"
+        f"{name}: an encoder layer has {sums[0]:,} parameters, a decoder layer {one.cross:,} more for "
+        f"cross-attention, {costs(one.cross, d)}. {purpose}"
     )
 
 
