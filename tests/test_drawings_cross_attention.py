@@ -1,11 +1,13 @@
 """Question 12's frames show what was measured, and their readings say what they show."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
 import torch
+from streamlit.testing.v1 import AppTest
 
 from core.experiments import cross_attention as cross
 from core.say import NO_BREAK, percent
@@ -16,6 +18,7 @@ from ui.figures import Figure
 from ui.palette import KEY, MASKED, OCHRE, QUERY, WITH, WITHOUT, faded
 from ui.sweep.packing import pack
 
+PAGE = Path(__file__).parent.parent / "pages" / "12_cross_attention.py"
 OURS = [p for p in DRAWINGS if str(p.id).startswith("cross_attention-")]
 
 
@@ -59,12 +62,12 @@ def test_the_lines_are_the_weights(source: str, layer: int, head: int) -> None:
             x, y = line["x"], line["y"]
             np.testing.assert_allclose([x[0], x[-1]], [above + j + 0.5, below + step + 0.5], atol=1e-5)
             np.testing.assert_allclose([y[0], y[-1]], [drawings.SOURCE[0], drawings.TARGET[1]], atol=1e-6)
-            assert abs(x[1] - x[0]) < 0.02 * n and (np.diff(y) < 0).all(), "upright at the box, and downwards"
+            assert x[1] == x[0] and x[-2] == x[-1] and (np.diff(y) < 0).all(), "upright at the box, and downwards"
         ends = [(i, j) for i in range(step) for j in range(n) if weights[i, j] >= drawings.TOLD]
         assert earlier["line"]["color"] == faded(WITHOUT, 0.45)
-        grey = np.append(earlier["x"], np.nan).reshape(-1, 18) if ends else np.empty((0, 18))
+        grey = np.append(earlier["x"], np.nan).reshape(-1, 26) if ends else np.empty((0, 26))
         np.testing.assert_allclose(grey[:, 0], [above + j + 0.5 for _, j in ends], atol=1e-5)
-        np.testing.assert_allclose(grey[:, 16], [below + i + 0.5 for i, _ in ends], atol=1e-5)
+        np.testing.assert_allclose(grey[:, 24], [below + i + 0.5 for i, _ in ends], atol=1e-5)
         assert letters["text"] == [drawings.shown(c) for c in source] and boxes["marker"]["line"]["color"] == [KEY] * n
         assert text["text"] == [*(found.written + " ")[: step + 1].replace(" ", "")] + ["end"] * (step >= t - 1) + [
             NO_BREAK
@@ -228,7 +231,7 @@ def test_masks_are_drawn_as_they_are() -> None:
     frames = drawings.mask_frames(cross.EXAMPLE)
     assert len(frames) == len(model.PADS)
     found, (lines, forgotten, masked) = cross.padded(pads=8), frames[4].figures
-    hidden, seen = lines["data"][:3], lines["data"][3:]
+    hidden, seen = lines["data"][:3], lines["data"][3:6]
     for r, (a, b) in enumerate(zip(hidden, seen, strict=True)):
         np.testing.assert_allclose(a["y"], 100 * cross.shipped_padded(True)[r].numpy(), rtol=1e-6)
         np.testing.assert_allclose(b["y"], 100 * cross.shipped_padded(False)[r].numpy(), rtol=1e-6)
@@ -238,16 +241,21 @@ def test_masks_are_drawn_as_they_are() -> None:
     axes = [lines["layout"][axis]["title"]["text"] for axis in ("xaxis", "yaxis")]
     assert axes == ["tokens of padding behind each source", "written exactly, %"]
     causal = plain(percent(float(cross.shipped("exact", "causal").mean())))
-    assert notes(lines) == ["here", f"causal triangle, not trained: {causal} (mean)"]
+    assert notes(lines) == ["here", f"causal: {causal}"]
     np.testing.assert_allclose(forgotten["data"][0]["customdata"], found.forgotten.numpy(), rtol=1e-6)
     np.testing.assert_allclose(masked["data"][0]["customdata"], found.masked.numpy(), rtol=1e-6)
+    np.testing.assert_allclose(lines["data"][6]["y"], 100 * float(cross.shipped("exact", "causal").mean()), rtol=1e-6)
+    ranges = [[grid["layout"][axis]["range"] for axis in ("xaxis", "yaxis")] for grid in (forgotten, masked)]
+    assert ranges == [[[-0.5, 24.5], [10.5, -0.5]]] * 2, "equally wide, so that they can be compared"
     assert len(masked["data"][1]["x"]) == 8 * 11 and not len(forgotten["data"][1]["x"])
     assert masked["layout"]["title"]["text"] == f"Padding hidden: {found.written[0]}"
     assert forgotten["layout"]["title"]["text"] == f"Mask forgotten: {found.written[1]}"
     lost = plain(percent(float(found.forgotten[:, 17:].sum(-1).mean())))
     said = plain(frames[4].reading)
+    pads = found.forgotten[:, 17:].sum(-1)
     assert said.startswith(
-        f"8 pads that cross-attention sees take {lost} of the last layer’s weight, the mean of its tokens: yours becomes "
+        f"8 pads that cross-attention sees take {lost} of the last layer’s weight, {plain(percent(float(pads.max())))} where it writes "
+        f"“{found.written[1][int(pads.argmax())]}”: yours becomes “"
     )
     assert (
         f"Of the held-out dates {plain(percent(float(cross.shipped_padded(False)[:, 4].mean())))} are right, and "
@@ -316,3 +324,12 @@ def test_the_card_is_the_hero_at_its_defaults() -> None:
     card, hero = drawings.card(), drawings.translation_frames(cross.EXAMPLE, 2, 1)[6]
     assert card.reading == hero.reading
     np.testing.assert_equal(card.figures[0]["data"][1]["x"], hero.figures[0]["data"][1]["x"])
+
+
+@pytest.mark.parametrize(("step", "written"), [("0", ""), ("6", "1987-0"), ("10", "1987-05-03")])
+def test_the_program_gets_what_is_written_before_the_chosen_step(step: str, written: str) -> None:
+    app = AppTest.from_file(str(PAGE), default_timeout=60)
+    app.query_params["date_written"] = step
+    app.session_state["cross_attention:program"] = True
+    programs = [code.value for code in app.run().code]
+    assert any(f"source, written = {cross.EXAMPLE!r}, {written!r}" in program for program in programs)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.experiments import cross_attention as cross
 from core.ops.dates import FIRST, LAST, read
-from core.say import count, number, percent
+from core.say import NO_BREAK, count, number, percent
 from core.training import cross_attention as model
 from ui import figures
 from ui.drawings import corners
@@ -27,7 +27,8 @@ HERO = 300  # pixels: question, prediction and hero fit one screen
 BOX = 0.86  # the width of a character's box, where a character has 1
 SOURCE, TARGET = (0.8, 1.0), (0.0, 0.2)  # the lower and upper edges of both rows of boxes
 TOLD = 0.1  # weights from here on are said at their character; of earlier tokens, only these are drawn
-THICK = 26  # pixels: a line of weight 1
+THICK = 22  # pixels: a line of weight 1
+STUB = 0.06  # of the way, a line is upright at either end
 DATES = (
     cross.EXAMPLE,
     "03-May-87",
@@ -52,7 +53,11 @@ def quoted(character: str) -> str:
 def ordinal_label(written: str, step: int) -> str:
     """What the slider says: the character that is being written, and the text up to it."""
     text = written.replace("-", "\u2011").replace(" ", "␣")  # a hyphen at which no line ends
-    return f"{text[step]} of {text[: step + 1]}" if step < len(text) else f"the end of {text or 'nothing'}"
+    return (
+        f"{text[step]}{NO_BREAK}of{NO_BREAK}{text[: step + 1]}"
+        if step < len(text)
+        else f"the end of {text or 'nothing'}"
+    )
 
 
 def labels(found: cross.Translation) -> list[str]:
@@ -116,10 +121,11 @@ def _boxes(
 
 def _curves(ends: Sequence[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
     """Lines from the source down to the target that leave and reach their boxes upright: (from, to)."""
-    s = np.linspace(0, 1, 17)
-    bend = s * s * (3 - 2 * s)  # a cubic Bézier curve of which both handles are upright
-    down = 3 * s * (1 - s) ** 2 * 0.4 + 3 * s * s * (1 - s) * 0.6 + s**3
-    x = [np.append(above + (below - above) * bend, np.nan) for above, below in ends]
+    s = (1 - np.cos(np.linspace(0, np.pi, 23))) / 2  # more points where it bends
+    across = s * s * (3 - 2 * s)  # a cubic Bézier curve of which both handles are upright and 3/4 as long as it is high
+    down = 2.25 * s * (1 - s) ** 2 + 0.75 * s * s * (1 - s) + s**3
+    across, down = np.array([0, *across, 1]), np.array([0, *(STUB + (1 - 2 * STUB) * down), 1])
+    x = [np.append(above + (below - above) * across, np.nan) for above, below in ends]
     y = np.append(SOURCE[0] + (TARGET[1] - SOURCE[0]) * down, np.nan)
     if not ends:
         return figures.numbers([np.nan]), figures.numbers([np.nan])
@@ -163,7 +169,7 @@ def _alignment(found: cross.Translation, weights: Tensor, layer: int, head: int,
         x, y = _curves(ends)
         figure.trace(
             "scatter", x=x, y=y, mode="lines", name=name,
-            line={"width": round(width, 2), "color": colour}, hoverinfo="skip", showlegend=False,
+            line={"width": round(width, 2), "color": colour, "simplify": False}, hoverinfo="skip", showlegend=False,
         )  # fmt: skip
     notes = [
         f"{quoted(c)}, character {j + 1}: {percent(w)}" for j, (c, w) in enumerate(zip(found.source, row, strict=True))
@@ -427,9 +433,14 @@ def influence_frames(source: str) -> list[Frame]:
 
 
 def _every_tick(grid: Figure, columns: Sequence[str]) -> None:
-    """Single characters have room at every column; they stand upright."""
-    ticks = [figures.escape(shown(c)) for c in columns]
-    grid.lay_out(xaxis={"tickvals": list(range(len(columns))), "ticktext": ticks, "tickangle": 0})
+    """Single characters have room at every column; they stand upright. Two grids of equal columns are equally wide."""
+    ticks, rows = [figures.escape(shown(c)) for c in columns], len(grid["data"][0]["z"])
+    grid.lay_out(
+        xaxis={
+            "tickvals": list(range(len(columns))), "ticktext": ticks, "tickangle": 0, "range": [-0.5, len(columns) - 0.5]
+        },
+        yaxis={"range": [rows - 0.5, -0.5], "autorange": False},
+    )  # fmt: skip
 
 
 def influence_reading(found: cross.Influence) -> str:
@@ -464,6 +475,8 @@ def _mask_frame(source: str, i: int) -> Frame:
         for r, run in enumerate(runs)
     ]
     causal = 100 * cross.shipped("exact", "causal").mean()
+    level = torch.full((len(model.PADS),), float(causal))
+    series.append(Series("causal triangle, not trained (mean)", level, KEY, dash="dash", width=2, legend=False))
     lines = figures.lines(
         series,
         x=torch.tensor(model.PADS),
@@ -472,9 +485,15 @@ def _mask_frame(source: str, i: int) -> Frame:
         y_title="written exactly, %",
         x_range=(-0.5, 16.5),
         y_range=(0, 116),
-        levels={f"causal triangle, not trained: {percent(float(causal) / 100)} (mean)": (float(causal), KEY)},
         marks={"here": (float(pads), INK)},
         height=360,
+    )
+    lines.note(
+        f"causal: {percent(float(causal) / 100)}",
+        x=12,
+        y=float(causal) + 1,
+        yanchor="bottom",
+        font={"color": KEY, "size": 13},
     )
     lines.lay_out(yaxis={"tickvals": [0, 20, 40, 60, 80, 100]})
     panels = [lines]
@@ -512,12 +531,14 @@ def mask_reading(found: cross.Padded, pads: int, masked: float, forgotten: float
             f"Without padding there is nothing to hide: {percent(masked / 100)} of the held-out dates are right either way (mean of "
             f"{count(len(model.SEEDS), 'run')}). In a batch, shorter sources are filled up."
         )
-    lost = float(found.forgotten[:, n:].sum(-1).mean())
+    each = found.forgotten[:, n:].sum(-1)
+    lost, most = float(each.mean()), int(each.argmax())
+    token = quoted(found.written[1][most]) if most < len(found.written[1]) else "the end"
     same = found.written[0] == found.written[1]
     yours = "your date comes out the same" if same else f"yours becomes “{found.written[1]}”"
     return (
         f"{count(pads, 'pad').capitalize()} that cross-attention sees take{'s' if pads == 1 else ''} {percent(lost)} of the last layer’s weight, "
-        f"the mean of its tokens: {yours}. Of the held-out dates {percent(forgotten / 100)} are right, and {percent(masked / 100)} with the "
+        f"{percent(float(each[most]))} where it writes {token}: {yours}. Of the held-out dates {percent(forgotten / 100)} are right, and {percent(masked / 100)} with the "
         f"padding hidden (means of {count(len(model.SEEDS), 'run')})."
     )
 
