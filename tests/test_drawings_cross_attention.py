@@ -95,13 +95,13 @@ def test_what_the_hero_says() -> None:
     layer, head = divmod(int(each.max(-1).values.argmax()), 2)
     assert plain(frames[5].reading).startswith("“1987-” is written; it writes “0”, ")
     assert (
-        f"Head 1 of layer 2 spreads its weight, {plain(percent(float(each[1, 0].max())))} at most, on “u”, and head {head + 1} of layer "
-        f"{layer + 1} is the surest of all: {plain(percent(float(each.max())))} to "
+        f"Head 1 of layer 2 spreads its weight, {plain(percent(float(each[1, 0].max())))} at most, on “u”, and the surest of all, head "
+        f"{head + 1} of layer {layer + 1}, gives {plain(percent(float(each.max())))} to "
     ) in plain(frames[5].reading)
     surest = cross.Translation("ab", "1", "", torch.ones(2), torch.full((2, 2, 2, 2), 0.4))
     surest.weights[1, 0, 0, 1] = 0.45
     assert "no other head is surer of a place" in drawings.step_reading(surest, 2, 1, 0)
-    assert "head 1 of layer 2 is the surest of all: 45" in drawings.step_reading(surest, 1, 0, 0)
+    assert "the surest of all, head 1 of layer 2, gives 45" in drawings.step_reading(surest, 1, 0, 0)
     assert "it ends, " in frames[10].reading
     mean = drawings.translation_frames(cross.EXAMPLE, 1, 0)[6]
     assert "Layer 1 (mean of both heads) spreads its weight, " in mean.reading
@@ -185,8 +185,7 @@ def test_what_the_link_says() -> None:
         "it goes on with “905-06-21”. At first what stands there has its say; from “05-06-21” on it is the other’s."
     )
     assert said[10] == (
-        "1987-05-03 is all it writes from its own memory: only the end is left when the memory becomes that of “21st of June 2005”, "
-        "and it ends."
+        "It has written all of “1987-05-03” when the memory becomes that of “21st of June 2005”: only the end is left, and it ends."
     )
     junk = plain(drawings.link_frames(cross.EXAMPLE, "junk")[4].reading)
     assert "that of “junk”: it goes on with" in junk and "the other’s" not in junk
@@ -221,9 +220,9 @@ def test_influence_is_drawn_with_its_zeros() -> None:
         "input", "input: character of the source", "input: character of the target",
     ]  # fmt: skip
     assert plain(frame.reading) == (
-        "Nothing written touches the source’s keys and values; the source reaches the queries of layer 2 (187 of 11 × 17 pairs), not "
-        "those of layer 1. Each token that is written depends on every source character (187 of 187 pairs) and on no later token: 66 of "
-        "11 × 11 pairs act."
+        "Nothing written touches the source’s keys and values; the source reaches the queries of layer 2 (pairs that act: 187 of 11 × "
+        "17), not those of layer 1. Each token that is written depends on every source character (187 of 11 × 17) and on no later token: "
+        "66 of 11 × 11."
     )
 
 

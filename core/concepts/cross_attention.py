@@ -425,7 +425,7 @@ def a_hint_and_no_explanation(
         "all": found.needing * found.favourite + (1 - found.needing) * found.unneeding,
         "rest": found.unneeding,
     }[base]
-    # Four standard errors of a share of 0.7 among 300 characters are 0.11.
+    # Four standard errors of a share of 0.7 among 200 characters are 0.13.
     return (
         Evidence.between(
             f"share of characters that change when the link is cut, {found.dates} held-out dates, first run",
@@ -433,7 +433,7 @@ def a_hint_and_no_explanation(
             0.4,
             0.6,
         )
-        & Evidence.between("of these, when their favourite is hidden", changed, 0.6, 0.8)
+        & Evidence.between("of these, when their favourite is hidden", changed, 0.57, 0.83)
         & Evidence.below(
             "of these, when another one is hidden", found.others if others == "others" else found.favourite, 0.05
         )

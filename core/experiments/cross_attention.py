@@ -159,7 +159,7 @@ class Hidden:
 
 
 @remember
-def hidden(most: int = 3) -> Hidden:
+def hidden(most: int = 2) -> Hidden:
     """In the shipped weights. A hyphen, and the first digits of a year, come out right without any source, so only the
     characters that need it can say what hiding a part of it does."""
     weights, parts = model.trained(), []
@@ -342,7 +342,7 @@ def _one_token(weights: model.Weights, x: Tensor, own: list[list[Tensor]], cross
 
 
 @remember
-def kept_cache(then: str = "other", after: int = 4, most: int = 4) -> float:
+def kept_cache(then: str = "other", after: int = 4, most: int = 2) -> float:
     """The share of held-out dates that go on as the next date after so many characters, where each token is read once and
     its keys and values are kept: those of the first ones come from layers that have read the date's own memory. What is
     read from then on is the memory of the `other` date, or still the `own`."""

@@ -245,7 +245,7 @@ def step_reading(found: cross.Translation, layer: int, head: int, step: int) -> 
         elsewhere = "and no other head is surer of a place"
     else:
         elsewhere = (
-            f"and head {surest[1] + 1} of layer {surest[0] + 1} is the surest of all: {percent(float(peak))} to "
+            f"and the surest of all, head {surest[1] + 1} of layer {surest[0] + 1}, gives {percent(float(peak))} to "
             f"{quoted(found.source[int(at)])}, character {int(at) + 1}"
         )
     return f"{before}; {sure}. {spread[0].upper()}{spread[1:]}, {elsewhere}."
@@ -354,7 +354,7 @@ def link_reading(found: cross.Link, k: int) -> str:
     if k == 0:
         return f"With the memory of “{found.other}” from the start, it writes {handed or 'nothing'}; with its own, {own or 'nothing'}."
     if k >= len(own) and handed == own:
-        return f"{own or 'Nothing'} is all it writes from its own memory: only the end is left when the memory becomes that of “{found.other}”, and it ends."
+        return f"It has written all of “{own}” when the memory becomes that of “{found.other}”: only the end is left, and it ends."
     goes_on = f"it goes on with “{handed[k:]}”" if handed[k:] else "it ends there"
     begun = f"After “{own[:k]}” the memory becomes that of “{found.other}”: {goes_on}"
     if handed[k:] == other[k:] == own[k:]:
@@ -450,9 +450,9 @@ def influence_reading(found: cross.Influence) -> str:
     touched = int((found.memory_target != 0).sum())
     return (
         f"{'Nothing written touches' if not touched else f'{touched} pairs of a written token touch'} the source’s keys and values; the source reaches the "
-        f"queries of layer 2 ({second} of {t} × {n} pairs), {'not those of layer 1' if not first else f'in layer 1 {first}'}. "
-        f"Each token that is written depends on {'every' if by_source == t * n else 'some'} source character ({by_source} of {t * n} pairs) and on no later "
-        f"token: {by_target} of {t} × {t} pairs act."
+        f"queries of layer 2 (pairs that act: {second} of {t} × {n}), {'not those of layer 1' if not first else f'in layer 1 {first}'}. "
+        f"Each token that is written depends on {'every' if by_source == t * n else 'some'} source character ({by_source} of {t} × {n}) and on no later "
+        f"token: {by_target} of {t} × {t}."
     )
 
 
