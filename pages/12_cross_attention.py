@@ -41,13 +41,13 @@ with lesson(concept) as page:
         labels = drawings.labels(found)
         steps, usual = range(len(labels)), min(6, len(labels) - 1)
         draw, chosen = drawings.translation_frames, (source, layer, head)
-        step = sweep("date_written", "Written", steps, draw, *chosen, default=usual, labels=labels, panel_width=340)
+        step = sweep("date_written", "Writing", steps, draw, *chosen, default=usual, labels=labels, panel_width=340)
 
     if page.look("link"):
         st.markdown(
             "Lines of attention could be decoration. So change what they bring: shuffle it, cut it, or give the decoder the memory of "
-            "another date, from the start or after some characters. The decoder keeps only what it has written; all that it knows of "
-            "the source it asks for again at each step."
+            "another date (of a text as long), from the start or after some characters. A decoder’s cache does hold traces of the first "
+            "source, in its second layer; but what it needs it asks for again at each step, and then the memory that is there answers."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
@@ -55,7 +55,9 @@ with lesson(concept) as page:
         with stage:
             draw, after = drawings.link_frames, "The other’s memory after … characters"
             sweep("handed_after", after, range(training.WRITTEN), draw, source, other, default=4, panel_width=330)
-        st.markdown("A tenth of all days was held out; these models were trained on the rest. Train one again, now:")
+        st.markdown(
+            "A tenth of all days was held out, each tested in one style; these models were trained on the rest. Train one again, now:"
+        )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
             seed = controls.choice("Seed of the run", "date_seed", {s: str(s) for s in training.SEEDS})
@@ -66,9 +68,10 @@ with lesson(concept) as page:
 
     if page.look("asks"):
         st.markdown(
-            "If the memory decides, who may touch it, and who asks? Derivatives through the whole model say who acts on whom; they "
-            "are exactly 0 where the wiring has no way. The source acts on everything that is written. What was written acts on later "
-            "tokens only, and never on keys and values."
+            "If the memory decides, who may touch it, and who asks? A derivative says how much an output moves when an input does: it is "
+            "exactly 0 where the wiring has no way from one to the other. So count the pairs that act (whose derivative is not 0), for the "
+            "date at the top of the page; the grids show how much the score of each written token, its logit, moves. The source acts on all "
+            "that is written; what was written acts on later tokens only, never on the source’s keys and values."
         )
         figure("who_asks", drawings.influence_frames, source, panel_width=300)
 
@@ -76,14 +79,16 @@ with lesson(concept) as page:
         st.markdown(
             "Since every query may look at the whole source, nothing must stand there that is not source. Texts in a batch are filled up to "
             "equal length: the encoder hides the padding from itself, and cross-attention needs that mask once more. A causal "
-            "triangle it must not have: the first digit of the year may stand at the end."
+            "triangle would serve nothing: the whole source is there before writing begins. Put on these models, which were trained "
+            "without one, it hides what their queries ask for."
         )
         sweep("date_pads", "Tokens of padding", training.PADS, drawings.mask_frames, source, default=8, panel_width=300)
 
     if page.look("caches"):
         st.markdown(
             "What does the link cost? Four more matrices in each decoder layer; and while it writes, a second cache. Keys and values "
-            "of the source depend on nothing that is written, so they are made once; the decoder’s own grow with every token."
+            "of the source depend on nothing that is written, so they are made once; the decoder’s own grow with every token. If the encoder "
+            "asked the decoder in turn, the memory would depend on what is written, and nothing could be kept."
         )
         draw, tokens = drawings.cache_frames, [str(i + 1) for i in steps]
         sweep("kept_after", "Tokens written", steps, draw, source, default=usual, labels=tokens, panel_width=340)

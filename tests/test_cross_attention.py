@@ -93,6 +93,7 @@ def test_the_styles_differ_and_the_longest_fills_the_limit() -> None:
     ("text", "day"),
     [
         ("Sunday, May 3rd, '87", date(1987, 5, 3)), ("twenty-first of June 2005", date(2005, 6, 21)), ("3 sept 29", date(2029, 9, 3)),
+        ("twenty first of June 2005", date(2005, 6, 21)), ("Thirty  first of May 1999", date(1999, 5, 31)), ("twenty of May 1999", None),
         ("3 sep 30", date(1930, 9, 3)), ("first of may '05", date(2005, 5, 1)), ("3 May 1850", date(1850, 5, 3)),
         ("31 February 1987", None), ("3 May", None), ("May 1987", None), ("3 4 May 1987", None), ("3 May June 1987", None),
         ("3 May 187", None), ("3 May 19871", None), ("3 1987", None), ("0 May 1987", None), ("hello world", None), ("", None),
@@ -160,7 +161,7 @@ def test_all_steps_at_once_are_the_steps_one_by_one() -> None:
     memory = model.encode(weights, tokens)
     begun = model.answers([date(1987, 5, 3)])[:, :6]
     blank = torch.cat([begun, torch.zeros(1, 1, dtype=torch.long)], -1)
-    scores, askers = model.decode(weights, blank, memory, tokens != model.PAD)
+    scores, askers, _ = model.decode(weights, blank, memory, tokens != model.PAD)
     now = model.alignments(weights, askers, memory, tokens != model.PAD)[:, 0, :, -1]
     torch.testing.assert_close(now, found.weights[:, :, 6])
     assert float(scores[0, -1].softmax(-1).max()) == pytest.approx(float(found.certainty[6]))
@@ -218,6 +219,62 @@ def test_who_acts_on_whom() -> None:
     assert (cut.source == 0).all() and (cut.queries_source == 0).all() and torch.equal(cut.target > 0, masks.causal(11))
 
 
+@pytest.mark.parametrize("matrix", [1, 2])
+def test_keys_and_values_each_count(matrix: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without W_K the values still come from the source, and without W_V the keys."""
+    weights = {name: weight.clone() for name, weight in model.trained().items()}
+    weights["decoder.cross"][:, matrix] = 0
+    monkeypatch.setattr(model, "trained", lambda: weights)
+    found = cross.influence.__wrapped__("3 May '87")
+    assert (found.memory_source > 0).all() and (found.memory_target == 0).all()
+
+
+def test_what_every_layer_reads_is_the_memory() -> None:
+    weights, tokens = model.trained(), model.batch_of([cross.EXAMPLE])
+    layers = model.encode_embedded(weights, model.embed(weights, tokens), tokens != 0)
+    written = model.answers([date(1987, 5, 3)])
+    assert all(torch.equal(read, layers[-1]) for read in model.decode(weights, written, layers[-1], None).reads)
+    beside = model.decode(weights, written, layers, None).reads
+    assert len(beside) == len(layers) == 2 and all(torch.equal(a, b) for a, b in zip(beside, layers, strict=True))
+
+
+def test_a_cache_that_is_kept_does_not_hold_on_to_its_source() -> None:
+    """Without a swap it is greedy decoding; with one it goes on with the other's month and day, or its day."""
+    assert cross.kept_cache("own", after=0) < 0.05 < 0.95 < cross.kept_cache("other", after=0)
+    assert cross.kept_cache("other", after=4) > 0.95 and cross.kept_cache("other", after=7) > 0.95
+
+
+def test_hiding_is_counted_by_hand_on_one_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Character by character, beside both counts: the lesson's and that of the shipped outcomes."""
+    weights, text, right = model.trained(), "3 May '87", model.answers([date(1987, 5, 3)])
+    tokens = model.batch_of([text])
+    memory, n = model.encode(weights, tokens), len(text)
+
+    def written(seen: torch.Tensor, memory: torch.Tensor | None = memory) -> list[int]:
+        return model.decode(weights, right, memory, seen).logits[0, :-1].argmax(-1).tolist()
+
+    everything = torch.ones(1, n, dtype=torch.bool)
+    whole, cut = written(everything), written(everything, None)
+    askers = model.decode(weights, right, memory, everything).askers
+    looked = model.alignments(weights, askers, memory, everything)[:, 0].mean((0, 1))
+    hits, others, needing = [], [], [a != b for a, b in zip(whole, cut, strict=True)]
+    each = [written(everything & (torch.arange(n) != j)) for j in range(n)]
+    for t in range(10):
+        first = int(looked[t].argmax())
+        hits.append(each[first][t] != whole[t])
+        others.append(sum(each[j][t] != whole[t] for j in range(n) if j != first) / (n - 1))
+    monkeypatch.setattr(model, "groups", lambda: iter([(tokens, right)]))
+    found = cross.hidden.__wrapped__(1)
+    assert found.dates == 1 and found.needing == pytest.approx(sum(needing) / 10)
+    needed = [i for i in range(10) if needing[i]]
+    assert found.favourite == pytest.approx(sum(hits[i] for i in needed) / len(needed))
+    assert found.others == pytest.approx(sum(others[i] for i in needed) / len(needed))
+    assert found.unneeding == pytest.approx(sum(hits[i] for i in range(10) if not needing[i]) / (10 - len(needed)))
+    shipped = model.hiding(weights, most=1)
+    assert shipped["favourite"] == pytest.approx(sum(hits) / 10)
+    assert shipped["others"] == pytest.approx(sum(others) / 10)
+
+
 # ---------------------------------------------------------------------------------------------- masks and caches
 
 
@@ -233,6 +290,9 @@ def test_hidden_padding_changes_nothing_and_seen_padding_does() -> None:
 
 def test_nothing_to_see_is_not_a_number() -> None:
     assert cross.nothing_seen(0).isnan().all() and not cross.nothing_seen(1).isnan().any()
+    assert (cross.nothing_seen(0, weights=False) == 0).all()
+    torch.testing.assert_close(cross.nothing_seen(1, weights=False), cross.nothing_seen(1))
+    assert cross.torch_blind().isfinite().all(), "nn.Transformer goes on in silence"
 
 
 def test_a_cache_of_each_kind() -> None:
@@ -251,8 +311,20 @@ def test_the_layers_are_matrices_only() -> None:
 
 
 def test_torchs_decoder_reads_the_last_layer() -> None:
-    assert cross.torch_reads(3) == pytest.approx(0, abs=1e-12) and cross.torch_reads(2) > 1e-3
+    """Keys and values of each of its three cross-attentions, as they enter it."""
+    assert cross.torch_reads(3) == pytest.approx([0] * 3, abs=1e-12) and min(cross.torch_reads(2)) > 1e-3
     assert cross.torch_shapes(5, 9) == ((5, 8), (5, 9)) and cross.torch_shapes(9, 5) == ((9, 8), (9, 5))
+
+
+def test_the_program_says_what_it_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert concept.snippet is not None
+    exec(concept.snippet.filled(source="3 May '87", written="19"), {})
+    printed = dict(line.split(": ") for line in capsys.readouterr().out.splitlines())
+    assert printed["outputs, one for each query"] == "(3, 64)"
+    assert printed["in one layer, keys and values of the source, kept once"] == f"{2 * 9 * 64} numbers"
+    assert printed["in one layer, of the target, kept so far by self-attention"] == f"{2 * 3 * 64} numbers"
+    assert float(printed["largest change if the memory stands in another order"]) < 1e-12
+    assert printed["weights of a head, target × source"] == "27"
 
 
 def test_the_prediction_is_about_all_shipped_runs() -> None:

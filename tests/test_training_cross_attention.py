@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import struct
+from datetime import date
 
 import pytest
 import torch
@@ -143,6 +144,29 @@ def test_the_shipped_outcomes_are_those_of_the_shipped_weights(monkeypatch) -> N
     monkeypatch.setattr(model, "groups", lambda: iter([(source, right)]))
     found = model.hiding(weights, most=12)
     assert 0.1 < found["favourite"] < 0.6 and found["others"] < 0.05
+
+
+def test_the_layers_beside_are_in_order_and_its_share_is_the_shipped_one() -> None:
+    """Of the first seed, whose weights are shipped: the first layer reads the first, over one length of the test set."""
+    weights, (source, right) = model.trained(), next(itertools.islice(model.groups(), 6, None))
+    layers = model.encode_embedded(weights, model.embed(weights, source), source != model.PAD)
+    seen = source != model.PAD
+    assert torch.equal(model.under("beside", weights, source), model.write(weights, (layers[0], layers[1]), seen))
+    beside = model.exact_match(model.under("beside", weights, source), right)
+    n, shipped_share = len(source), model.shipped_outcomes(0)["exact"]["beside"]
+    assert abs(beside - shipped_share) < 4 * math.sqrt(0.25 / n)
+
+
+def test_a_causal_token_sees_as_many_characters_as_its_place() -> None:
+    """The first token one, the second two: what stands further behind does not change it."""
+    weights, tokens = model.trained(), model.batch_of([model.PROBE])
+    memory, written, seen = model.encode(weights, tokens), model.answers([date(1987, 5, 3)]), tokens != model.PAD
+    whole = model.decode(weights, written, memory, seen, causal=True).logits[0]
+    for j in (1, 3, 9):
+        other = memory.clone()
+        other[:, j] += 1
+        moved = (model.decode(weights, written, other, seen, causal=True).logits[0] != whole).any(-1)
+        assert moved.tolist() == [t >= j for t in range(11)]
 
 
 def test_a_shuffle_keeps_padding_at_its_place() -> None:

@@ -76,7 +76,7 @@ def translate(source: str = EXAMPLE) -> Translation:
     written = model.write(weights, memory, seen)
     end = written[0].tolist().index(model.END) + 1 if model.END in written[0] else WRITTEN
     written = written[:, :end]
-    scores, askers = model.decode(weights, written, memory, seen)
+    scores, askers, _ = model.decode(weights, written, memory, seen)
     certainty = scores.softmax(-1).gather(-1, written[..., None])[0, :, 0]
     meant = read(source)
     return Translation(
@@ -142,6 +142,52 @@ def held_out() -> int:
     return len(model.split()[1])
 
 
+def some_held_out(most: int) -> list[tuple[Int[Tensor, "b n"], Int[Tensor, "b t"]]]:
+    """At most so many held-out dates of each length, and what should be written for them."""
+    return [(source[:most], right[:most]) for source, right in model.groups()]
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """What hiding a character of the source from all cross-attention changes, each character written after the right ones."""
+
+    dates: int
+    needing: float  # the share of the written characters that change when the whole link is cut
+    favourite: float  # of these, the share that changes when the character with the largest mean weight is hidden
+    others: float  # when another one is, on average
+    unneeding: float  # of the rest, the share that changes with its favourite: what needs no source can hardly change
+
+
+@remember
+def hidden(most: int = 2) -> Hidden:
+    """In the shipped weights. A hyphen, and the first digits of a year, come out right without any source, so only the
+    characters that need it can say what hiding a part of it does."""
+    weights, parts = model.trained(), []
+    for source, right in some_held_out(most):
+        n, seen = source.shape[-1], source != PAD
+        memory = model.encode(weights, source)
+        scores, askers, _ = model.decode(weights, right, memory, seen)
+        whole = scores.argmax(-1)[:, :-1]  # END is no character
+        first = model.alignments(weights, askers, memory, seen).mean((0, 2))[:, :-1].argmax(-1, keepdim=True)
+        rows, memories = (one.repeat_interleave(n, 0) for one in (right, memory))
+        without = (~torch.eye(n, dtype=torch.bool)).repeat(len(source), 1)
+        each = model.decode(weights, rows, memories, without).logits.argmax(-1)[:, :-1].unflatten(0, (-1, n))
+        changed = (each != whole[:, None]).movedim(1, -1)  # [b, written, hidden]
+        by_favourite = changed.gather(-1, first)[..., 0]
+        by_others = (changed.sum(-1) - by_favourite.long()).double() / (n - 1)
+        cut = model.decode(weights, right, None, seen).logits.argmax(-1)[:, :-1] != whole
+        parts.append(torch.stack([cut.double(), by_favourite.double(), by_others], -1).flatten(0, 1))
+    cut, by_favourite, by_others = torch.cat(parts).unbind(-1)
+    needs = cut.bool()
+    return Hidden(
+        len(cut) // (WRITTEN - 1),
+        float(cut.mean()),
+        float(by_favourite[needs].mean()),
+        float(by_others[needs].mean()),
+        float(by_favourite[~needs].mean()),
+    )
+
+
 # ------------------------------------------------------------------------------------------------ whose gradients
 
 
@@ -175,7 +221,7 @@ def influence(source: str = EXAMPLE, linked: bool = True) -> Influence:
         x = model.embed(weights, tokens).repeat(rows, 1, 1).requires_grad_()
         y = model.embed(weights, model.shifted(written)).repeat(rows, 1, 1).requires_grad_()
         memory = model.encode_embedded(weights, x, None)[-1]
-        scores, askers = model.decode_embedded(weights, y, memory if linked else None, None)
+        scores, askers, reads = model.decode_embedded(weights, y, memory if linked else None, None)
 
         def acts(outputs: Float[Tensor, "r m"]) -> list[Float[Tensor, "m i"]]:
             """‖∂ output / ∂ input‖ for each output and each character, of the source and of the target."""
@@ -185,9 +231,10 @@ def influence(source: str = EXAMPLE, linked: bool = True) -> Influence:
 
         by_source, by_target = acts(scores.gather(-1, written.expand(rows, -1)[..., None])[..., 0])
         queries, keys = [], []
-        for asking, (w_q, w_k, w_v, _) in zip(askers, weights["decoder.cross"], strict=True):
+        reads = reads or (memory,) * LAYERS  # without the link: what would have been read
+        for asking, read, (w_q, w_k, w_v, _) in zip(askers, reads, weights["decoder.cross"], strict=True):
             queries.append(acts(asking @ w_q @ mixing[0]))
-            keys.append(acts(memory @ w_k @ mixing[1] + memory @ w_v @ mixing[2]))
+            keys.append(acts(read @ w_k @ mixing[1] + read @ w_v @ mixing[2]))
     return Influence(
         by_source,
         by_target,
@@ -222,8 +269,9 @@ def padded(source: str = EXAMPLE, pads: int = 8) -> Padded:
     return Padded(maps[0], maps[1], (texts[0], texts[1]))
 
 
-def nothing_seen(visible: int) -> Float[Tensor, " d"]:
-    """One target token asks five tokens of padding of which it may see so many: nn.MultiheadAttention's output."""
+def nothing_seen(visible: int, weights: bool = True) -> Float[Tensor, " d"]:
+    """One target token asks five tokens of padding of which it may see so many: nn.MultiheadAttention's output, called for
+    its weights as well, as is its default, or not, as nn.TransformerDecoder calls it."""
     g = torch.Generator().manual_seed(0)
     module = nn.utils.skip_init(nn.MultiheadAttention, 8, 2, bias=False, batch_first=True, dtype=torch.float64)
     with torch.no_grad():
@@ -231,7 +279,7 @@ def nothing_seen(visible: int) -> Float[Tensor, " d"]:
             parameter.copy_(torch.randn(parameter.shape, generator=g, dtype=torch.float64))
         x, memory = (torch.randn(1, n, 8, generator=g, dtype=torch.float64) for n in (1, 5))
         ignored = torch.arange(5)[None] >= visible  # this module's mask is True where a key is to be ignored
-        return module(x, memory, memory, key_padding_mask=ignored)[0][0, 0]
+        return module(x, memory, memory, key_padding_mask=ignored, need_weights=weights)[0][0, 0]
 
 
 # ------------------------------------------------------------------------------------------------ what is kept
@@ -261,26 +309,55 @@ def caches(source: str = EXAMPLE, recompute: bool = False, append: bool = True) 
     full = model.decode(weights, written, memory, tokens != PAD).logits[0]
     embedded = model.embed(weights, model.shifted(written))
     own: list[list[Tensor]] = [[memory.new_empty(1, 0, WIDTH)] * 2 for _ in range(LAYERS)]
-    cross: list[list[Tensor]] = [[] for _ in range(LAYERS)]
+    cross: list[list[Tensor]] = []
     sizes, products, scores = [], 0, []
     for t in range(written.shape[-1]):
-        x = embedded[:, t : t + 1]
-        for layer in range(LAYERS):
-            parts = (weights[f"decoder.{part}"][layer] for part in ("self", "cross", "up", "down"))
-            (q, k, v, o), (cq, ck, cv, co), up, down = parts
-            y = layer_norm(x)
-            before = own[layer] if append else [kept[:, :0] for kept in own[layer]]
-            own[layer] = [torch.cat([kept, y @ w], 1) for kept, w in zip(before, (k, v), strict=True)]
-            x = x + _attend(y @ q, *own[layer]) @ o
-            if recompute or not cross[layer]:
-                cross[layer] = [memory @ ck, memory @ cv]
-                products += 2
-            x = x + _attend(layer_norm(x) @ cq, *cross[layer]) @ co
-            x = pre_norm(x, model.think(up, down))
-        scores.append((layer_norm(x) @ weights["head"])[0, 0])
+        if not append:
+            own = [[kept[:, :0] for kept in layer] for layer in own]
+        if recompute or not cross:
+            cross = _source_cache(weights, memory)
+            products += 2 * LAYERS
+        scores.append(_one_token(weights, embedded[:, t : t + 1], own, cross)[0])
         sizes.append([sum(kept.numel() for layer in one for kept in layer) for one in (own, cross)] + [products])
     grown = torch.tensor(sizes)
     return Caches(grown[:, 0], grown[:, 1], grown[:, 2], float((torch.stack(scores) - full).abs().max()))
+
+
+def _source_cache(weights: model.Weights, memory: Tensor) -> list[list[Tensor]]:
+    """Keys and values of the source, for each layer."""
+    return [[memory @ w_k, memory @ w_v] for _, w_k, w_v, _ in weights["decoder.cross"]]
+
+
+def _one_token(weights: model.Weights, x: Tensor, own: list[list[Tensor]], cross: list[list[Tensor]]) -> Tensor:
+    """The logits after one embedded token; its keys and values are appended to `own`."""
+    for layer in range(LAYERS):
+        parts = (weights[f"decoder.{part}"][layer] for part in ("self", "cross", "up", "down"))
+        (q, k, v, o), (cq, _, _, co), up, down = parts
+        y = layer_norm(x)
+        own[layer] = [torch.cat([kept, y @ w], 1) for kept, w in zip(own[layer], (k, v), strict=True)]
+        x = x + _attend(y @ q, *own[layer]) @ o
+        x = x + _attend(layer_norm(x) @ cq, *cross[layer]) @ co
+        x = pre_norm(x, model.think(up, down))
+    return (layer_norm(x) @ weights["head"])[:, 0]
+
+
+@remember
+def kept_cache(then: str = "other", after: int = 4, most: int = 2) -> float:
+    """The share of held-out dates that go on as the next date after so many characters, where each token is read once and
+    its keys and values are kept: those of the first ones come from layers that have read the date's own memory. What is
+    read from then on is the memory of the `other` date, or still the `own`."""
+    weights, hits = model.trained(), []
+    for source, right in some_held_out(most):
+        memory = model.encode(weights, source)
+        first, later = (_source_cache(weights, m) for m in (memory, memory.roll(-1, 0) if then == "other" else memory))
+        own = [[memory.new_empty(len(source), 0, WIDTH)] * 2 for _ in range(LAYERS)]
+        written = right[:, :0]
+        for t in range(WRITTEN):
+            x = model.embed(weights, model.shifted(F.pad(written, (0, 1))))[:, t:]
+            scores = _one_token(weights, x, own, first if t < after else later)
+            written = torch.cat([written, scores.argmax(-1)[:, None]], -1)
+        hits.append((written[:, after:] == right.roll(-1, 0)[:, after:]).all(-1))
+    return float(torch.cat(hits).double().mean())
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -311,15 +388,27 @@ def _torchs() -> tuple[nn.Transformer, Tensor, Tensor]:
 
 
 @remember
-def torch_reads(layers: int = 3) -> float:
-    """How far nn.Transformer is from its decoder on the output of so many layers of its encoder (it has three), normed."""
+def torch_reads(layers: int = 3) -> tuple[float, ...]:
+    """How far the keys and values that enter each cross-attention of nn.Transformer's decoder are from the output of so many
+    layers of its encoder (it has three), normed."""
     whole, source, target = _torchs()
+    entered: list[tuple[Tensor, Tensor]] = []
+    for decoder_layer in whole.decoder.layers:
+        decoder_layer.multihead_attn.register_forward_pre_hook(lambda _, given: entered.append((given[1], given[2])))
     with torch.no_grad():
+        whole(source, target)
         memory = source
         for layer in whole.encoder.layers[:layers]:
             memory = layer(memory)
         memory = whole.encoder.norm(memory) if whole.encoder.norm is not None else memory
-        return float((whole(source, target) - whole.decoder(target, memory)).abs().max())
+    return tuple(max(float((one - memory).abs().max()) for one in pair) for pair in entered)
+
+
+def torch_blind() -> Float[Tensor, "t d"]:
+    """nn.Transformer's output where all of the memory is hidden from its decoder."""
+    whole, source, target = _torchs()
+    with torch.no_grad():
+        return whole(source, target, memory_key_padding_mask=torch.ones(1, 9, dtype=torch.bool))[0]
 
 
 @remember

@@ -84,7 +84,7 @@ def read(text: str) -> date | None:
     >>> read("31 February 1987") is read("3 May") is read("hello") is None
     True
     """
-    text = text.lower()
+    text = re.sub(r"\b(twenty|thirty)\s+(?=[a-z]+(?:st|nd|rd|th)\b)", r"\1-", text.lower())
     names = {word: 1 + i for i, month in enumerate(MONTHS) for k in range(3, 10) if (word := month.lower()[:k])}
     month = [names[word] for word in re.findall(r"[a-z]+", text) if word in names]
     spelled = next((day for day in range(31, 0, -1) if re.search(rf"(?<![a-z-]){in_words(day)}(?![a-z-])", text)), None)

@@ -148,10 +148,11 @@ def encode(weights: Weights, source: Int[Tensor, "b n"]) -> Float[Tensor, "b n c
 
 
 class Decoded(NamedTuple):
-    """The logits of a decoder, and what entered the cross-attention of each layer: its askers."""
+    """The logits of a decoder; and what entered the cross-attention of each layer: its askers, and what they were to read."""
 
     logits: Float[Tensor, "b t v"]
     askers: tuple[Float[Tensor, "b t c"], ...]
+    reads: tuple[Float[Tensor, "b n c"], ...] = ()  # none without cross-attention
 
 
 def decode_embedded(
@@ -166,7 +167,7 @@ def decode_embedded(
     visible = None if seen is None else seen[:, None].expand(-1, t, -1)
     if causal and isinstance(visible, Tensor):
         visible = visible & masks.causal(max(visible.shape[-2:]))[:t, : visible.shape[-1]]
-    triangle, askers = masks.causal(t), []
+    triangle, askers, reads = masks.causal(t), [], []
     parts = zip(
         *(weights[f"decoder.{part}"].unbind() for part in ("self", "cross", "up", "down")), memories, strict=True
     )
@@ -174,10 +175,11 @@ def decode_embedded(
         x = pre_norm(x, look(own, triangle))
         askers.append(layer_norm(x))
         if read is not None:
+            reads.append(read)
             w_q, w_k, w_v, w_o = cross
-            x = x + cross_attention(askers[-1], read, w_q, w_k, w_v, w_o, HEADS, visible)  # pre_norm, written out
+            x = x + cross_attention(askers[-1], reads[-1], w_q, w_k, w_v, w_o, HEADS, visible)  # pre_norm, written out
         x = pre_norm(x, think(up, down))
-    return Decoded(layer_norm(x) @ weights["head"], tuple(askers))
+    return Decoded(layer_norm(x) @ weights["head"], tuple(askers), tuple(reads))
 
 
 def shifted(written: Int[Tensor, "b t"]) -> Int[Tensor, "b t"]:
@@ -411,7 +413,7 @@ def hiding(weights: Weights, most: int = 40) -> dict[str, float]:
         source, right = sources[:most], answered[:most]
         n, seen = source.shape[-1], source != PAD
         memory = encode(weights, source)
-        scores, askers = decode(weights, right, memory, seen)
+        scores, askers, _ = decode(weights, right, memory, seen)
         whole = scores.argmax(-1)[:, :-1]  # END is no character
         looked = alignments(weights, askers, memory, seen).mean((0, 2))[:, :-1]
         without = ~torch.eye(n, dtype=torch.bool)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from core.experiments import cross_attention as cross
-from core.ops.dates import FIRST, LAST
-from core.say import count, number, percent
+from core.ops.dates import FIRST, LAST, read
+from core.say import NO_BREAK, count, number, percent
 from core.training import cross_attention as model
 from ui import figures
 from ui.drawings import corners
@@ -26,8 +26,9 @@ STYLES_HELP = (
 HERO = 300  # pixels: question, prediction and hero fit one screen
 BOX = 0.86  # the width of a character's box, where a character has 1
 SOURCE, TARGET = (0.8, 1.0), (0.0, 0.2)  # the lower and upper edges of both rows of boxes
-TOLD = 0.1  # weights from here on are said at their character
-SLIGHT = 0.02  # of earlier characters, weights below this are not drawn
+TOLD = 0.1  # weights from here on are said at their character; of earlier tokens, only these are drawn
+THICK = 22  # pixels: a line of weight 1
+STUB = 0.06  # of the way, a line is upright at either end
 DATES = (
     cross.EXAMPLE,
     "03-May-87",
@@ -50,9 +51,13 @@ def quoted(character: str) -> str:
 
 
 def ordinal_label(written: str, step: int) -> str:
-    """What the slider says: the text with the character that is being written."""
-    text = written.replace("-", "\u2011")  # a hyphen at which no line ends
-    return text[: step + 1] if step < len(text) else f"{text}, end"
+    """What the slider says: the character that is being written, and the text up to it."""
+    text = written.replace("-", "\u2011").replace(" ", "␣")  # a hyphen at which no line ends
+    return (
+        f"{text[step]}{NO_BREAK}of{NO_BREAK}{text[: step + 1]}"
+        if step < len(text)
+        else f"the end of {text or 'nothing'}"
+    )
 
 
 def labels(found: cross.Translation) -> list[str]:
@@ -68,7 +73,9 @@ def verdict(found: cross.Translation) -> str:
     if not found.right:
         why = "" if FIRST <= day <= LAST else f" It was trained on {FIRST.year} to {LAST.year} only."
         return f"{written}; right would be {found.means}.{why}"
-    seen = "was held out: never trained in any style" if day in model.split()[1] else "was among those trained"
+    if not FIRST <= day <= LAST:
+        return f"{written}, which is right, though it was trained on {FIRST.year} to {LAST.year} only."
+    seen = "was held out: never trained in any style" if day in model.split()[1] else "was among those to train on"
     return f"{written}, which is right; this day {seen}."
 
 
@@ -112,14 +119,17 @@ def _boxes(
     )
 
 
-def _ribbons(ends: Sequence[tuple[float, float, float]]) -> tuple[np.ndarray, np.ndarray]:
-    """Closed outlines of lines from the source down to the target, as wide as their weight: (from, to, weight)."""
-    xs, ys = [], []
-    for above, below, weight in ends:
-        half = weight * BOX / 2
-        xs += [above - half, above + half, below + half, below - half, above - half, np.nan]
-        ys += [SOURCE[0], SOURCE[0], TARGET[1], TARGET[1], SOURCE[0], np.nan]
-    return figures.numbers(xs[:-1] or [np.nan]), figures.numbers(ys[:-1] or [np.nan])
+def _curves(ends: Sequence[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Lines from the source down to the target that leave and reach their boxes upright: (from, to)."""
+    s = (1 - np.cos(np.linspace(0, np.pi, 23))) / 2  # more points where it bends
+    across = s * s * (3 - 2 * s)  # a cubic Bézier curve of which both handles are upright and 3/4 as long as it is high
+    down = 2.25 * s * (1 - s) ** 2 + 0.75 * s * s * (1 - s) + s**3
+    across, down = np.array([0, *across, 1]), np.array([0, *(STUB + (1 - 2 * STUB) * down), 1])
+    x = [np.append(above + (below - above) * across, np.nan) for above, below in ends]
+    y = np.append(SOURCE[0] + (TARGET[1] - SOURCE[0]) * down, np.nan)
+    if not ends:
+        return figures.numbers([np.nan]), figures.numbers([np.nan])
+    return figures.numbers(np.concatenate(x)[:-1]), figures.numbers(np.tile(y, len(ends))[:-1])
 
 
 @corners(source=DATES, layer=tuple(LAYERS), head=tuple(HEADS))
@@ -128,7 +138,7 @@ def translation_frames(source: str, layer: int, head: int) -> list[Frame]:
     found = cross.translate(source)
     weights = found.looked(layer, head)
     return [
-        Frame((_alignment(found, weights, layer, head, i),), step_reading(found, weights, layer, head, i))
+        Frame((_alignment(found, weights, layer, head, i),), step_reading(found, layer, head, i))
         for i in range(len(weights))
     ]
 
@@ -143,20 +153,23 @@ def _alignment(found: cross.Translation, weights: Tensor, layer: int, head: int,
     above, below = (wide - n) / 2, (wide - t) / 2
     row, size = weights[step].tolist(), 17 if wide <= 20 else 12
     figure = Figure(
-        f"Where {who(layer, head)} looks: lines as wide as their weight, grey for earlier tokens", "", "", HERO
+        f"Where {who(layer, head)} looks: lines as thick as their weight (grey: earlier tokens)", "", "", HERO
     )
     earlier = [
-        (above + j + 0.5, below + i + 0.5, weight)
+        (above + j + 0.5, below + i + 0.5)
         for i in range(step)
         for j, weight in enumerate(weights[i].tolist())
-        if weight >= SLIGHT
+        if weight >= TOLD
     ]
-    now = [(above + j + 0.5, below + step + 0.5, weight) for j, weight in enumerate(row)]
-    for name, ends, colour in (("earlier", earlier, faded(WITHOUT, 0.25)), ("now", now, faded(WITH, 0.85))):
-        x, y = _ribbons(ends)
+    strokes = [("earlier", earlier, 1.5, faded(WITHOUT, 0.45))] + [
+        ("now", [(above + j + 0.5, below + step + 0.5)], THICK * weight, faded(WITH, 0.85))
+        for j, weight in enumerate(row)
+    ]
+    for name, ends, width, colour in strokes:
+        x, y = _curves(ends)
         figure.trace(
-            "scatter", x=x, y=y, mode="lines", fill="toself", fillcolor=colour, name=name,
-            line={"width": 0, "color": colour}, hoverinfo="skip", showlegend=False,
+            "scatter", x=x, y=y, mode="lines", name=name,
+            line={"width": round(width, 2), "color": colour, "simplify": False}, hoverinfo="skip", showlegend=False,
         )  # fmt: skip
     notes = [
         f"{quoted(c)}, character {j + 1}: {percent(w)}" for j, (c, w) in enumerate(zip(found.source, row, strict=True))
@@ -208,8 +221,8 @@ def _alignment(found: cross.Translation, weights: Tensor, layer: int, head: int,
     return figure
 
 
-def step_reading(found: cross.Translation, weights: Tensor, layer: int, head: int, step: int) -> str:
-    n, row = len(found.source), weights[step]
+def step_reading(found: cross.Translation, layer: int, head: int, step: int) -> str:
+    n, row = len(found.source), found.looked(layer, head)[step]
     before = f"“{found.written[:step]}” is written" if step else "Nothing is written yet"
     writes = f"writes {quoted(found.written[step])}" if step < len(found.written) else "ends"
     sure = f"it {writes}, {percent(float(found.certainty[step]))} sure"
@@ -217,8 +230,25 @@ def step_reading(found: cross.Translation, weights: Tensor, layer: int, head: in
         return f"{before}. The source has one character, so that gets 100\u00a0% of every head’s weight; {sure}."
     most = int(row.argmax())
     place = f"{quoted(found.source[most])}, character {most + 1} of {n}"
-    looks = f"{who(layer, head)} gives {percent(float(row[most]))} of its weight to {place}"
-    return f"{before}. To go on, {looks}; {sure}."
+    if row[most] >= 0.5:
+        looks = f"{who(layer, head)} gives {percent(float(row[most]))} of its weight to {place}"
+        return f"{before}. To go on, {looks}; {sure}."
+    # No character has half: then this picture alone does not say whence the token comes. Which head is the surest?
+    each = found.weights[:, :, step]
+    best = int(each.max(-1).values.argmax())
+    surest = divmod(best, model.HEADS)
+    peak, at = each[surest].max(-1)
+    spread = (
+        f"{who(layer, head)} spreads its weight, {percent(float(row[most]))} at most, on {quoted(found.source[most])}"
+    )
+    if surest == (layer - 1, head - 1):
+        elsewhere = "and no other head is surer of a place"
+    else:
+        elsewhere = (
+            f"and the surest of all, head {surest[1] + 1} of layer {surest[0] + 1}, gives {percent(float(peak))} to "
+            f"{quoted(found.source[int(at)])}, character {int(at) + 1}"
+        )
+    return f"{before}; {sure}. {spread[0].upper()}{spread[1:]}, {elsewhere}."
 
 
 # ------------------------------------------------------------------------------------------------ the link
@@ -232,6 +262,11 @@ CONDITIONS = {
 }
 
 
+MEMORIES = {"own": ("from its own memory", faded(WITH, 0.3)), "other": ("from the other’s", faded(OCHRE, 0.35)),
+            "none": ("source spoilt or cut off", faded(WITHOUT, 0.12))}  # fmt: skip
+"""Whose memory was there when a character was written, and its colour."""
+
+
 @corners(source=DATES[::2][:3], other=OTHERS)
 def link_frames(source: str, other: str) -> list[Frame]:
     """One frame for each number of characters after which the memory is swapped for the other’s."""
@@ -240,7 +275,7 @@ def link_frames(source: str, other: str) -> list[Frame]:
 
 
 def _written(found: cross.Link, k: int) -> Figure:
-    """What is written for the reader's own source, in rows; coloured where it is the own or the other's character."""
+    """What is written for the reader's own source, in rows; the colour says from whose memory."""
     own, other, handed = found.under["whole"], found.handed[0], found.handed[k]
     rows = {
         "its own memory": own,
@@ -252,16 +287,15 @@ def _written(found: cross.Link, k: int) -> Figure:
     }
     figure = Figure("Your date: what is written with", "character", "", 320)
     places = model.WRITTEN - 1
-    for i, text in enumerate(reversed(rows.values())):
+    for name, colour in MEMORIES.values():
+        empty = figures.numbers([np.nan])
+        figure.trace("bar", x=empty, y=empty, name=name, marker={"color": colour}, hoverinfo="skip")
+    whose = ("own", "own", "none", "none", "other", "")
+    for i, (text, memory) in enumerate(zip(reversed(rows.values()), reversed(whose), strict=True)):
         characters = [*text[:places].ljust(places)]
-        late = i == 0
         fills = [
-            faded(WITH, 0.3)
-            if (j < k if late else own[j : j + 1] == c)
-            else faded(OCHRE, 0.35)
-            if (late or (i == 1 and other[j : j + 1] == c))
-            else faded(WITHOUT, 0.1)
-            for j, c in enumerate(characters)
+            MEMORIES[memory or ("own" if j < k else "other")][1] if j < len(text) else faded(WITHOUT, 0)
+            for j in range(places)
         ]
         _boxes(
             figure,
@@ -274,8 +308,8 @@ def _written(found: cross.Link, k: int) -> Figure:
         )
     figure.lay_out(
         barmode="overlay",
-        showlegend=False,
-        margin={"l": 190},
+        showlegend=True,
+        margin={"l": 190, "t": 56},
         xaxis={
             "range": [-0.1, places + 0.1],
             "tickvals": [j + 0.5 for j in range(places)],
@@ -303,29 +337,36 @@ def _outcomes() -> Figure:
         title=f"{cross.held_out():,} held-out dates, mean of {count(len(model.SEEDS), 'run')}",
         x_title="what is done",
         y_title="written exactly, %",
-        y_range=(0, 105),
+        y_range=(0, 114),
         height=320,
     )
-    figure.lay_out(margin={"t": 56})
+    for i, share in enumerate(torch.maximum(own, other)):
+        figure.note(percent(float(share)), x=i, y=100 * float(share), yanchor="bottom", font={"color": INK, "size": 13})
+    # Over each other, so that a bar stands at its label: of two, one is always below a hundredth.
+    figure.lay_out(margin={"t": 56}, barmode="overlay", yaxis={"tickvals": [0, 20, 40, 60, 80, 100]})
     return figure
 
 
 def link_reading(found: cross.Link, k: int) -> str:
     own, other, handed = found.under["whole"], found.handed[0], found.handed[k]
-    rest = handed[k:] or "nothing"
     if own == other:
         return f"Both memories make it write {own or 'nothing'}, so a swap shows nothing: give the other source another date."
     if k == 0:
         return f"With the memory of “{found.other}” from the start, it writes {handed or 'nothing'}; with its own, {own or 'nothing'}."
-    begun = f"After “{own[:k]}” the memory becomes that of “{found.other}”: it goes on with “{rest}”"
+    if k >= len(own) and handed == own:
+        return f"It has written all of “{own}” when the memory becomes that of “{found.other}”: only the end is left, and it ends."
+    goes_on = f"it goes on with “{handed[k:]}”" if handed[k:] else "it ends there"
+    begun = f"After “{own[:k]}” the memory becomes that of “{found.other}”: {goes_on}"
     if handed[k:] == other[k:] == own[k:]:
         return f"{begun}, which both memories have."
     if handed[k:] == other[k:]:
-        return (
-            f"{begun}, the other’s. What is written stays, what is asked for next comes from the memory that is there."
-        )
+        whose = "the other’s" if read(found.other) else "as that memory does from the start"
+        return f"{begun}, {whose}. What is written stays, what is asked for next comes from the memory that is there."
     if handed[k:] == own[k:]:
         return f"{begun}, as if nothing had happened."
+    late = next((m for m in range(k + 1, len(handed)) if handed[m:] == other[m:]), None)
+    if late is not None and read(found.other):
+        return f"{begun}. At first what stands there has its say; from “{handed[late:]}” on it is the other’s."
     return f"{begun}, which is neither text’s own."
 
 
@@ -344,7 +385,7 @@ def influence_frames(source: str) -> list[Frame]:
     share = torch.tensor(acting, dtype=torch.float64) / torch.tensor(pairs)
     who_acts = figures.heatmap(
         share,
-        title="Of all pairs, how many act",
+        title="Who reaches whom: pairs that act",
         rows=list(rows),
         columns=["target", "source"],
         row_title="",
@@ -392,18 +433,26 @@ def influence_frames(source: str) -> list[Frame]:
 
 
 def _every_tick(grid: Figure, columns: Sequence[str]) -> None:
-    """Single characters have room at every column; they stand upright."""
-    ticks = [figures.escape(shown(c)) for c in columns]
-    grid.lay_out(xaxis={"tickvals": list(range(len(columns))), "ticktext": ticks, "tickangle": 0})
+    """Single characters have room at every column; they stand upright. Two grids of equal columns are equally wide."""
+    ticks, rows = [figures.escape(shown(c)) for c in columns], len(grid["data"][0]["z"])
+    grid.lay_out(
+        xaxis={
+            "tickvals": list(range(len(columns))), "ticktext": ticks, "tickangle": 0, "range": [-0.5, len(columns) - 0.5]
+        },
+        yaxis={"range": [rows - 0.5, -0.5], "autorange": False},
+    )  # fmt: skip
 
 
 def influence_reading(found: cross.Influence) -> str:
     t, n = found.source.shape
     by_source, by_target = int((found.source != 0).sum()), int((found.target != 0).sum())
+    first, second = (int((one != 0).sum()) for one in found.queries_source)
+    touched = int((found.memory_target != 0).sum())
     return (
-        f"In layer 1 {int((found.queries_source[0] != 0).sum()) or 'none'} of the {t * n} pairs of a query and a source character act, in "
-        f"layer 2 {int((found.queries_source[1] != 0).sum())}; on keys and values no written token acts. On what is written "
-        f"{by_source} of {t * n} pairs with the source act, and {by_target} of {t * t} with the target: those that are not later."
+        f"{'Nothing written touches’ if not touched else f'{touched} pairs of a written token touch'} the source’s keys and values; the source reaches the "
+        f"queries of layer 2 (pairs that act: {second} of {t} × {n}), {'not those of layer 1' if not first else f'in layer 1 {first}'}. "
+        f"Each token that is written depends on {'every' if by_source == t * n else 'some'} source character ({by_source} of {t} × {n}) and on no later "
+        f"token: {by_target} of {t} × {t}."
     )
 
 
@@ -426,6 +475,8 @@ def _mask_frame(source: str, i: int) -> Frame:
         for r, run in enumerate(runs)
     ]
     causal = 100 * cross.shipped("exact", "causal").mean()
+    level = torch.full((len(model.PADS),), float(causal))
+    series.append(Series("causal triangle, not trained (mean)", level, KEY, dash="dash", width=2, legend=False))
     lines = figures.lines(
         series,
         x=torch.tensor(model.PADS),
@@ -434,9 +485,15 @@ def _mask_frame(source: str, i: int) -> Frame:
         y_title="written exactly, %",
         x_range=(-0.5, 16.5),
         y_range=(0, 116),
-        levels={f"causal triangle: {percent(float(causal) / 100)} (mean)": (float(causal), KEY)},
         marks={"here": (float(pads), INK)},
         height=360,
+    )
+    lines.note(
+        f"causal: {percent(float(causal) / 100)}",
+        x=12,
+        y=float(causal) + 1,
+        yanchor="bottom",
+        font={"color": KEY, "size": 13},
     )
     lines.lay_out(yaxis={"tickvals": [0, 20, 40, 60, 80, 100]})
     panels = [lines]
@@ -471,16 +528,19 @@ def _mask_frame(source: str, i: int) -> Frame:
 def mask_reading(found: cross.Padded, pads: int, masked: float, forgotten: float, n: int) -> str:
     if pads == 0:
         return (
-            f"Without padding there is nothing to hide: {percent(masked / 100)} of the held-out dates are right either way. In a batch, "
-            "shorter sources are filled up."
+            f"Without padding there is nothing to hide: {percent(masked / 100)} of the held-out dates are right either way (mean of "
+            f"{count(len(model.SEEDS), 'run')}). In a batch, shorter sources are filled up."
         )
-    lost = float(found.forgotten[:, n:].sum(-1).mean())
+    each = found.forgotten[:, n:].sum(-1)
+    lost, most = float(each.mean()), int(each.argmax())
+    token = quoted(found.written[1][most]) if most < len(found.written[1]) else "the end"
     same = found.written[0] == found.written[1]
     yours = "your date comes out the same" if same else f"yours becomes “{found.written[1]}”"
     return (
-        f"{count(pads, 'pad').capitalize()} that cross-attention sees take{'s' if pads == 1 else ''} {percent(lost)} of the last layer’s weight: "
-        f"{percent(forgotten / 100)} of the held-out dates are right, and {yours}. Hidden, {percent(masked / 100)} are right."
-    ).replace("1 pad that", "1 pad that")
+        f"{count(pads, 'pad').capitalize()} that cross-attention sees take{'s' if pads == 1 else ''} {percent(lost)} of the last layer’s weight, "
+        f"{percent(float(each[most]))} where it writes {token}: {yours}. Of the held-out dates {percent(forgotten / 100)} are right, and {percent(masked / 100)} with the "
+        f"padding hidden (means of {count(len(model.SEEDS), 'run')})."
+    )
 
 
 # ------------------------------------------------------------------------------------------------ what is kept
@@ -545,10 +605,12 @@ def _layers() -> Figure:
 
 def cache_reading(found: cross.Caches, n: int, i: int) -> str:
     each = int(found.own[0])
+    own, source = int(found.own[i]), int(found.source[i])
+    than = "as large as" if own == source else "larger than" if own > source else "still smaller than"
     return (
-        f"After {count(i + 1, 'token')} the decoder’s own cache holds {int(found.own[i]):,} numbers, {each} for each; the source’s "
-        f"holds {int(found.source[i]):,} for {count(n, 'character')} and does not change: {number(float(found.multiplied[i]))} matrix "
-        "products made it, before the first token."
+        f"After {count(i + 1, 'token')} the decoder’s own cache holds {own:,} numbers, {each} a token: {than} the source’s, {source:,} for "
+        f"{count(n, 'character')}. That one does not change: {number(float(found.multiplied[i]))} matrix products, two in each "
+        "layer, made it before the first token."
     )
 
 
