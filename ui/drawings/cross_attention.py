@@ -449,7 +449,7 @@ def influence_reading(found: cross.Influence) -> str:
     first, second = (int((one != 0).sum()) for one in found.queries_source)
     touched = int((found.memory_target != 0).sum())
     return (
-        f"{'Nothing written touches’ if not touched else f'{touched} pairs of a written token touch'} the source’s keys and values; the source reaches the "
+        f"{'Nothing written touches' if not touched else f'{touched} pairs of a written token touch'} the source’s keys and values; the source reaches the "
         f"queries of layer 2 (pairs that act: {second} of {t} × {n}), {'not those of layer 1' if not first else f'in layer 1 {first}'}. "
         f"Each token that is written depends on {'every' if by_source == t * n else 'some'} source character ({by_source} of {t} × {n}) and on no later "
         f"token: {by_target} of {t} × {t}."
