@@ -56,7 +56,6 @@ GLOSSARY = {
     "stream x": "the sum so far",
     "sublayer": "attention or feed-forward, with its skip and its norm",
     "target": "the text to be written",
-    "target X": "what has been written so far, as the decoder’s vectors",
     "target X": "the decoder’s vectors of what is written (from layer 2 on, also of what they fetched)",
     "value": "a token times W_V: what it hands over",
     "W_O": "attention’s last matrix: it mixes what the heads bring",
