@@ -106,26 +106,26 @@ def the_decoder_asks_the_encoder(
 @concept.predicts(
     "The model has written the year of its date. Now its memory is swapped for another date’s. How often do month and day come from the other?",
     Option(
-        "Never",
+        "never",
         -0.01,
         0.05,
         "Tempting: it has read its source, and a date has begun; a cache of its own even holds traces of that source. But for "
         "every character it asks the source again.",
     ),
     Option(
-        "In half of the dates",
+        "in half of the dates",
         0.05,
         0.75,
         "Tempting: what is written pulls one way, the memory another. But what is written only says what to ask for next.",
     ),
     Option(
-        "In about 9 of 10",
+        "in about 9 of 10",
         0.75,
         0.97,
         "Tempting: surely the old year confuses it now and then. But the queries that fetch month and day ask for them in any year.",
     ),
     Option(
-        "Practically always",
+        "practically always",
         0.97,
         1.01,
         "The queries come from what was written: they say “now the month”. All the answers come from whatever memory is there.",
