@@ -32,7 +32,7 @@ with lesson(concept) as page:
             st.warning(f"{refused} Until then, the figures show “{target}”.")
         seed = controls.seed("families_seed")
         st.caption(
-            "Two layers, in all three the same random weights: who reaches whom is the masks’ doing. Thicker line: larger "
+            "Two layers, in all three the same random weights: who reaches whom is the doing of masks and cross-attention. Thicker line: larger "
             "‖∂output/∂word‖. Filled cell: target word (row) sees encoder output (column). Grey: target to target, causal."
         )
     with stage:

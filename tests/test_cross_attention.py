@@ -331,7 +331,7 @@ def test_the_prediction_is_about_all_shipped_runs() -> None:
     assert concept.prediction is not None
     measured = concept.prediction.experiment()
     assert measured == pytest.approx(float(cross.shipped("other", "handed over").mean()))
-    assert concept.prediction.options[concept.prediction.right(measured)].text == "Practically always"
+    assert concept.prediction.options[concept.prediction.right(measured)].text == "practically always"
 
 
 def test_what_is_shipped_of_all_runs() -> None:

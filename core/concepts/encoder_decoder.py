@@ -270,8 +270,9 @@ SIDES = ({"both": "past"}, {"past": "both"}, {"end": "past"})
 )
 @concept.corrects(
     "A decoder-only model cannot use what stands on both sides.",
-    better="Not at a place between them: there its loss stays at ln 8, that of guessing one of eight. But whoever asks at the "
-    "end has both sides on the left: from the same first weights, with the gap moved there, a causal model learned the task in all five runs.",
+    better="Not at a place between them: where the answer is the sum of both neighbours modulo 8, its loss there stays at ln 8, that "
+    "of guessing one of eight. But whoever asks at the end has both sides on the left: from the same first weights, with the gap "
+    "moved there, a causal model learned that task in all five runs.",
     fails_if=SIDES,
     verdict=Verdict.HOLDS_IF,
 )
