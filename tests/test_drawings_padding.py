@@ -227,6 +227,8 @@ def test_sides_are_drawn_in_their_order() -> None:
         assert f"no mask (off by {number(right, 2)})" in frame.reading
         full = max(padding.side("left, mask and ids", c, scheme, "dogs bark", 1) for c in (True, False))
         assert f"{number(full, 2)} with position ids too" in frame.reading
+        nobody = frame.figures[0]["data"][0]["customdata"][padding.SETUPS.index("left, mask and ids, written")]
+        assert np.isnan(nobody).tolist() == [True, False, True, False] and "makes each word NaN" in frame.reading
     assert [side.startswith("left") for side in drawings.SIDES] == [
         setup.startswith("left") for setup in padding.SETUPS
     ]

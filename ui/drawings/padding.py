@@ -506,7 +506,7 @@ def sides_reading(values: list[list[float]], words: int) -> str:
     return (
         f"Behind a causal mask pads on the right need no mask (off by {number(right, 2)}). With pads on the left and added positions "
         f"{word} up to {percent(shifted)} off by the mask alone, {number(full, 2)} with position ids too and RoPE {number(rope, 2)} "
-        "by the mask alone; but behind a causal mask the plain softmax makes all of it NaN."
+        "by the mask alone; but on the left behind a causal mask the plain softmax makes each word NaN."
     )
 
 
