@@ -63,5 +63,5 @@ GLOSSARY = {
     "W_up, W_down": "the feed-forward layer’s two: to width d_ff and back",
     "warm-up": "a learning rate that starts small and rises",
     "W₂": "the feed-forward layer’s second matrix",
-    "Z": "the sum of e^logit over a query’s real keys; P is the number of pads",
+    "Z": "the sum of exp(logit) over a query’s real keys; P is the number of pads",
 }

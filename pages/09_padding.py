@@ -36,7 +36,7 @@ with lesson(concept) as page:
     short = padding.shortest(sentences)
     if page.look("columns"):
         st.markdown(
-            f"Which entries of the mask? Your shortest sentence with {padding.PADS} pads, in a stack of two layers; row = "
+            f"Which entries of the mask? Your shortest sentence with {padding.PADS} pads of zeros, in a stack of two layers; row = "
             "who asks, column = who is asked. A pad as a column is *seen*, as a row it *sees*. Crossed out: hidden, exactly 0. NaN: not a number."
         )
         side, stage = st.columns([1, 5], gap="medium")
@@ -47,9 +47,11 @@ with lesson(concept) as page:
 
     if page.look("sides"):
         st.markdown(
-            "Whoever may not be seen may still push. Pads on the left move every word to a later place; position ids count "
-            f"the words from 0 again. Your shortest sentence with {padding.PADS} pads in a small random Transformer of two "
-            "layers, compared with the sentence alone. The last line reads a pad’s output as if it were the last word’s."
+            "A pad that nobody sees still moves the words: on the left each word stands at a later place. Position ids count the "
+            "words from 0 again; RoPE turns queries and keys, so that only distances count. Your shortest sentence with "
+            f"{padding.PADS} pads of a vector of their own, in a small random Transformer of two layers. A row with nobody to look "
+            "at gives 0 by torch’s scaled_dot_product_attention, used here, and NaN by the plain softmax; the last line reads a pad’s "
+            "output as if it were the last word’s."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
@@ -60,19 +62,20 @@ with lesson(concept) as page:
     if page.look("conventions"):
         st.markdown(
             "Then the mask is handed to a library, and there are two camps: True for a word, or True for a pad. torch’s "
-            f"nn.MultiheadAttention and scaled_dot_product_attention (SDPA) are called here, torch {masking.TORCH}; for Hugging Face "
-            "the documented convention is computed (1 = keep; 1 − mask, times the lowest number of the dtype, is added to the logits)."
+            f"nn.MultiheadAttention and scaled_dot_product_attention (SDPA) are called here, torch {masking.TORCH}, "
+            "with one more random head; for Hugging Face the convention documented there, 1 for a word, is added as its code for plain "
+            "attention does: 1 − mask, times the lowest number of the dtype."
         )
         figure("conventions", drawings.convention_frames, short, pad, seed, panel_width=420)
 
     if page.look("waste"):
         st.markdown(
-            "Right or wrong, a pad is computed like a word. Bucketing sorts by length first; packing lays short sequences behind "
+            "In dense attention a pad is computed like a word, masked or not. Bucketing sorts by length first; packing lays short sequences behind "
             "each other into one row; a kernel for variable lengths takes them end to end and has no pads."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
-            label = f"Lengths (2 to {padding.MOST_LENGTHS}, up to {padding.LONGEST:,})"
+            label = f"2 to {padding.MOST_LENGTHS} lengths ≤ {padding.LONGEST:,}"
             lengths, refused = padding.lengths_of(controls.words(label, "lengths", padding.LENGTHS, max_chars=100))
             if refused:
                 st.warning(f"{refused} Until then, the figures show {padding.LENGTHS}.")
@@ -82,9 +85,10 @@ with lesson(concept) as page:
             ways = drawings.waste_frames, lengths, size
             sweep("batching", "Batch", kinds, *ways, default="padded", labels=names, buttons=True)
         st.markdown(
-            "Packed, sequences must not see each other, and each counts its positions from 0 (compared in the small model of two "
-            "layers, causal, with sinusoids). And the loss has to skip pads by itself: here that of a stand-in for a model that guesses "
-            "better the more it has read, on your lengths."
+            "Packed, sequences must not see each other, and each counts its positions from 0. The picture: the head of the first "
+            "figure, not causal; the numbers below it: the small model of two layers, causal, with sinusoids. And the loss has to skip "
+            "pads by itself: here for your lengths, with made-up logits that guess late tokens better than early ones, and pads at "
+            "random. (Once a model predicts the pads, pads as targets give the same as ÷ all places.)"
         )
         figure("packed", drawings.packed_frames, *sentences, lengths, seed, panel_width=400)
 

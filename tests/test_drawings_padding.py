@@ -11,9 +11,12 @@ import torch
 
 from core.experiments import padding
 from core.say import number, percent
+from tests.test_pages import LESSONS, opened
+from tests.test_pages import figures as sent
 from tests.test_readings import faults, states
 from ui import figures, palette
 from ui.drawings import padding as drawings
+from ui.drawings.masking import shown
 from ui.figures import Figure, Frame
 from ui.sweep.packing import pack
 
@@ -64,7 +67,7 @@ def test_the_batch_is_drawn_as_it_is(pad: padding.Pad, sentences: tuple[str, str
     assert len(frames) == len(padding.EXTRA)
     for extra, frame in zip(padding.EXTRA, frames, strict=True):
         made, (picture, _) = padding.padded(sentences, extra, pad, 3), frame.figures
-        assert title(picture) == "Keep-mask 1 or 0; below, where each last word looks"
+        assert title(picture) == "Keep-mask 1 or 0; below, each last word’s weight on pads"
         words, pads = boxes(named(picture, "word: keep 1")), boxes(named(picture, "pad: keep 0"))
         assert len(words) == int(made.keep.sum()) and len(pads) == int((~made.keep).sum())
         assert named(picture, "word: keep 1")["line"]["color"] == palette.INK
@@ -73,10 +76,11 @@ def test_the_batch_is_drawn_as_it_is(pad: padding.Pad, sentences: tuple[str, str
         told = [text for trace in texts[:2] for text in trace["text"]]
         assert told.count("1") == len(words) and len(texts[0]["text"]) == len(words)
         assert texts[3]["text"] == ["0"] * len(pads)
-        assert texts[2]["text"].count("pad") == sum(one > 0 for one in made.pads)
+        assert texts[2]["text"] == ["pads" if one > 1 else "pad" for one in made.pads if one]
         # Strips: as long as the weights of the last words, to scale.
         free, masked = (boxes(named(picture, f"weights with{way}")) for way in ("out a mask", " the pads masked"))
         whole = max(masked[:, 1])
+        assert whole < picture["layout"]["xaxis"]["range"][1] * 0.75  # no number is written over a strip
         wide = np.concatenate(
             [(weights[keep] * whole).numpy() for weights, keep in zip(made.weights, made.keep, strict=True)]
         )
@@ -87,14 +91,29 @@ def test_the_batch_is_drawn_as_it_is(pad: padding.Pad, sentences: tuple[str, str
         shares = [float(made.weights[b][~made.keep[b]].sum()) for b in range(3)]
         np.testing.assert_allclose(lost[:, 1] - lost[:, 0], [share * whole for share in shares if share], atol=2e-4)
         notes = texts[4]["text"]
-        assert notes[0::2] == [
-            f"no mask: {percent(s)} goes to pads" if s else "no mask: all goes to words" for s in shares
+        assert notes[0::2] == [f"no mask: {percent(s)}" for s in shares]
+        assert notes[1::2] == [f"masked: {percent(0)}"] * 3
+        assert min(texts[4]["x"]) > whole
+        # The pointer is told the weight of the word it is over.
+        hints = next(trace for trace in picture["data"] if trace.get("hoverinfo") == "text")["text"]
+        said = [
+            f"{word}: {shown(float(weights[b][j]))}"
+            for b, words_ in enumerate(made.words)
+            for weights in (made.weights, made.masked)
+            for j, word in enumerate(words_)
         ]
-        assert notes[1::2] == ["pads masked: all goes to words"] * 3
+        assert hints == said
         assert named(picture, "weights without a mask")["line"]["color"] == palette.faded(palette.WITHOUT, 0.6)
         table = picture["layout"]["meta"]["table"]
         assert [row[2] for row in table["rows"]] == made.keep.int().flatten().tolist()
-        assert len(table["columns"]) == len(table["rows"][0])
+        for column, wanted in (
+            ("weight without a mask", made.weights),
+            ("weight with the pads masked", made.masked),
+            ("difference without a mask", made.off),
+            ("with the pads masked", made.off_masked),
+        ):
+            cells = [row[table["columns"].index(column)] for row in table["rows"]]
+            np.testing.assert_array_equal(np.array(cells, float), wanted.flatten().numpy())
 
 
 @pytest.mark.parametrize("pad", tuple(drawings.PAD_NAMES))
@@ -104,7 +123,7 @@ def test_points_lie_on_the_law_and_masked_ones_at_0(pad: padding.Pad) -> None:
     made = [padding.padded(THREE, extra, pad, 5) for extra in padding.EXTRA]
     for i, frame in enumerate(frames):
         chart = frame.figures[1]
-        assert title(chart) == "How far its output is from the sentence run alone"
+        assert title(chart) == "How far each last word’s output is from the sentence run alone"
         assert chart["layout"]["xaxis"]["title"]["text"] == "P, pads of the sentence"
         assert chart["layout"]["yaxis"]["title"]["text"] == "difference ÷ output alone"
         line, free, masked, free_now, masked_now, labels = chart["data"]
@@ -124,6 +143,9 @@ def test_points_lie_on_the_law_and_masked_ones_at_0(pad: padding.Pad) -> None:
             np.testing.assert_allclose(piece[at], np.float32([float(one.off[b, ends[b]]) for one in made]), atol=1e-6)
             assert piece[0] == 0
         assert [text.strip() for text in labels["text"]] == ["…mat", "…bark", "…dawn"]
+        assert set(labels["x"]) == {max(free["x"])}
+        heights = np.sort(labels["y"])
+        assert (np.diff(heights) > 0.07 * max(np.nanmax(line["y"]), 1e-9)).all()
         low, high = chart["layout"]["yaxis"]["range"]
         assert low < 0 and high > float(np.nanmax(line["y"])) and high > max(free["y"])
 
@@ -134,7 +156,7 @@ def test_readings_of_the_batch() -> None:
     off = made.off[made.keep]
     low, high = percent(float(off.min())), percent(float(off.max()))
     assert (
-        f"the 12 words beside pads differ from the sentence run alone by {low} to {high} without a mask"
+        f"the 12 words beside pads differ from the sentence alone by {low} to {high} without a mask"
         in frames[4].reading
     )
     assert number(float(made.off_masked[made.keep].max()), 2) in frames[4].reading
@@ -143,6 +165,10 @@ def test_readings_of_the_batch() -> None:
     assert "nobody needs a pad" in even and "law" not in even
     one = drawings.batch_frames("a b", "c d", "no", "zeros", 0)[0].reading
     assert "the one word beside pads has an output that differs" in one and "it differs" in one
+    words = ("supercalifragilistic x", "x", "x y")  # the one word beside a pad is exact; one without is off by rounding
+    far = padding.padded(words, 0)
+    assert far.off_masked[1, 0] == 0 < far.off_masked[0, :2].max()
+    assert "it differs by exactly 0" in drawings.batch_frames(*words, "zeros", 0)[0].reading
     assert "own logit" in drawings.batch_frames(*THREE, "own", 0)[4].reading
 
 
@@ -178,12 +204,12 @@ def test_columns_and_rows_are_drawn(empty: padding.Empty) -> None:
         made = padding.mask_as(way, empty, "dogs bark", 2)
         assert np.array_equal(row, np.float32([*made.off.tolist(), made.pads]), equal_nan=True)
     assert told["layout"]["yaxis"]["ticktext"] == list(drawings.WAYS.values())
-    assert told["layout"]["xaxis"]["ticktext"] == ["words<br>layer 1", "words<br>layer 2", "pads<br>largest"]
+    assert told["layout"]["xaxis"]["ticktext"] == ["words<br>layer 1", "words<br>layer 2", "pads<br>size"]
     assert ("leave the pads no number" in frame.reading) == (empty == "written")
     assert ("exactly 0" in frame.reading) == (empty == "sdpa") and ("plain average" in frame.reading) == (
         empty == "lowest"
     )
-    assert number(float(padding.mask_as("columns", empty, "dogs bark", 2).off.max()), 2) in frame.reading
+    assert drawings.alike(float(padding.mask_as("columns", empty, "dogs bark", 2).off.max())) in frame.reading
 
 
 def test_sides_are_drawn_in_their_order() -> None:
@@ -192,11 +218,17 @@ def test_sides_are_drawn_in_their_order() -> None:
         values = frame.figures[0]["data"][0]["customdata"]
         for row, setup in zip(values, padding.SETUPS, strict=True):
             wanted = [padding.side(setup, c, way, "dogs bark", 1) for way in (scheme, "rope") for c in (True, False)]  # type: ignore[arg-type]
-            np.testing.assert_allclose(row, np.float32(wanted))
+            np.testing.assert_allclose(row, np.float32(wanted))  # NaN where NaN is wanted
         assert frame.figures[0]["layout"]["yaxis"]["ticktext"] == list(drawings.SIDES)
         assert frame.figures[0]["layout"]["xaxis"]["ticktext"][0] == "added<br>causal"
         shifted = max(padding.side("left, mask", c, scheme, "dogs bark", 1) for c in (True, False))
         assert f"up to {percent(shifted)} off by the mask alone" in frame.reading
+        right = max(padding.side("right, nothing", True, way, "dogs bark", 1) for way in (scheme, "rope"))  # type: ignore[arg-type]
+        assert f"no mask (off by {number(right, 2)})" in frame.reading
+        full = max(padding.side("left, mask and ids", c, scheme, "dogs bark", 1) for c in (True, False))
+        assert f"{number(full, 2)} with position ids too" in frame.reading
+        nobody = frame.figures[0]["data"][0]["customdata"][padding.SETUPS.index("left, mask and ids, written")]
+        assert np.isnan(nobody).tolist() == [True, False, True, False] and "makes each word NaN" in frame.reading
     assert [side.startswith("left") for side in drawings.SIDES] == [
         setup.startswith("left") for setup in padding.SETUPS
     ]
@@ -218,8 +250,12 @@ def test_conventions_are_drawn_in_their_order() -> None:
     assert np.array_equal(
         told["data"][0]["customdata"], figures.numbers(torch.stack([found.off_right, found.off_wrong], 1))
     )
-    assert right["layout"]["yaxis"]["ticktext"][0] == "nn.MultiheadAttention<br>True = pad"
-    assert wrong["layout"]["yaxis"]["ticktext"][0] == "nn.MultiheadAttention<br>True = word"
+    for grid, wants in (
+        (right, ["True = pad", "True = word", "0 or −∞, added", "1 = word"]),
+        (wrong, ["True = word", "True = pad", "1 or 0, added", "1 = pad"]),
+    ):
+        names = ["nn.MultiheadAttention", "torch SDPA, bool", "torch SDPA, float", "Hugging Face"]
+        assert grid["layout"]["yaxis"]["ticktext"] == [f"{a}<br>{b}" for a, b in zip(names, wants, strict=True)]
     assert "“bark”" in title(right) and percent(float(found.wrong[2, 2:].sum())) in frame.reading
     (hostile,) = drawings.convention_frames("<b>", "zeros", 0)
     assert "&lt;b&gt;" in title(hostile.figures[0])
@@ -235,7 +271,7 @@ def test_rows_are_drawn_to_scale() -> None:
         gone = boxes(pads) if len(pads["x"]) else np.zeros((0, 4))
         assert int((gone[:, 1] - gone[:, 0]).sum().round()) == one.slots - one.real
         assert f"{one.slots} places" in title(picture)
-        tokens, pairs = shares["data"]
+        tokens, pairs = named(shares, "tokens"), named(shares, "pairs of tokens")
         assert tokens["y"][padding.BATCHINGS.index(how)] == pytest.approx(one.real / one.slots)
         assert pairs["y"][padding.BATCHINGS.index(how)] == pytest.approx(one.pairs / one.scores)
         wasted = one.slots > one.real or one.scores > one.pairs
@@ -253,8 +289,22 @@ def test_packed_sentences_and_losses_are_drawn() -> None:
     loss = padding.losses((4, 2), seed=1)
     np.testing.assert_allclose(bars["data"][0]["y"], np.float32([loss[one] for one in padding.DENOMINATORS]))
     assert bars["data"][0]["text"] == [number(loss[one]) for one in padding.DENOMINATORS]
-    assert number(padding.pack(True, True, THREE, "sinusoidal", 1), 2) in frame.reading
-    assert all(number(loss[one]) in frame.reading for one in padding.DENOMINATORS)
+    beside = dict(zip(drawings.LOSSES, padding.DENOMINATORS, strict=True))
+    assert beside == {
+        "pads skipped": "tokens",
+        "pads skipped, ÷ all places": "slots",
+        "sequence by sequence": "sequences",
+        "pads as targets": "pads too",
+    }
+    assert bars["data"][0]["x"] == [name.replace(" ", "<br>", 1) for name in beside]
+    for key, said in (
+        ("tokens", "per real token"),
+        ("slots", "divided by"),
+        ("sequences", "averaged sequence"),
+        ("pads too", "with pads as"),
+    ):
+        assert f"{number(loss[key])} {'nats ' if key == 'tokens' else ''}{said}" in frame.reading  # type: ignore[index]
+    assert drawings.alike(padding.pack(True, True, THREE, "sinusoidal", 1)) in frame.reading
     (even,) = drawings.packed_frames(*THREE, (3, 3), 1)
     assert "however it is averaged" in even.reading
 
@@ -271,3 +321,18 @@ def test_readings_are_lawful_for_any_seed(seed: int) -> None:
 def test_the_card_is_the_hero_at_its_defaults() -> None:
     assert drawings.card().reading == drawings.batch_frames(*THREE, "zeros", 0)[4].reading
     assert not math.isnan(padding.padded().rounding)
+
+
+@pytest.mark.parametrize("look", ["", "columns", "sides", "conventions", "waste"])
+def test_every_look_is_drawn_with_the_seed_of_the_page(look: str) -> None:
+    (page,) = (path for path in LESSONS if path.name == "09_padding.py")
+    app = opened(page, look=look, padding_seed="7")
+    read = [reading for head, _ in sent(app) for reading in head["readings"]]
+    (frame, *_) = {
+        "": lambda: drawings.batch_frames(*THREE, "zeros", 7),
+        "columns": lambda: drawings.ways_frames("dogs bark", "written", 7),
+        "sides": lambda: drawings.sides_frames("dogs bark", "table", 7),
+        "conventions": lambda: drawings.convention_frames("dogs bark", "zeros", 7),
+        "waste": lambda: drawings.packed_frames(*THREE, (512, 64, 32, 16), 7),
+    }[look]()
+    assert frame.reading in read

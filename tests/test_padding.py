@@ -168,6 +168,8 @@ def test_the_batch_is_torchs(sentences: tuple[str, ...], extra: int, pad: paddin
         assert made.off[b, len(words) :].isnan().all() and made.off_masked[b, len(words) :].isnan().all()
         scores = (full[len(words) - 1] @ w[0]) @ (full @ w[1]).T / math.sqrt(8)
         torch.testing.assert_close(made.weights[b], scores.softmax(-1), **CLOSE)
+        angle = F.cosine_similarity(out(full)[: len(words)], alone)
+        torch.testing.assert_close(made.turned[b, : len(words)], 1 - angle, **CLOSE)
         torch.testing.assert_close(made.masked[b], scores.masked_fill(~keep[0], -math.inf).softmax(-1), **CLOSE)
         assert (made.masked[b, len(words) :] == 0).all()
     assert made.rounding < 1e-8
@@ -199,6 +201,13 @@ def test_columns_and_rows(sentence: str, seed: int, pads: int) -> None:
         assert int(both.seen.sum()) == n * n and none.seen.all()
         for one in (rows, both):
             assert math.isnan(one.pads) == (empty == "written") and bool(one.off[1].isnan()) == (empty == "written")
+        # What comes out at the pads, by torch, whom nobody is hidden from but the pads.
+        x = padding.fill(sentence, pads)
+        q, k, v = padding.project(x, seed)
+        there = F.scaled_dot_product_attention(q[None], k[None], v[None], columns.seen)[0, n:]
+        assert columns.pads == pytest.approx(float(there.abs().max()))
+        if empty == "lowest":
+            assert both.pads == pytest.approx(float(v.mean(0).abs().max()))
         if empty == "sdpa":
             assert rows.pads == both.pads == 0 and (both.weights[n:] == 0).all()
         if empty == "lowest":
@@ -227,6 +236,11 @@ def test_what_is_exact_on_which_side(sentence: str, scheme: padding.Scheme, seed
         assert off("right, mask", causal) < padding.ROUNDING and off("left, mask and ids", causal) < padding.ROUNDING
         assert off("left, nothing", causal) > 1e-3 and off("left, ids", causal) > 1e-3 and off("end", causal) > 1e-3
         assert (off("left, mask", causal) < padding.ROUNDING) == (scheme == "rope")
+        assert math.isnan(off("left, mask and ids, written", causal)) == causal  # the first pads see nobody
+        assert (
+            padding.side("left, mask and ids, written", causal, scheme, sentence, seed, itself=True) < padding.ROUNDING
+        )
+    assert causal or off("left, mask and ids, written", causal) < padding.ROUNDING
 
 
 def test_the_pads_of_the_small_model_are_a_vector_of_their_own() -> None:
@@ -240,6 +254,15 @@ def test_the_pads_of_the_small_model_are_a_vector_of_their_own() -> None:
         made = padding.model(torch.cat(rows), torch.arange(6), masks.full(6), "table", 2)[real]
         off = float(((made - wanted).norm(dim=-1) / wanted.norm(dim=-1)).max())
         assert padding.side(setup, False, "table", "dogs bark", 2) == pytest.approx(off)  # type: ignore[arg-type]
+
+
+def test_the_last_place_is_compared_with_the_last_word() -> None:
+    words, pads = padding.embed(["dogs", "bark"], 16), padding.embed(["[PAD]"] * padding.PADS, 16)
+    wanted = padding.model(words, torch.arange(2), masks.full(2))[-1]
+    seen = masks.columns(masks.keep_mask([2], 6)[0])
+    made = padding.model(torch.cat([words, pads]), torch.arange(6), seen)[-1]
+    off = float((made - wanted).norm() / wanted.norm())
+    assert padding.side("end", False) == pytest.approx(off)
 
 
 def test_the_small_model_is_pre_norm_and_sees_what_it_may() -> None:
@@ -302,9 +325,17 @@ def test_torch_refuses_whole_numbers_as_a_mask(integers: Tensor) -> None:
 
 
 def test_a_sample_of_only_pads() -> None:
-    found = {(t, w): padding.empty_sample(t, w) for t in (True, False) for w in (True, False)}
-    assert [math.isnan(found[key]) for key in ((True, True), (False, True), (False, False))] == [True] * 3
-    assert found[True, False] == 0
+    both = (True, False)
+    found = {(t, w, g): padding.empty_sample(t, w, g) for t in both for w in both for g in both}
+    for (training, weights, gradients), value in found.items():
+        fast = not training and not gradients
+        assert math.isnan(value) if weights or fast else value == 0, (training, weights, gradients)
+
+
+def test_torchs_encoder_drops_the_pads_in_evaluation_only() -> None:
+    (came, at_pads, off), (trained, junk, same) = padding.encoder((5, 1)), padding.encoder((5, 1), training=True)
+    assert (came, at_pads, trained) == (6, 0, 10) and junk > 0.01
+    assert off < padding.ROUNDING > same
 
 
 # ------------------------------------------------------------------------------------------------ costs and losses
@@ -337,6 +368,11 @@ def test_packed_is_alone_if_blocked_and_reset(sentences: tuple[str, ...], seed: 
     assert (padding.pack(False, True, sentences, scheme, seed) > 1e-4) != alike
     assert padding.pack(True, False, sentences, "rope", seed) < padding.ROUNDING
     weights, seen = padding.packed_weights(sentences, seed)
+    blocks = []  # each sentence by itself, with this seed
+    for sentence in sentences:
+        x, (w_q, w_k, _) = textbook(sentence.split(), seed)
+        blocks.append(((x @ w_q) @ (x @ w_k).T / math.sqrt(8)).softmax(-1))
+    torch.testing.assert_close(weights, torch.block_diag(*blocks), **CLOSE)
     assert torch.equal(weights != 0, seen)
     torch.testing.assert_close(weights.sum(-1), torch.ones(len(weights), dtype=torch.float64))
 
@@ -348,6 +384,8 @@ def test_losses(lengths: tuple[int, ...], extra: int, seed: int) -> None:
     real, places = sum(lengths), len(lengths) * max(lengths)
     assert found["slots"] == pytest.approx(found["tokens"] * real / places)
     assert more["tokens"] == pytest.approx(found["tokens"]) and more["sequences"] == pytest.approx(found["sequences"])
+    # Once pads are predicted for certain, counting them as targets divides by all places.
+    assert padding.losses(lengths, 0, seed, learned=True) == pytest.approx({**found, "pads too": found["slots"]})
     if len(set(lengths)) == 1:
         assert found["sequences"] == pytest.approx(found["tokens"]) and found["pads too"] == pytest.approx(
             found["tokens"]
@@ -380,6 +418,15 @@ def test_the_answer_covers_what_the_question_settles() -> None:
         "varlen",
     ):
         assert word in said, word
+
+
+def test_the_program_prints_both_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert concept.snippet
+    for controls in concept.snippet.examples:
+        exec(compile(concept.snippet.filled(**controls), "<snippet>", "exec"), {})
+        said = capsys.readouterr().out.splitlines()
+        assert said[0].startswith("pads masked as keys") and said[2].startswith("no mask")
+        assert float(said[1]) == 0 < float(said[3])
 
 
 def test_the_numbers_on_the_waste_button_are_those_of_the_default_lengths() -> None:

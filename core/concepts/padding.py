@@ -21,6 +21,7 @@ from core.experiments.padding import (
     conventions,
     cost,
     empty_sample,
+    encoder,
     flops,
     lengths_of,
     losses,
@@ -36,7 +37,7 @@ from core.sources import VASWANI_2017
 concept = Concept(
     __name__,
     equation=r"\mathrm{softmax}\big(\query{Q}\key{K}^\top / \sqrt{d_k} + \disputed{M}\big)\,\value{V}, \quad "
-    r"M_{ij} = {-\infty} \text{ if } j \text{ is a pad, else } 0; \quad \allowbreak \text{without it } \tfrac{Z}{Z + P} \text{ is left}",
+    r"M_{ij} = {-\infty} \text{ if } j \text{ is a pad, else } 0; \quad \allowbreak \text{pads of zeros without it leave } \tfrac{Z}{Z + P}",
     words=("pad", "keep-mask", "key", "logit", "Z"),
 )
 
@@ -52,15 +53,18 @@ TORCH_SDPA = Source(
 )
 TORCH_MODULE = Source("PyTorch", "nn.MultiheadAttention", f"{DOCS}generated/torch.nn.MultiheadAttention.html")
 TORCH_LOSS = Source("PyTorch", "nn.CrossEntropyLoss", f"{DOCS}generated/torch.nn.CrossEntropyLoss.html")
+TORCH_ENCODER = Source("PyTorch", "nn.TransformerEncoder", f"{DOCS}generated/torch.nn.TransformerEncoder.html")
 TORCH_VARLEN = Source("PyTorch", "torch.nn.attention.varlen", f"{DOCS}nn.attention.varlen.html")
 HF_GLOSSARY = Source("Hugging Face", "Glossary: attention mask", "https://huggingface.co/docs/transformers/glossary")
 HF_PADDING = Source(
-    "Hugging Face", "Generation with LLMs: wrong padding side", "https://huggingface.co/docs/transformers/llm_tutorial"
+    "Hugging Face",
+    "Generation with LLMs: wrong padding side",
+    "https://huggingface.co/docs/transformers/llm_tutorial#wrong-padding-side",
 )
 HF_LOSS = Source("Hugging Face", "Fixing Gradient Accumulation", "https://huggingface.co/blog/gradient_accumulation")
 ROWS_ASKED = Source(
     "PyTorch",
-    "issue 41508, nn.MultiheadAttention causes gradients to become NaN under some use cases",
+    "issue 41508, nn.MultiheadAttention causes gradients to become NaN under some use cases (comment of 8 February 2021)",
     "https://github.com/pytorch/pytorch/issues/41508",
 )
 
@@ -87,13 +91,13 @@ def _worst(values: torch.Tensor) -> float:
 
 
 @concept.in_one_sentence(
-    "The shorter ones are filled up with pads, and nobody may look at a pad: its logits become −∞ before the softmax. So each "
-    "word’s output is what its sentence gives alone, however many pads there are.",
-    fails_if=({"hidden": False}, {"setup": "right, nothing"}),
+    "The shorter ones are filled up with pads at the end, and nobody may look at a pad: its logits become −∞ before the softmax. "
+    "So each word’s output is what its sentence gives alone, however many pads there are.",
+    fails_if=({"hidden": False}, {"setup": "right, nothing"}, {"setup": "left, mask"}),
 )
 @concept.says(
-    "Pad to one length and give every pad −∞ as a key: each word’s output is what its sequence gives alone.",
-    fails_if=({"hidden": False}, {"setup": "right, nothing"}),
+    "Pad at the end to one length, give pads −∞ as keys: each word’s output is what its sequence gives alone.",
+    fails_if=({"hidden": False}, {"setup": "right, nothing"}, {"setup": "left, mask"}),
 )
 def masked_pads_change_nothing(hidden: bool = True, setup: Setup = "right, mask") -> Evidence:
     made = [
@@ -109,7 +113,7 @@ def masked_pads_change_nothing(hidden: bool = True, setup: Setup = "right, mask"
         0,
         within=min(one.rounding for one in made),
     ) & Evidence.near(
-        "the same in 4 small models of two layers",
+        "the same in 4 small models of two layers with learned positions, pads at the end",
         max(side(setup, causal=False, seed=seed) for seed in SEEDS),
         0,
         within=ROUNDING,
@@ -117,13 +121,13 @@ def masked_pads_change_nothing(hidden: bool = True, setup: Setup = "right, mask"
 
 
 @concept.says(
-    "Unmasked, P pads of zeros leave only Z/(Z+P) of attention’s output: logit 0 weighs e⁰ = 1.",
+    "Unmasked, P pads with zero keys and values leave Z/(Z+P) of the output: logit 0 weighs e⁰ = 1.",
     fails_if=({"law": "words"}, {"law": "nothing"}, {"own": "zeros"}),
 )
 @concept.corrects(
     "Pads of zeros are harmless.",
     better="A key of zeros has the logit 0, and e⁰ = 1 is a full term of the softmax’s sum: P such pads shrink every output to "
-    "Z/(Z+P) of itself. With biases or added positions a pad is not even zero, and turns the output as well.",
+    "Z/(Z+P) of itself. With biases, added positions or a vector of its own a pad is not even zero, and turns the output as well.",
     fails_if=({"law": "words"}, {"law": "nothing"}, {"own": "zeros"}),
 )
 def zero_pads_dilute(law: Literal["Z", "words", "nothing"] = "Z", own: Pad = "own") -> Evidence:
@@ -136,22 +140,20 @@ def zero_pads_dilute(law: Literal["Z", "words", "nothing"] = "Z", own: Pad = "ow
             # The rivals: every word counts for one, as every pad does; and nothing happens.
             rival = {"Z": one.law, "words": pads / (lengths + pads), "nothing": torch.zeros_like(one.law)}[law]
             said.append(rival.expand_as(one.law)[one.keep])
-    turned = padded(pad=own)
-    most = float((~turned.keep).sum(-1).max())
     return Evidence.near(
         "largest distance of a measured difference from 1 − Z/(Z+P), 3 sentences, 0 to 16 pads, 4 random heads",
         float((torch.cat(off) - torch.cat(said)).abs().max()),
         0,
         within=max(padded(extra=12, seed=seed).rounding for seed in SEEDS),
     ) & Evidence.above(
-        f"with a vector of their own, up to {most:.0f} pads: largest relative difference, which shrinking alone keeps below 1",
-        _worst(turned.off),
-        1,
+        "with a vector of their own: 1 − cosine of the angle by which an output turns, the largest in each head, the least of 4 heads",
+        min(_worst(padded(pad=own, seed=seed).turned) for seed in SEEDS),
+        FAR,
     )
 
 
 @concept.says(
-    "The pads’ own outputs are junk: keep them out of loss and pooling.",
+    "Pads’ outputs are junk: keep them out of loss and pooling.",
     fails_if=({"over": "real"}, {"right": "all"}, {"denominator": "tokens"}, {"ignored": "pads too"}, {"way": "rows"}),
 )
 def pads_need_care_after_attention(
@@ -209,7 +211,7 @@ def left_pads_shift_positions(
 
 
 @concept.says(
-    "Pads cost like words: bucket by length, or pack with block-diagonal masks.",
+    "Dense attention pays for pads: bucket by length, or pack with block-diagonal masks.",
     fails_if=({"padding": False}, {"bucket": 4}, {"blocked": False}, {"reset": False}, {"way": "padded"}),
 )
 def pads_cost_like_words(
@@ -262,7 +264,8 @@ def pads_cost_like_words(
         "grow", 1.001, 100.0, "There are more terms, but the weights still sum to 1: what the pads get, the words lose."
     ),
     Option("become 0", 0.0, 0.001, "Only in the limit: Z/(Z+P) falls like 1/P and is never 0."),
-    shows="Measured just now on the three sentences below, padded to 10 tokens: on average {percent} of an output’s length is left.",
+    shows="Measured just now on the three sentences below, padded to 10 tokens: on average {percent} of an output’s size is left. Each "
+    "pad takes weight and has nothing to hand over.",
 )
 def length_that_is_left() -> float:
     one = padded()
@@ -274,13 +277,13 @@ def length_that_is_left() -> float:
 
 @concept.looks_closer(
     "columns",
-    "Mask the pads’ columns: outputs are as if alone. Rows too: nothing gained, and NaN spreads.",
+    "Mask the pads’ columns: as if alone. Rows too: nothing gained; by the plain softmax NaN spreads.",
     fails_if=({"columns": "none"}, {"rows": "columns"}, {"both": "columns"}),
 )
 @concept.corrects(
     "A padding mask must hide the pads’ rows as well.",
-    better="Columns are enough: nobody sees a pad, and what a pad sees concerns nobody if loss and pooling skip it. Rows alone leave the words as wrong "
-    "as without a mask. Rows as well gain nothing and leave rows with nobody to look at: NaN by the softmax as "
+    better="Columns are enough: nobody sees a pad, and what a pad sees concerns nobody if loss and pooling skip it. Rows alone leave the words of the "
+    "first layer as wrong as without a mask. Rows as well gain nothing and leave rows with nobody to look at: NaN by the softmax as "
     "written, and in the next layer at every word, as 0 · NaN is NaN. (torch’s scaled_dot_product_attention gives 0 there.)",
     fails_if=({"columns": "none"}, {"rows": "columns"}, {"both": "columns"}),
     source=(ROWS_ASKED, ROWS_WANTED, ROWS_TOO),
@@ -315,31 +318,31 @@ def columns_not_rows(columns: Way = "columns", rows: Way = "rows", both: Way = "
     )
 
 
+SIDE_MISTAKES = (
+    {"causal": False},
+    {"setup": "left, mask"},
+    {"only_ids": "left, mask and ids"},
+    {"added": "rope"},
+    {"relative": "table"},
+    {"end": "right, mask"},
+    {"empty": "left, mask and ids"},
+    {"itself": False},
+)
+
+
 @concept.looks_closer(
     "sides",
-    "Causal, pads right: no mask needed. Pads left: mask and position ids; with RoPE the mask alone.",
-    fails_if=(
-        {"causal": False},
-        {"setup": "left, mask"},
-        {"only_ids": "left, mask and ids"},
-        {"added": "rope"},
-        {"relative": "table"},
-        {"end": "right, mask"},
-    ),
+    "Causal, pads right: no mask. Pads left: mask, position ids (not with RoPE), and no empty rows.",
+    fails_if=SIDE_MISTAKES,
 )
 @concept.corrects(
     "A causal mask takes care of the pads.",
     verdict=Verdict.HOLDS_IF,
     better="Of those on the right, at the real words: these come before. Pads on the left come first, and every word sees them. "
-    "And on the right the last place belongs to a pad: whoever reads the next word there reads junk.",
-    fails_if=(
-        {"causal": False},
-        {"setup": "left, mask"},
-        {"only_ids": "left, mask and ids"},
-        {"added": "rope"},
-        {"relative": "table"},
-        {"end": "right, mask"},
-    ),
+    "Hidden by a mask, the first of them see nobody: by the softmax as written their rows are NaN, and one layer later so is "
+    "every word (torch’s scaled_dot_product_attention gives 0); let each pad see itself. And on the right the last place "
+    "belongs to a pad: whoever reads the next word there reads junk.",
+    fails_if=SIDE_MISTAKES,
 )
 def sides(
     causal: bool = True,
@@ -348,8 +351,15 @@ def sides(
     added: Scheme = "table",
     relative: Scheme = "rope",
     end: Setup = "end",
+    empty: Setup = "left, mask and ids, written",
+    itself: bool = True,
 ) -> Evidence:
-    right = max(side("right, nothing", causal, scheme, seed=seed) for scheme in ("table", "rope") for seed in SEEDS)
+    both: tuple[Scheme, ...] = ("table", "rope")
+    right = max(side("right, nothing", causal, scheme, seed=seed) for scheme in both for seed in SEEDS)
+    rows = [side(empty, True, scheme, seed=seed) for scheme in both for seed in SEEDS]
+    seen = [
+        side("left, mask and ids, written", True, scheme, seed=seed, itself=itself) for scheme in both for seed in SEEDS
+    ]
     return (
         Evidence.near("right, causal, no mask: largest difference, 4 random models", right, 0, within=ROUNDING)
         & left_pads_shift_positions(added, setup, relative)
@@ -362,6 +372,14 @@ def sides(
             "right, masked, read at the last place: least difference",
             min(side(end, mask, "table", seed=seed) for mask in (True, False) for seed in SEEDS),
             FAR,
+        )
+        & Evidence.exactly(
+            "left, causal, mask and ids, the softmax as written: of 8 models, those whose words are not numbers",
+            float(sum(map(math.isnan, rows))),
+            8,
+        )
+        & Evidence.near(
+            "the same, each pad sees itself: largest difference", float(torch.tensor(seen).max()), 0, within=ROUNDING
         )
     )
 
@@ -425,9 +443,16 @@ def padding_wastes(lengths: str = LENGTHS, way: Batching = "packed") -> Evidence
 @concept.corrects(
     "The attention mask also masks the loss.",
     better="It hides pads as keys, nothing else: their outputs exist, and a loss that does not skip them counts pads as "
-    "targets. `ignore_index` (−100 in torch) skips them and divides by the real tokens. The same losses divided by all places, "
-    "or averaged by sequence first, are other numbers.",
-    fails_if=({"pads": "tokens"}, {"slots": "tokens"}, {"sequences": "tokens"}, {"ignored": "pads too"}),
+    "targets: at a model’s first weights another number, and once it has learned that pads follow pads, one that looks too "
+    "good. `ignore_index` (−100 in torch) skips them and divides by the real tokens; the same losses divided by all places, or "
+    "averaged by sequence first, are other numbers.",
+    fails_if=(
+        {"pads": "tokens"},
+        {"slots": "tokens"},
+        {"sequences": "tokens"},
+        {"ignored": "pads too"},
+        {"learned": False},
+    ),
     source=TORCH_LOSS,
 )
 def the_loss_needs_its_own_mask(
@@ -435,15 +460,21 @@ def the_loss_needs_its_own_mask(
     slots: Denominator = "slots",
     sequences: Denominator = "sequences",
     ignored: Denominator = "tokens",
+    learned: bool = True,
 ) -> Evidence:
     found, more = losses(), losses(extra=100)
     lengths, _ = lengths_of(LENGTHS)
     rounded = 4 * torch.finfo(torch.float64).eps * sum(lengths)  # sums of so many terms
     return (
         Evidence.above(
-            "lengths 512, 64, 32, 16: cross-entropy with pads as targets ÷ without",
-            found[pads] / found["tokens"],
-            1 + FAR,
+            "lengths 512, 64, 32, 16, random logits at pads: |cross-entropy with pads as targets ÷ without − 1|",
+            abs(found[pads] / found["tokens"] - 1),
+            FAR,
+        )
+        & Evidence.below(
+            "pads predicted at e¹⁰⁰ to 1: with pads as targets ÷ without",
+            losses(learned=learned)["pads too"] / found["tokens"],
+            1 - FAR,
         )
         & Evidence.near(
             "divided by all places ÷ by real tokens: 624 of 2,048",
@@ -460,18 +491,54 @@ def the_loss_needs_its_own_mask(
 
 @concept.corrects(
     "A sample of only pads gives zeros.",
-    better=f"In torch {TORCH} on the CPU, nn.MultiheadAttention gives NaN for it as it comes, and in evaluation without gradients "
-    "(its fast path) also with need_weights=False; only in training with need_weights=False it gives 0. Leave such a sample "
-    "out, or let it keep one token.",
-    fails_if=({"need_weights": False}, {"training": True}, {"quiet": True}),
+    better=f"In torch {TORCH} on the CPU, nn.MultiheadAttention gives NaN for it as it comes (need_weights=True); with "
+    "need_weights=False it gives NaN on its fast path (evaluation, no gradients), and 0 off it. Leave such a sample out, or let "
+    "it keep one token.",
+    fails_if=({"need_weights": False}, {"training": True}, {"gradients": True}, {"quiet": True}),
     source=TORCH_MODULE,
 )
-def an_empty_sample_is_not_a_number(need_weights: bool = True, training: bool = False, quiet: bool = False) -> Evidence:
-    usual, fast, still = empty_sample(True, need_weights), empty_sample(training, False), empty_sample(True, quiet)
+def an_empty_sample_is_not_a_number(
+    need_weights: bool = True, training: bool = False, gradients: bool = False, quiet: bool = False
+) -> Evidence:
+    ways = [(mode, on) for mode in (True, False) for on in (True, False)]  # of training, and of gradients
+    usual = [empty_sample(mode, need_weights, on) for mode, on in ways]
+    slow = [empty_sample(mode, quiet, on) for mode, on in ways[:3]]
+    fast = empty_sample(training, False, gradients)
     return (
-        Evidence.exactly("as it comes, in training: outputs are not numbers (1 = yes)", float(math.isnan(usual)), 1)
-        & Evidence.exactly("evaluation, need_weights=False: outputs are not numbers", float(math.isnan(fast)), 1)
-        & Evidence.exactly("training, need_weights=False: largest output", still, 0)
+        Evidence.exactly(
+            "as it comes: of training or evaluation, gradients on or off, those that give NaN",
+            float(sum(map(math.isnan, usual))),
+            4,
+        )
+        & Evidence.exactly(
+            "need_weights=False, evaluation without gradients: NaN (1 = yes)", float(math.isnan(fast)), 1
+        )
+        & Evidence.exactly("need_weights=False, the other three: largest output", float(torch.tensor(slow).max()), 0)
+    )
+
+
+@concept.corrects(
+    "A masked pad costs nothing.",
+    verdict=Verdict.HOLDS_IF,
+    better="In dense attention it costs like a word: its logits are computed and then set to −∞. Code that reads the mask as "
+    f"lengths saves it: nn.TransformerEncoder (torch {TORCH}, CPU) in evaluation without gradients, pads at the end, drops "
+    "the pads, and its outputs there are exactly 0. In training it computes them.",
+    fails_if=({"training": True}, {"padding": False}, {"slow": False}),
+    source=TORCH_ENCODER,
+)
+def a_masked_pad_costs(training: bool = False, padding: bool = True, slow: bool = True) -> Evidence:
+    (dense, _), (alone, _) = flops(padded=padding), flops(padded=False)
+    came, at_pads, _ = encoder(training=training)
+    return (
+        Evidence.near(
+            "lengths 64, 8, 4, 2, FLOPs of attention as torch counts them, alone ÷ padded and masked",
+            alone / dense,
+            sum(n**2 for n in (64, 8, 4, 2)) / (4 * 64**2),
+            within=1e-12,
+        )
+        & Evidence.exactly("lengths 6, 2, 4, evaluation: tokens that the encoder’s second layer gets", came, 12)
+        & Evidence.exactly("largest output at a pad", at_pads, 0)
+        & Evidence.exactly("in training: tokens that its second layer gets", encoder(training=slow)[0], 18)
     )
 
 
@@ -481,14 +548,16 @@ concept.judges(
     concept.topic.usual[0],
     Verdict.HOLDS_IF,
     "As a device for batches, not as a property of the model: attention has no length in its weights. The longest of the "
-    "batch is enough, and packed into one row behind a block-diagonal mask sequences need no common length.",
+    "batch is enough, and packed into one row behind a block-diagonal mask (each sequence sees only itself) sequences need no "
+    "common length.",
     by=pads_cost_like_words,
     source=(VASWANI_2017.at("§5.1"), KRELL_2021.at("§3.2.2")),
 )
 concept.judges(
     concept.topic.usual[1],
     Verdict.HOLDS_IF,
-    "If they hide pads as keys, and if loss, pooling and positions get their own care: attention’s mask reaches none of the three.",
+    "If they hide pads as keys (in cross-attention the source’s), and if loss and pooling get their own care: attention’s mask "
+    "reaches neither.",
     by=pads_need_care_after_attention,
     source=HF_GLOSSARY,
 )
@@ -498,8 +567,9 @@ concept.judges(
 concept.pushes_back(
     "Left or right padding?",
     "For training right is simplest: behind a causal mask the words need no padding mask, and the loss skips the pads. For "
-    "writing in batches left: the last place of every row is a word, whose output predicts the next. Then with a mask and, if "
-    "positions are added, position ids.",
+    "writing in batches left: the last place of every row is a word, whose output predicts the next. Then with a mask, with "
+    "position ids if positions are added, and without empty rows: behind a causal mask the first pads see nobody, NaN by the "
+    "plain softmax.",
     HF_PADDING,
 )
 concept.pushes_back(
@@ -511,13 +581,14 @@ concept.pushes_back(
     "What can go wrong with packing?",
     "Three things: sequences see each other without a block-diagonal mask; positions run on where they should count anew (RoPE, "
     "being relative, does not mind); and the last token of one must not be trained to predict the first of the next.",
-    KRELL_2021.at("§3.2"),
+    KRELL_2021.at("§3.2, masks and positions"),
 )
 concept.pushes_back(
     "Does a masked pad cost less?",
-    "Not by the mask: the logit is computed and then set to −∞. A kernel for variable lengths, such as torch’s varlen_attn on a GPU, "
-    "takes sequences laid end to end with their boundaries, and computes only the pairs within each.",
-    TORCH_VARLEN,
+    "Not in dense attention: the logit is computed and then set to −∞. Code that reads the mask as lengths saves it: "
+    "nn.TransformerEncoder in evaluation, which drops the pads, or torch’s varlen_attn on a GPU, which takes sequences laid end "
+    "to end and computes only the pairs within each.",
+    (TORCH_VARLEN, TORCH_ENCODER),
 )
 concept.pushes_back(
     "Mean loss over tokens or over sequences?",
@@ -531,6 +602,7 @@ concept.reads(
     TORCH_SDPA,
     TORCH_MODULE,
     TORCH_LOSS,
+    TORCH_ENCODER,
     TORCH_VARLEN,
     HF_GLOSSARY,
     HF_PADDING,

@@ -1,8 +1,9 @@
 """What pads do to real outputs, whom a padding mask must hide, what libraries make of one mask, and what pads cost."""
 
 import math
+import warnings
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -111,6 +112,7 @@ class Batch:
     masked: Float[Tensor, "b n"]  # the same with the pads hidden as keys
     off: Float[Tensor, "b n"]  # of each real output from the same sentence run alone, without a mask
     off_masked: Float[Tensor, "b n"]
+    turned: Float[Tensor, "b n"]  # 1 − cos of the angle by which the pads, unmasked, turn each real output
     law: Float[Tensor, "b n"]  # what the closed form says of `off`
     rounding: float  # how far rounding alone may take the masked ones, to first order
 
@@ -150,17 +152,19 @@ def padded(
     query, key, value = (torch.stack(filled) @ w for w in projections(seed))
     scores = logits(query, key)
     free, shut = softmax(scores), softmax(masked(scores, masks.columns(keep) if hidden else None))
-    off, off_masked, closed = (torch.full(keep.shape, math.nan, dtype=scores.dtype) for _ in range(3))
+    off, off_masked, turned, closed = (torch.full(keep.shape, math.nan, dtype=scores.dtype) for _ in range(4))
     bounds = []
     for b, (sentence, length) in enumerate(zip(sentences, lengths, strict=True)):
         wanted, real = alone(sentence, seed), slice(length)
         off[b, real] = apart((free[b] @ value[b])[real], wanted)
         off_masked[b, real] = apart((shut[b] @ value[b])[real], wanted)
+        turned[b, real] = 1 - F.cosine_similarity((free[b] @ value[b])[real], wanted)
         closed[b, real] = law(sentence, torch.tensor([float(n - length)]), pad, seed)[0]
         # Of each feature, so √d_v of it for the norm; relative to the smallest output.
         bounds.append(rounding(filled[b], seed) * math.sqrt(value.shape[-1]) / float(wanted.norm(dim=-1).min()))
     last = torch.arange(len(words)), torch.tensor(lengths) - 1
-    return Batch(tuple(map(tuple, words)), keep, free[last], shut[last], off, off_masked, closed, max(bounds))
+    made = off, off_masked, turned, closed
+    return Batch(tuple(map(tuple, words)), keep, free[last], shut[last], *made, max(bounds))
 
 
 # ---------------------------------------------------------------------------------------------- columns or rows
@@ -178,10 +182,12 @@ def visible(keep: Bool[Tensor, " n"], way: Way) -> Bool[Tensor, "n n"]:
     return seen & masks.columns(keep) if way in ("columns", "both") else seen
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, seen: Bool[Tensor, "n n"], empty: Empty) -> Float[Tensor, "n v"]:
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, seen: Bool[Tensor, "n n"], empty: Empty
+) -> Float[Tensor, "*h n v"]:
     """Attention under a mask, by the softmax as written, by torch, or with the lowest finite number added."""
     if empty == "sdpa":
-        return F.scaled_dot_product_attention(query[None, None], key[None, None], value[None, None], seen)[0, 0]
+        return F.scaled_dot_product_attention(query[None], key[None], value[None], seen)[0]
     if empty == "lowest":
         return softmax(logits(query, key) + masks.additive(seen, query.dtype)) @ value
     return attention(query, key, value, seen)
@@ -252,18 +258,30 @@ def pooled(over: Pool = "all", sentences: Sentences = SENTENCES, extra: int = 4,
 
 Scheme = Literal["table", "sinusoidal", "rope"]
 Setup = Literal[
-    "right, nothing", "right, mask", "left, nothing", "left, ids", "left, mask", "left, mask and ids", "end"
+    "right, nothing",
+    "right, mask",
+    "left, nothing",
+    "left, ids",
+    "left, mask",
+    "left, mask and ids",
+    "left, mask and ids, written",
+    "end",
 ]
 SETUPS: tuple[Setup, ...] = get_args(Setup)
 
 
 def model(
-    x: Float[Tensor, "n d"], ids: Int[Tensor, " n"], seen: Bool[Tensor, "n n"], scheme: Scheme = "table", seed: int = 0
+    x: Float[Tensor, "n d"],
+    ids: Int[Tensor, " n"],
+    seen: Bool[Tensor, "n n"],
+    scheme: Scheme = "table",
+    seed: int = 0,
+    empty: Empty = "sdpa",
 ) -> Float[Tensor, "n d"]:
     r"""A small random Transformer: two layers $x + \mathrm{Attn}(\mathrm{LN}(x))$, $x + \mathrm{FFN}(\mathrm{LN}(x))$, a last LN.
 
     Width 16, 2 heads, a feed-forward layer of 64 ReLUs. The positions `ids` enter as rows of a random table (as learned
-    ones start), as sinusoids, or as RoPE. Attention is torch's `scaled_dot_product_attention`, where an empty row gives 0.
+    ones start), as sinusoids, or as RoPE. Attention is torch's `scaled_dot_product_attention`, where an `empty` row gives 0.
     """
     table, *matrices = draw(LAYERS, seed)
     if scheme == "sinusoidal":
@@ -276,7 +294,7 @@ def model(
         query, key, value = ((h @ w).unflatten(-1, (HEADS, -1)).transpose(0, 1) for w in (w_q, w_k, w_v))
         if scheme == "rope":
             query, key = (positions.rotate(one, ids.to(x.dtype)) for one in (query, key))
-        mixed = F.scaled_dot_product_attention(query[None], key[None], value[None], seen)[0]
+        mixed = attend(query, key, value, seen, empty)
         x = x + mixed.transpose(0, 1).flatten(-2) @ w_o
         x = x + (F.layer_norm(x, (D_MODEL,)) @ w_up).relu() @ w_down
     return F.layer_norm(x, (D_MODEL,))
@@ -284,10 +302,18 @@ def model(
 
 @remember
 def side(
-    setup: Setup, causal: bool, scheme: Scheme = "table", sentence: str = "dogs bark", seed: int = 0, pads: int = PADS
+    setup: Setup,
+    causal: bool,
+    scheme: Scheme = "table",
+    sentence: str = "dogs bark",
+    seed: int = 0,
+    pads: int = PADS,
+    itself: bool = False,
 ) -> float:
     """How far the farthest real output of the padded sentence is from the sentence run alone, in that small model.
 
+    "…, written" takes the softmax as it is written: behind a causal mask the first pads on the left see nobody.
+    With `itself` each token may look at itself, pads too, and no row is empty.
     "end" reads the output in the last place of a masked batch with the pads on the right, which belongs to a pad, as if it
     were the last word's.
     """
@@ -298,12 +324,14 @@ def side(
     x = torch.zeros(total, D_MODEL, dtype=torch.float64)
     x[keep] = embed(words, D_MODEL)
     x[~keep] = pad_vector("own")
-    ids = masks.position_ids(keep) if setup.endswith("ids") else torch.arange(total)
+    ids = masks.position_ids(keep) if "ids" in setup else torch.arange(total)
     order = masks.causal if causal else masks.full
     seen = order(total)
     if "mask" in setup or setup == "end":
         seen = seen & masks.columns(keep)
-    output = model(x, ids, seen, scheme, seed)
+    if itself:
+        seen = seen | torch.eye(total, dtype=torch.bool)
+    output = model(x, ids, seen, scheme, seed, "written" if "written" in setup else "sdpa")
     wanted = model(embed(words, D_MODEL), torch.arange(n), order(n), scheme, seed)
     return float(apart(output[-1], wanted[-1]) if setup == "end" else apart(output[keep], wanted).max())
 
@@ -329,8 +357,8 @@ def conventions(sentence: str = "dogs bark", seed: int = 0, pads: int = PADS, pa
     """One keep-mask (True = real) handed to each convention, the right way and by the usual slip.
 
     torch's `nn.MultiheadAttention` as it comes, and `scaled_dot_product_attention` with the same matrices, are called; of
-    Hugging Face's `attention_mask` the documented convention is computed: 1 = keep, then (1 − mask) times the lowest
-    number of the dtype is added to the logits. The slip is the mask turned round; for a mask of numbers, which is added
+    Hugging Face's `attention_mask` the documented convention, 1 = keep, is computed as its code for plain attention does:
+    (1 − mask) times the lowest number of the dtype is added to the logits. The slip is the mask turned round; for a mask of numbers, which is added
     to the logits, it is the ones and zeros themselves.
     """
     n = len(tokens(sentence))
@@ -365,17 +393,49 @@ def conventions(sentence: str = "dogs bark", seed: int = 0, pads: int = PADS, pa
     )
 
 
-def empty_sample(training: bool, need_weights: bool) -> float:
-    """The largest number that nn.MultiheadAttention gives for a sample of only pads, or NaN. Random weights, 2 heads."""
+def empty_sample(training: bool, need_weights: bool, gradients: bool) -> float:
+    """The largest number that nn.MultiheadAttention gives for a sample of only pads, or NaN. Random weights, 2 heads.
+
+    In training or in evaluation, with gradients on or off: the module has a fast path for evaluation without gradients.
+    """
     x = torch.randn(1, 4, D_MODEL, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     module = nn.utils.skip_init(nn.MultiheadAttention, D_MODEL, 2, batch_first=True, dtype=x.dtype)
     g = torch.Generator().manual_seed(1)
     for parameter in module.parameters():
         nn.init.normal_(parameter, std=D_MODEL**-0.5 * (parameter.dim() > 1), generator=g)  # biases are 0
-    with torch.set_grad_enabled(training):
+    with torch.set_grad_enabled(gradients):
         pads = torch.ones(1, 4, dtype=torch.bool)
         output = module.train(training)(x, x, x, key_padding_mask=pads, need_weights=need_weights)[0]
     return float(output.detach().abs().max())
+
+
+class _Counting(nn.TransformerEncoderLayer):
+    """Torch's layer, which notes how many tokens come in."""
+
+    def forward(self, src: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        self.came = src.numel() // D_MODEL
+        return super().forward(src, *args, **kwargs)
+
+
+def encoder(lengths: tuple[int, ...] = (6, 2, 4), training: bool = False) -> tuple[int, float, float]:
+    """What nn.TransformerEncoder, as it comes, makes of a padded batch and its mask, in evaluation without gradients.
+
+    The number of tokens that its second layer gets, the largest output at a pad, and how far the farthest output at a
+    word is from its sequence alone. Random weights, 2 layers, 2 heads; no dropout.
+    """
+    g = torch.Generator().manual_seed(0)
+    layer = nn.utils.skip_init(_Counting, D_MODEL, 2, 64, dropout=0.0, batch_first=True, dtype=torch.float64)
+    stack = nn.TransformerEncoder(layer, LAYERS).train(training)
+    for parameter in stack.parameters():
+        nn.init.normal_(parameter, std=D_MODEL**-0.5, generator=g)
+    keep = masks.keep_mask(lengths, max(lengths))
+    x = torch.randn(*keep.shape, D_MODEL, generator=g, dtype=torch.float64)
+    with torch.set_grad_enabled(training), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that nested tensors are a prototype
+        output = stack(x, src_key_padding_mask=~keep).detach()
+        came = int(stack.layers[-1].came)
+        wanted = torch.cat([stack(x[b : b + 1, :n])[0] for b, n in enumerate(lengths)]).detach()
+    return came, float(output[~keep].abs().max()), float(apart(output[keep], wanted).max())
 
 
 # ---------------------------------------------------------------------------------------------- what pads cost
@@ -390,15 +450,16 @@ def lengths_of(text: str) -> tuple[tuple[int, ...], str]:
     """The reader's lengths; or the default ones, and the reason in words.
 
     >>> lengths_of("4, 2 1"), lengths_of("4 x")[1], lengths_of("0 4")[1]
-    (((4, 2, 1), ''), 'Lengths are whole numbers from 1 to 2,048, and number 2 is not.', 'Lengths are whole numbers from 1 to 2,048, and number 1 is not.')
+    (((4, 2, 1), ''), 'Lengths are whole numbers from 1 to 2,048, and the 2nd is not.', 'Lengths are whole numbers from 1 to 2,048, and the 1st is not.')
     """
     default = tuple(map(int, LENGTHS.split()))
     found = text.replace(",", " ").split()
-    for i, one in enumerate(found, start=1):
-        if not (one.isascii() and one.isdigit() and len(one) < 9 and 1 <= int(one) <= LONGEST):
-            return default, f"Lengths are whole numbers from 1 to {LONGEST:,}, and number {i} is not."
     if not 2 <= len(found) <= MOST_LENGTHS:
         return default, f"Write 2 to {MOST_LENGTHS} lengths; here {'is' if len(found) == 1 else 'are'} {len(found)}."
+    for i, one in enumerate(found, start=1):
+        if not (one.isascii() and one.isdigit() and len(one) < 9 and 1 <= int(one) <= LONGEST):
+            th = {1: "1st", 2: "2nd", 3: "3rd"}.get(i, f"{i}th")
+            return default, f"Lengths are whole numbers from 1 to {LONGEST:,}, and the {th} is not."
     return tuple(map(int, found)), ""
 
 
@@ -462,12 +523,15 @@ DENOMINATORS: tuple[Denominator, ...] = get_args(Denominator)
 
 
 @remember
-def losses(lengths: tuple[int, ...] = (512, 64, 32, 16), extra: int = 0, seed: int = 0) -> dict[Denominator, float]:
+def losses(
+    lengths: tuple[int, ...] = (512, 64, 32, 16), extra: int = 0, seed: int = 0, learned: bool = False
+) -> dict[Denominator, float]:
     """One padded batch's cross-entropy, by torch: four numbers from the same logits.
 
     A stand-in for a model: 16 tokens, random logits, and the right one grows with the logarithm of the position, as if
     who has read more guesses better. "tokens" is `ignore_index`, the mean over real tokens; "slots" divides the same sum by
-    all places; "sequences" is the mean over sequences of their means; "pads too" has no `ignore_index`: pads are targets.
+    all places; "sequences" is the mean over sequences of their means; "pads too" has no `ignore_index`: pads are targets,
+    and the logits there are as random as a model's first, or e¹⁰⁰ to 1 for the pad, as of one that has `learned` pads.
     """
     g = torch.Generator().manual_seed(seed)
     n = max(lengths) + extra
@@ -479,6 +543,8 @@ def losses(lengths: tuple[int, ...] = (512, 64, 32, 16), extra: int = 0, seed: i
     target[keep] = torch.randint(1, VOCABULARY, (sum(lengths),), generator=g)  # token 0 is the pad
     drawn[~keep] = torch.randn(len(lengths) * n - sum(lengths), VOCABULARY, generator=g)
     drawn = drawn.double()
+    if learned:
+        drawn[~keep] = 100.0 * F.one_hot(torch.tensor(0), VOCABULARY).double()
     rising = torch.arange(1, n + 1, dtype=torch.float64).log().expand(len(lengths), -1) * keep
     drawn.scatter_add_(-1, target[..., None], rising[..., None])
     ignored = target.masked_fill(~keep, -100)

@@ -22,7 +22,7 @@ from core.experiments.padding import (
     Way,
     tokens,
 )
-from core.say import NO_BREAK, count, listed, number, percent
+from core.say import NO_BREAK, count, number, percent
 from ui import figures
 from ui.drawings import corners
 from ui.drawings.masking import columns, labelled, letters, shown
@@ -36,7 +36,8 @@ PAD_HELP = (
     "as an embedding of [PAD] has. Neither gets a position here. The figures show one head of random weights without biases."
 )
 HERO = 290  # pixels: question, prediction and hero fit one screen
-PAD_WIDE, ROOM, GAP = 3.0, 58.0, 0.5  # in letters: a pad's box, all that there is room for, and between boxes
+PAD_WIDE, ROOM, GAP = 2.0, 48.0, 0.35  # in letters: a pad's box, all that there is room for, and between boxes
+STRIP = 0.7  # of the width, for the weights; the rest says what goes to pads
 MOST_LETTERS = 9
 STEP = 0.25  # of P, between the points of a law's curve
 
@@ -59,8 +60,8 @@ def batch_frames(first: str, second: str, third: str, pad: Pad, seed: int) -> li
     """One frame for each number of pads: the batch with the weights of each last word, and how far outputs are off."""
     made = [padding.padded((first, second, third), extra, pad, seed) for extra in EXTRA]
     laws = [
-        padding.law(sentence, torch.arange(0, made[-1].pads[b] + 0.1, STEP), pad, seed)[:, -1]
-        for b, sentence in enumerate((first, second, third))
+        padding.law(sentence, torch.arange(0, max(made[-1].pads) + 0.1, STEP), pad, seed)[:, -1]
+        for sentence in (first, second, third)
     ]
     return [
         Frame((batch_picture(one, made[-1]), difference_chart(one, made, laws, pad)), batch_reading(one, pad))
@@ -99,24 +100,24 @@ def outlines(boxes: Sequence[tuple[float, float, float, float]]) -> dict[str, np
 
 def batch_picture(one: Batch, last: Batch) -> Figure:
     """Solid boxes are words, dashed ones pads, each with its entry of the keep-mask; under each sentence the weights of its
-    last word as two strips of length 1: without a mask, where pads take a part, and with the pads masked as keys."""
+    last word as two strips of length 1, without a mask and with the pads masked as keys, and the pads' share in per cent."""
     said, edges = columns_of(last)
     rows, n = one.keep.shape
     end = float(edges[-1]) - GAP
-    figure = Figure("Keep-mask 1 or 0; below, where each last word looks", "", "", HERO)
+    figure = Figure("Keep-mask 1 or 0; below, each last word’s weight on pads", "", "", HERO)
     keep = one.keep.numpy()
     words: list[tuple[float, float, float, float]] = []
     pads: list[tuple[float, float, float, float]] = []
     for b, j in np.ndindex(rows, n):
         low = rows - 1 - b
-        box = (float(edges[j]), float(edges[j + 1]) - GAP, low + 0.55, low + 0.97)
+        box = (float(edges[j]), float(edges[j + 1]) - GAP, low + 0.55, low + (0.97 if keep[b, j] else 0.77))
         (words if keep[b, j] else pads).append(box)
     strips: dict[str, list[tuple[float, float, float, float]]] = {"free": [], "lost": [], "masked": []}
     notes, hints = [], []
     for b, each in enumerate(one.words):
         low = rows - 1 - b
         for name, weights, bottom in (("free", one.weights[b], low + 0.29), ("masked", one.masked[b], low + 0.05)):
-            ends = (end * np.concatenate([[0.0], weights.cumsum(0).numpy()])).tolist()
+            ends = (STRIP * end * np.concatenate([[0.0], weights.cumsum(0).numpy()])).tolist()
             strips[name] += [(ends[j], ends[j + 1], bottom, bottom + 0.2) for j in range(len(each))]
             hints += [
                 ((ends[j] + ends[j + 1]) / 2, bottom + 0.1, f"{figures.escape(word)}: {shown(float(weights[j]))}")
@@ -124,10 +125,8 @@ def batch_picture(one: Batch, last: Batch) -> Figure:
             ]
             to_pads = float(weights[len(each) :].sum())
             if to_pads and name == "free":
-                strips["lost"].append((ends[len(each)], end, bottom, bottom + 0.2))
-            way = "no mask" if name == "free" else "pads masked"
-            where = f"{percent(to_pads)} goes to pads" if to_pads else "all goes to words"
-            notes.append((bottom + 0.1, f"{way}: {where}"))
+                strips["lost"].append((ends[len(each)], STRIP * end, bottom, bottom + 0.2))
+            notes.append((bottom + 0.1, f"{'no mask' if name == 'free' else 'masked'}: {percent(to_pads)}"))
     solid, dashed = {"color": INK, "width": 1.5}, {"color": MASKED, "width": 1.5, "dash": "3px,2px"}
     for name, parts, line in (("word: keep 1", words, solid), ("pad: keep 0", pads, dashed)):
         figure.trace("scatter", **outlines(parts), mode="lines", name=name, line=line, hoverinfo="skip")
@@ -153,28 +152,30 @@ def batch_picture(one: Batch, last: Batch) -> Figure:
     middle = (edges[:-1] + edges[1:] - GAP) / 2
     places = list(np.ndindex(rows, n))
     real, filled = ([(b, j) for b, j in places if keep[b, j] == kept] for kept in (True, False))
-    for at, texts, up, size, colour in (
-        (real, [said[b][j] for b, j in real], 0.83, 13, INK),
-        (real, ["1"] * len(real), 0.66, 11, INK),
-        (filled, ["" if j and not keep[b, j - 1] else "pad" for b, j in filled], 0.83, 10, WITHOUT),
-        (filled, ["0"] * len(filled), 0.66, 11, WITHOUT),
+    first = [(b, len(each)) for b, each in enumerate(one.words) if len(each) < n]
+    for at, x, texts, up, size in (
+        (real, middle, [said[b][j] for b, j in real], 0.83, 12),
+        (real, middle, ["1"] * len(real), 0.66, 12),
+        (first, edges, ["pads" if n - j > 1 else "pad" for _, j in first], 0.87, 12),
+        (filled, middle, ["0"] * len(filled), 0.66, 11),
     ):
         figure.trace(
             "scatter",
-            x=figures.numbers([middle[j] for _, j in at]),
+            x=figures.numbers([x[j] for _, j in at]),
             y=figures.numbers([rows - 1 - b + up for b, _ in at]),
             mode="text",
+            textposition="middle right" if at is first else "middle center",
             text=[figures.escape(text) for text in texts],
-            textfont={"color": colour, "size": size},
+            textfont={"color": INK, "size": size},
             hoverinfo="skip",
         )
     figure.trace(
         "scatter",
-        x=figures.numbers([end - 0.4] * len(notes)),
+        x=figures.numbers([STRIP * end + 0.4] * len(notes)),
         y=figures.numbers([y for y, _ in notes]),
         mode="text",
         text=[text for _, text in notes],
-        textposition="middle left",
+        textposition="middle right",
         textfont={"color": INK, "size": 12},
         hoverinfo="skip",
     )
@@ -222,7 +223,7 @@ def batch_picture(one: Batch, last: Batch) -> Figure:
 def difference_chart(one: Batch, made: Sequence[Batch], laws: Sequence[torch.Tensor], pad: Pad) -> Figure:
     """Of each sentence's last word: measured points on the law without a mask, and points at 0 with the pads masked."""
     figure = Figure(
-        "How far its output is from the sentence run alone",
+        "How far each last word’s output is from the sentence run alone",
         "P, pads of the sentence",
         "difference ÷ output alone",
         HERO,
@@ -259,10 +260,10 @@ def difference_chart(one: Batch, made: Sequence[Batch], laws: Sequence[torch.Ten
     points([one], True, "pads masked, now", 13)
     figure.trace(
         "scatter",
-        x=figures.numbers(made[-1].pads),
-        y=figures.numbers([float(law[-1]) for law in laws]),
+        x=figures.numbers([most] * len(ends)),
+        y=figures.numbers(spread([float(law[-1]) for law in laws], 0.08 * top)),
         mode="text",
-        text=[f"{NO_BREAK * 3}…{figures.escape(cut([words[-1]], 7)[0])}" for words in one.words],
+        text=[f"{NO_BREAK * 4}…{figures.escape(cut([words[-1]], 7)[0])}" for words in one.words],
         textposition="middle right",
         textfont={"color": INK, "size": 12},
         hoverinfo="skip",
@@ -290,12 +291,25 @@ def difference_chart(one: Batch, made: Sequence[Batch], laws: Sequence[torch.Ten
     return figure
 
 
+def spread(values: Sequence[float], least: float) -> list[float]:
+    """The values, those too near to one above pushed down, so that their labels do not touch.
+
+    >>> spread([1.0, 0.5, 0.95], 0.25)
+    [1.0, 0.5, 0.75]
+    """
+    found, below = [0.0] * len(values), math.inf
+    for i in sorted(range(len(values)), key=lambda i: -values[i]):
+        found[i] = below = min(values[i], below)
+        below -= least
+    return found
+
+
 def batch_reading(one: Batch, pad: Pad) -> str:
     length = one.keep.shape[1]
-    masked = float(one.off_masked[one.keep].max())
-    exact = "by exactly 0" if masked == 0 else f"by at most {number(masked, 2)}, which is rounding"
     beside = one.keep & (~one.keep).any(-1, keepdim=True)
     n = int(beside.sum())
+    masked = float(one.off_masked[beside if n else one.keep].max())
+    exact = "by exactly 0" if masked == 0 else f"by at most {number(masked, 2)}, which is rounding"
     if not n:
         return (
             f"All three sentences have {count(length, 'word')} and nobody needs a pad: in the batch each output differs from the "
@@ -304,16 +318,22 @@ def batch_reading(one: Batch, pad: Pad) -> str:
     off = one.off[beside]
     low, high = percent(float(off.min())), percent(float(off.max()))
     between = f"by {low}" if low == high else f"by {low} to {high}"
-    said = "as 1 − Z/(Z+P) says" if pad == "zeros" else "as the law with the pads’ own logit says"
+    said = (
+        ": as much as its weight on pads, 1 − Z/(Z+P)"
+        if pad == "zeros"
+        else ", as the law with the pads’ own logit says"
+    )
+    if n > 1 and pad == "zeros":
+        said = ": each by its weight on pads, 1 − Z/(Z+P)"
     words = (
         "the one word beside pads has an output that differs"
         if n == 1
         else f"the outputs of the {n} words beside pads differ"
     )
     return (
-        f"Padded to {count(length, 'token')}, {words} from the sentence run alone {between} without a mask, {said}. With the pads "
-        f"masked as keys they differ {exact}."
-    ).replace("keys they differ", "keys it differs" if n == 1 else "keys they differ")
+        f"Padded to {count(length, 'token')}, {words} from the sentence alone {between} without a mask{said}. With the pads "
+        f"masked {'it differs' if n == 1 else 'they differ'} {exact}."
+    )
 
 
 # ------------------------------------------------------------------------------------------------ tables of differences
@@ -410,23 +430,31 @@ def ways_frames(sentence: str, empty: Empty, seed: int) -> list[Frame]:
     values = [[*one.off.tolist(), one.pads] for one in made.values()]
     told = table(
         values,
-        title="What comes out",
+        title="What comes out, farthest word",
         rows=list(WAYS.values()),
-        columns=["words, layer 1", "words, layer 2", "pads, largest"],
+        columns=["words, layer 1", "words, layer 2", "pads, size"],
         row_title="masked",
-        column_title="words: difference from alone",
+        column_title="words: difference from alone; pads: largest output",
         plain=1,
         height=320,
     )
     return [Frame((*grids, told), ways_reading(made, empty))]
 
 
+def alike(off: float) -> str:
+    """How near the farthest word is to its sentence alone.
+
+    >>> alike(0.0), alike(3.1e-16)
+    ('exactly as alone', 'within 3.1·10⁻¹⁶ of its sentence alone')
+    """
+    return f"within {number(off, 2)} of its sentence alone" if off else "exactly as alone"
+
+
 def ways_reading(made: dict[Way, Masked], empty: Empty) -> str:
     right, only, both = made["columns"], made["rows"], made["both"]
-    off = number(float(right.off.max()), 2)
     start = (
-        f"With the pads’ columns masked, words are within {off} of their sentence alone; with rows only they are "
-        f"{percent(float(only.off[0]))} off, as without a mask. Rows as well "
+        f"With the pads’ columns masked, each word is {alike(float(right.off.max()))}; with rows only the farthest is "
+        f"{percent(float(only.off[0]))} off after one layer, as without a mask. Rows as well "
     )
     if empty == "written":
         return start + "bring the words nothing, leave the pads no number, and one layer later no word has one."
@@ -447,6 +475,7 @@ SIDES = (
     "left, position ids",
     "left, mask",
     "left, mask and position ids",
+    "left, mask, position ids, plain softmax",
     "right, mask, read at the last place",
 )
 ADDED: dict[Scheme, str] = {"table": "a learned table", "sinusoidal": "sinusoids"}
@@ -465,7 +494,7 @@ def sides_frames(sentence: str, scheme: Scheme, seed: int) -> list[Frame]:
         columns=[f"{name}, {order}" for name in ("added", "RoPE") for order in ("causal", "not causal")],
         row_title="pads, and what is done",
         column_title="positions and mask of the small model",
-        height=360,
+        height=390,
     )
     return [Frame((drawn,), sides_reading(values, len(tokens(sentence))))]
 
@@ -475,9 +504,9 @@ def sides_reading(values: list[list[float]], words: int) -> str:
     full, rope = max(values[5][:2]), max(values[4][2:])
     word = "the word is" if words == 1 else "words are"
     return (
-        f"Behind a causal mask pads on the right need no mask ({number(right, 2)}). With pads on the left and added positions {word} "
-        f"up to {percent(shifted)} off by the mask alone and {number(full, 2)} off with position ids too; RoPE needs only the mask "
-        f"({number(rope, 2)})."
+        f"Behind a causal mask pads on the right need no mask (off by {number(right, 2)}). With pads on the left and added positions "
+        f"{word} up to {percent(shifted)} off by the mask alone, {number(full, 2)} with position ids too and RoPE {number(rope, 2)} "
+        "by the mask alone; but on the left behind a causal mask the plain softmax makes each word NaN."
     )
 
 
@@ -505,7 +534,7 @@ def convention_frames(sentence: str, pad: Pad, seed: int) -> list[Frame]:
         )
         for title, weights, hidden, labels in (
             (f"As documented: weights of “{figures.escape(cut([last], 8)[0])}”", found.right, place >= n, [(a, b) for a, b, _ in NAMES]),
-            ("The usual slip", found.wrong, (place < n) & turned, [(a, c) for a, _, c in NAMES]),
+            ("The usual slip: three of four see only pads", found.wrong, (place < n) & turned, [(a, c) for a, _, c in NAMES]),
         )
     ]  # fmt: skip
     for grid, which in zip(grids, (1, 2), strict=True):
@@ -527,7 +556,7 @@ def convention_reading(found: padding.Conventions, n: int) -> str:
     pads = float(found.wrong[2, n:].sum())
     return (
         f"One keep-mask, handed over as documented, gives four times the same (within {number(right, 2)}). Turned round, all the "
-        f"weight goes to pads and outputs are {percent(wrong)} off; ones and zeros, added, leave the pads {percent(pads)} of it."
+        f"weight goes to pads and outputs are up to {percent(wrong)} off; ones and zeros, added, leave the pads {percent(pads)} of it."
     )
 
 
@@ -562,7 +591,8 @@ def waste_frames(lengths: tuple[int, ...], size: int) -> list[Frame]:
             text=[percent(v) for v in values], textposition="outside", textfont={"color": INK, "size": 10}, textangle=0
         )
     return [
-        Frame((rows_picture(how, one, max(lengths)), shares), waste_reading(how, one)) for how, one in costs.items()
+        Frame((rows_picture(how, one, max(lengths)), shares), waste_reading(how, one, size))
+        for how, one in costs.items()
     ]
 
 
@@ -605,11 +635,11 @@ def rows_picture(how: Batching, one: padding.Cost, longest: int) -> Figure:
     return figure
 
 
-def waste_reading(how: Batching, one: padding.Cost) -> str:
+def waste_reading(how: Batching, one: padding.Cost, size: int) -> str:
     places, scores = one.real / one.slots, one.pairs / one.scores
     ways = {
         "padded": "Padded to the longest",
-        "bucketed": "In buckets of similar length",
+        "bucketed": f"In buckets of {size}, sorted by length",
         "packed": "Packed into rows as long as the longest",
         "skipped": "End to end, for a kernel that skips what is between sequences",
     }
@@ -617,12 +647,12 @@ def waste_reading(how: Batching, one: padding.Cost) -> str:
         return f"{ways[how]}, nothing is wasted: every place is a token and every score a pair of one sequence."
     rest = "" if how != "packed" else " The mask hides the other pairs; only a kernel that skips them saves their cost."
     return (
-        f"{ways[how]}, {percent(places)} of {count(one.slots, 'place')} are tokens, and {percent(scores)} of "
-        f"{count(one.scores, 'score')} a head are pairs of one sequence.{rest}"
+        f"{ways[how]}, {percent(places)} of {count(one.slots, 'place')} are tokens, and of each head’s "
+        f"{count(one.scores, 'score')} {percent(scores)} join two tokens of one sequence.{rest}"
     )
 
 
-LOSSES = ("real tokens", "all places", "sequence by sequence", "pads as targets")
+LOSSES = ("pads skipped", "pads skipped, ÷ all places", "sequence by sequence", "pads as targets")
 
 
 @corners(first=SENTENCES, second=(SECOND, "no"), third=(THIRD, SENTENCES[2]), lengths=LENGTHS, seed=SEEDS)
@@ -651,7 +681,7 @@ def packed_frames(first: str, second: str, third: str, lengths: tuple[int, ...],
         labels=[name.replace(" ", "<br>", 1) for name in LOSSES],
         names=LOSSES,
         title="One batch’s loss, four ways to average",
-        x_title="averaged over",
+        x_title="what is averaged",
         y_title="cross-entropy, nats",
         y_range=(0, 1.15 * max(loss.values())),
         height=340,
@@ -666,12 +696,12 @@ def packed_reading(
     sentences: tuple[str, ...], lengths: tuple[int, ...], loss: dict[padding.Denominator, float], seed: int
 ) -> str:
     right, on, open_ = (
-        number(padding.pack(blocked, reset, sentences, "sinusoidal", seed), 2)
+        padding.pack(blocked, reset, sentences, "sinusoidal", seed)
         for blocked, reset in ((True, True), (True, False), (False, True))
     )
     said = (
-        f"Packed, each word is within {right} of its sentence alone; with positions that run on up to {on} off, with sentences "
-        f"that see earlier ones {open_}. "
+        f"Packed, each word is {alike(right)}; with positions that run on up to {percent(on)} off, with sentences that see "
+        f"earlier ones {percent(open_)}. "
     )
     if len(set(lengths)) == 1:
         return (
@@ -680,7 +710,8 @@ def packed_reading(
         )
     return (
         said
-        + f"The same logits give a loss of {listed([number(loss[one]) for one in DENOMINATORS])} nats: divide by real tokens."
+        + f"The loss is {number(loss['tokens'])} nats per real token, {number(loss['slots'])} divided by all places, "
+        f"{number(loss['sequences'])} averaged sequence by sequence, and {number(loss['pads too'])} with pads as targets."
     )
 
 
