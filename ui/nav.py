@@ -181,12 +181,14 @@ a:focus-visible, button:focus-visible { outline: 3px solid currentcolor !importa
 
   /* a control: its name and its value, in the line with the others */
   [data-testid="stElementContainer"]:not([class*="-prediction"]):has([data-testid="stRadio"], [data-testid="stSlider"],
-    [data-testid="stNumberInput"], [data-testid="stSelectbox"], [data-testid="stCheckbox"], [data-testid="stMetric"]),
+    [data-testid="stNumberInput"], [data-testid="stTextInput"], [data-testid="stSelectbox"], [data-testid="stCheckbox"],
+    [data-testid="stMetric"]),
   [data-testid="stGridCell"] {
     display: inline-block !important; width: auto !important; margin-right: 1.6rem !important; vertical-align: top; }
   [data-testid="stGrid"] { display: block !important; }
   [data-testid="stElementContainer"]:not([class*="-prediction"]) [data-testid="stRadio"], [data-testid="stSlider"],
-  [data-testid="stNumberInput"], [data-testid="stSelectbox"] { display: flex; align-items: baseline; gap: .5rem; }
+  [data-testid="stNumberInput"], [data-testid="stTextInput"], [data-testid="stSelectbox"] {
+    display: flex; align-items: baseline; gap: .5rem; }
   [data-testid="stElementContainer"]:not([class*="-prediction"]) [data-testid="stRadio"] :is(
     div:has(> [data-testid="stRadioOption"] input:not(:checked)), [data-testid="stRadioOption"] > div > div:first-child) {
     display: none !important; }
@@ -194,10 +196,10 @@ a:focus-visible, button:focus-visible { outline: 3px solid currentcolor !importa
   [data-testid="stRadioOption"]:has(input:checked) > div > div:first-child { background: #1D2026 !important; }
   [data-testid="stSlider"] div { position: static !important; transform: none !important; }
   :is([data-testid="stElementContainer"]:not([class*="-prediction"]) [data-testid="stRadio"], [data-testid="stSlider"],
-    [data-testid="stNumberInput"], [data-testid="stSelectbox"]) * {
+    [data-testid="stNumberInput"], [data-testid="stTextInput"], [data-testid="stSelectbox"]) * {
     flex: none !important; width: auto; height: auto !important; min-height: 0 !important; white-space: nowrap !important;
     border: 0 !important; padding: 0 !important; margin: 0 !important; }
-  [data-testid="stNumberInput"] input, [data-testid="stSelectbox"] input { field-sizing: content; font: inherit; }
+  :is([data-testid="stNumberInput"], [data-testid="stTextInput"], [data-testid="stSelectbox"]) input { field-sizing: content; font: inherit; }
   [data-testid="stMetricValue"] { font-size: 1.3rem; }
 }
 </style>"""

@@ -116,7 +116,7 @@ def the_decoder_asks_the_encoder(
         "in half of the dates",
         0.05,
         0.75,
-        "Tempting: what is written pulls one way, the memory another. But what is written only says what to ask for next.",
+        "Tempting: what is written pulls one way, the memory another. But for month and day, what is written only says what to ask for.",
     ),
     Option(
         "in about 9 of 10",
@@ -446,8 +446,8 @@ def a_hint_and_no_explanation(
 @concept.corrects(
     "An empty source does no harm: it only brings nothing in.",
     better=f"A softmax over no keys has no answer. Where all of a source is hidden, nn.MultiheadAttention (torch {TORCH}, CPU), "
-    "called for its weights as by default, gives NaN; without them, as nn.TransformerDecoder calls it, it adds nothing, and "
-    "nobody notices. One token that may be seen is enough, such as an end-of-text token.",
+    "called for its weights as by default, gives NaN; without them, as nn.TransformerDecoder calls it, it adds its bias "
+    "and nothing of the source, and nobody notices. One token that may be seen is enough, such as an end-of-text token.",
     fails_if=({"visible": 1}, {"seen": 0}, {"asked": True}),
     source=(TORCH_MODULE, TORCH_DECODER),
 )
@@ -459,7 +459,7 @@ def an_empty_source_is_not_a_number(visible: int = 0, seen: int = 1, asked: bool
             8,
         )
         & Evidence.exactly(
-            "called with need_weights=False: how many are 0", float((nothing_seen(0, asked) == 0).sum()), 8
+            "called with need_weights=False: how many are just its bias", float((nothing_seen(0, asked) == 0).sum()), 8
         )
         & Evidence.exactly("with one token seen: how many are NaN", float(nothing_seen(seen).isnan().sum()), 0)
     )
@@ -470,7 +470,7 @@ def an_empty_source_is_not_a_number(visible: int = 0, seen: int = 1, asked: bool
 concept.judges(
     concept.topic.usual[0],
     Verdict.HOLDS,
-    "What is missing: keys and values are the encoder’s last output in every decoder layer, each with matrices of its own; and "
+    "What is missing: keys and values are made from the encoder’s last output in every decoder layer, with matrices of its own; and "
     "from the second layer on the queries, too, hold what was fetched from the source.",
     by=later_queries_know_both,
     source=VASWANI_2017.at("§3.2.3"),
@@ -495,7 +495,7 @@ concept.pushes_back(
 concept.pushes_back(
     "What happens if the source is empty?",
     "A softmax over no keys has no answer: with every key masked, nn.MultiheadAttention called for its weights (the default) gives "
-    "NaN; nn.TransformerDecoder calls it without them, gets 0 and goes on in silence. In practice a source is hardly ever empty: its "
+    "NaN; nn.TransformerDecoder calls it without them, gets no more than its bias and goes on in silence. In practice a source is hardly ever empty: its "
     "end is marked with a token of its own, which may be seen.",
     (TORCH_MODULE, TORCH_DECODER),
 )

@@ -270,16 +270,17 @@ def padded(source: str = EXAMPLE, pads: int = 8) -> Padded:
 
 
 def nothing_seen(visible: int, weights: bool = True) -> Float[Tensor, " d"]:
-    """One target token asks five tokens of padding of which it may see so many: nn.MultiheadAttention's output, called for
-    its weights as well, as is its default, or not, as nn.TransformerDecoder calls it."""
+    """One target token asks five tokens of padding of which it may see so many: nn.MultiheadAttention's output less its bias,
+    called for its weights as well, as is its default, or not, as nn.TransformerDecoder calls it."""
     g = torch.Generator().manual_seed(0)
-    module = nn.utils.skip_init(nn.MultiheadAttention, 8, 2, bias=False, batch_first=True, dtype=torch.float64)
+    module = nn.utils.skip_init(nn.MultiheadAttention, 8, 2, batch_first=True, dtype=torch.float64)
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=g, dtype=torch.float64))
         x, memory = (torch.randn(1, n, 8, generator=g, dtype=torch.float64) for n in (1, 5))
         ignored = torch.arange(5)[None] >= visible  # this module's mask is True where a key is to be ignored
-        return module(x, memory, memory, key_padding_mask=ignored, need_weights=weights)[0][0, 0]
+        output = module(x, memory, memory, key_padding_mask=ignored, need_weights=weights)[0][0, 0]
+        return output - module.out_proj.bias
 
 
 # ------------------------------------------------------------------------------------------------ what is kept

@@ -113,7 +113,7 @@ def _boxes(
         y=figures.numbers([(low + high) / 2] * len(characters)),
         mode="text",
         text=[figures.escape(shown(c)) for c in characters],
-        textfont={"color": INK, "size": size},
+        textfont={"color": INK, "size": [size if len(c) == 1 else 11 for c in characters]},  # “end” in a box on a phone
         hoverinfo="skip",
         showlegend=False,
     )
@@ -190,7 +190,9 @@ def _alignment(found: cross.Translation, weights: Tensor, layer: int, head: int,
         size,
     )
     for j, weight in enumerate(row):
-        if weight >= TOLD:
+        if weight >= TOLD and weight == max(
+            row[max(j - 1, 0) : j + 2]
+        ):  # beside a larger one there is no room on a phone
             figure.note(
                 percent(weight),
                 x=above + j + 0.5,
