@@ -4,8 +4,10 @@ Alphabetical. The search of the front door finds them too.
 """
 
 GLOSSARY = {
+    "[j = y]": "1 for the right class y, 0 for the others",
     "amplification": "how much the output moves when all weights move a little",
     "branch F": "attention or feed-forward",
+    "calibrated": "right as often as it is sure: of answers held 80 % likely, 80 % are right",
     "causal": "sees itself and what came before, nothing later",
     "cross-attention": "queries from one text, keys and values from another",
     "cross-entropy": "−ln of the probability given to the right answer, averaged",
@@ -31,6 +33,7 @@ GLOSSARY = {
     "KV cache": "keys and values of earlier tokens, kept while a text is written",
     "LN": "sets a vector to mean 0, variance 1, so ‖x‖² = d",
     "logit": "a score before the softmax",
+    "logit gap": "how far the right class’s score stands above a wrong one’s",
     "mask": "who may look at whom",
     "memory M": "the encoder’s last output: a vector for each token of the source",
     "N, d": "the tokens of a text, and the width of the model",
@@ -40,6 +43,7 @@ GLOSSARY = {
     "pad": "a filler token that makes all rows equally long",
     "parameter": "a number that training changes",
     "position encoding": "numbers that tell a token where it stands",
+    "pⱼ": "the probability that the model gives to class j of K",
     "query": "a token times W_Q: what it looks for",
     "read-out": "the best fixed linear guess from what arrived",
     "residual stream": "the running sum x that every sublayer adds to",
