@@ -17,7 +17,6 @@ from core.experiments.label_smoothing import (
     floor,
     loss_of_gap,
     mass_of_the_pad,
-    needed,
     smoothed_cells,
     split_of_the_loss,
     standard_error,
@@ -29,8 +28,8 @@ from core.training.label_smoothing import SEEDS, SIZES, SMOOTHINGS, Noise, Stop,
 
 concept = Concept(
     __name__,
-    equation=r"L = -\sum_{j=1}^{K} \Big(\disputed{(1-\epsilon)\,[j = y] + \epsilon/K}\Big)\, \log p_j",
-    words=("[j = y]", "pⱼ", "logit gap", "calibrated"),
+    equation=r"{L = -\textstyle\sum_j q_j \log p_j} \quad\allowbreak {q_j = \disputed{(1-\epsilon)\,[j = y] + \epsilon/K}}",
+    words=("qⱼ, pⱼ", "[j = y]", "logit gap", "calibrated"),
 )
 
 SZEGEDY = Source("Szegedy et al. 2016", "Rethinking the Inception Architecture", "arXiv 1512.00567")

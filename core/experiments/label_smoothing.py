@@ -128,8 +128,17 @@ def cell(noise: Noise, n: int, stop: Stop = "loss") -> Cell:
         return torch.stack([getattr(run, name).double() for run in runs])
 
     accuracy = of("accuracy")
-    rest = (of(name) for name in ("nll", "ece", "over", "sure"))
-    return Cell(accuracy, *rest, accuracy - accuracy[:, :1], of("step"), of("loss"), of("plain"))
+    return Cell(
+        accuracy=accuracy,
+        nll=of("nll"),
+        ece=of("ece"),
+        over=of("over"),
+        sure=of("sure"),
+        gained=accuracy - accuracy[:, :1],
+        step=of("step"),
+        loss=of("loss"),
+        plain=of("plain"),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +171,7 @@ def grid(stop: Stop, name: str) -> Float[Tensor, "6 e"]:
     return torch.stack([getattr(cell(noise, n, stop), name).mean(0) for noise in training.SCALES for n in SIZES])
 
 
-def standard_error(values: Float[Tensor, "r *b"]) -> Float[Tensor, "*b"]:
+def standard_error(values: Float[Tensor, "r e"]) -> Float[Tensor, " e"]:
     """Of the mean over independent runs."""
     return values.std(0) / math.sqrt(len(values))
 

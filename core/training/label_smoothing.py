@@ -133,15 +133,37 @@ def draw(n: int, scale: float, g: torch.Generator) -> tuple[Float[Tensor, "n c"]
 
 
 def best_logits(x: Float[Tensor, "n c"], scale: float) -> Float[Tensor, "n k"]:
-    """What the best possible classifier says: −‖x − centre‖² ÷ 2."""
-    return -(x[:, None] - scale * centres()).square().sum(-1) / 2
+    """What the best possible classifier says: −‖x − centre‖² ÷ 2, without −‖x‖² ÷ 2, which all classes share."""
+    middle = scale * centres()
+    return x @ middle.mT - middle.square().sum(-1) / 2
+
+
+@dataclass(frozen=True)
+class Ideal:
+    """The best possible classifier, measured like a network: its accuracy, and its calibration error on a test set's size."""
+
+    accuracy: float
+    ece: float
 
 
 @remember
-def best_accuracy(noise: Noise) -> float:
-    """Of the best possible classifier, on 20,000 fresh examples."""
-    x, answer = draw(20_000, SCALES[noise], torch.Generator().manual_seed(99))
-    return float((best_logits(x, SCALES[noise]).argmax(-1) == answer).double().mean())
+def ideal(noise: Noise) -> Ideal:
+    """On 20,000 fresh examples; the calibration error, which is 0 but for the finite sample, on the first 4,000."""
+    x, answers = draw(20_000, SCALES[noise], torch.Generator().manual_seed(99))
+    logs = log_softmax(best_logits(x, SCALES[noise]))
+    size, hits, confidence = binned(logs[None, :TEST], answers[:TEST])
+    ece = calibration_error(confidence, hits / size.clamp_min(1), size / TEST)
+    return Ideal(float((logs.argmax(-1) == answers).double().mean()), float(ece))
+
+
+def binned(logs: Float[Tensor, "e n k"], answers: Int[Tensor, " n"]) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each bin of confidence the number of answers, how many are right, and their mean confidence: `[e, m]`."""
+    sure, named = logs.exp().max(-1)
+    which = (sure * BINS).long().clamp_max(BINS - 1)
+    zeros = torch.zeros(len(logs), BINS, dtype=torch.float64)
+    size = zeros.scatter_add(-1, which, torch.ones_like(sure))
+    hits = zeros.scatter_add(-1, which, (named == answers).double())
+    return size, hits, zeros.scatter_add(-1, which, sure) / size.clamp_min(1)
 
 
 # ------------------------------------------------------------------------------------------------ the network
@@ -183,14 +205,8 @@ def measure(weights: Weights, validation: tuple[Tensor, Tensor], test: tuple[Ten
         return -logs.gather(-1, answers.expand(len(logs), -1)[..., None])[..., 0].mean(-1)
 
     checked, logs = (log_softmax(answer(weights, x)) for x, _ in (validation, test))
-    sure, named = logs.exp().max(-1)
-    which = (sure * BINS).long().clamp_max(BINS - 1)
-    zeros = torch.zeros(len(logs), BINS, dtype=torch.float64)
-    size = zeros.scatter_add(-1, which, torch.ones_like(sure))
-    hits = zeros.scatter_add(-1, which, (named == test[1]).double())
-    confidence = zeros.scatter_add(-1, which, sure) / size.clamp_min(1)
     right = (checked.argmax(-1) == validation[1]).double().mean(-1)
-    return plain(checked, validation[1]), right, plain(logs, test[1]), size, hits, confidence
+    return plain(checked, validation[1]), right, plain(logs, test[1]), *binned(logs, test[1])
 
 
 def train(noise: Noise, n: int, seed: int) -> Iterator[Progress]:
@@ -281,7 +297,7 @@ def follow(seed: int) -> Iterator[Gaps]:
         gradients = torch.autograd.grad(loss.sum(), weights)
         with torch.no_grad():
             for weight, gradient in zip(weights, gradients, strict=True):
-                weight -= FULL_RATE * gradient
+                weight.sub_(FULL_RATE * gradient)
             if step in TIMES:
                 logits = answer(weights, x)
                 right = logits.gather(-1, answers.expand(len(FOLLOWED), -1)[..., None])[..., 0]
@@ -294,27 +310,28 @@ def follow(seed: int) -> Iterator[Gaps]:
 # ------------------------------------------------------------------------------------------------ what is shipped
 
 CELLS = tuple(product(SCALES, SIZES, SEEDS))
-_DIGITS = {"loss": 4, "plain": 4, "nll": 4, "right": 4, "confidence": 4, "gap": 4, "spread": 3}
+DIGITS = {"seen": 2, "fresh": 2, "spread": 3}  # after the point; 4 of all others
+AXES = dict.fromkeys(("size", "hits", "confidence"), (BINS,)) | dict.fromkeys(("seen", "fresh"), (SHOWN, POINTS, 2))
+"""Beyond time and ε."""
 
 
-def _short(values: Any, digits: int) -> Any:
-    if isinstance(values, list):
-        return [_short(value, digits) for value in values]
-    return int(values) if float(values).is_integer() else round(values, digits)
+def _content(run: Progress | Gaps) -> dict[str, str]:
+    """Each tensor's numbers in one string, the last axis fastest: a list of 10,000 numbers is slow to read and to keep."""
 
+    def said(name: str, value: float) -> str:
+        return f"{value:.{DIGITS.get(name, 4)}f}".rstrip("0").rstrip(".")
 
-def _content(run: Progress | Gaps) -> dict[str, list]:
     names = [field.name for field in fields(run) if field.name != "at"]
-    return {name: _short(getattr(run, name).tolist(), _DIGITS.get(name, 2)) for name in names}
+    return {name: " ".join(said(name, value) for value in getattr(run, name).flatten().tolist()) for name in names}
 
 
-def _cell(cell: tuple[Noise, int, int]) -> dict[str, list]:
+def _cell(cell: tuple[Noise, int, int]) -> dict[str, str]:
     torch.set_num_threads(1)
     *_, last = train(*cell)
     return _content(last)
 
 
-def _followed(seed: int) -> dict[str, list]:
+def _followed(seed: int) -> dict[str, str]:
     torch.set_num_threads(1)
     *_, last = follow(seed)
     return _content(last)
@@ -342,22 +359,30 @@ def result() -> dict[str, Any]:
     return {"cells": cells, "gaps": gaps}
 
 
-def _tensors(kind: type, kept: dict[str, list]) -> list[Tensor]:
-    return [torch.tensor(kept[f.name], dtype=torch.float64) for f in fields(kind) if f.name != "at"]
+def _tensors(kind: type, kept: dict[str, str], times: int) -> list[Tensor]:
+    numbers = {
+        f.name: torch.tensor([float(n) for n in kept[f.name].split()], dtype=torch.float64)
+        for f in fields(kind)
+        if f.name != "at"
+    }
+    return [
+        values.view(times, -1, *AXES[name]) if name in AXES else values.view(times, -1)
+        for name, values in numbers.items()
+    ]
 
 
 @remember
 def trained(noise: Noise, n: int, seed: int) -> Progress:
     """A shipped training, as `train` would end with it. Do not change it."""
     kept = shipped("label_smoothing")["result"]["cells"][_key(noise, n, seed)]
-    return Progress(torch.tensor(SNAPSHOTS), *_tensors(Progress, kept))
+    return Progress(torch.tensor(SNAPSHOTS), *_tensors(Progress, kept, len(SNAPSHOTS)))
 
 
 @remember
 def followed(seed: int) -> Gaps:
     """A shipped training, as `follow` would end with it. Do not change it."""
     kept = shipped("label_smoothing")["result"]["gaps"][str(seed)]
-    return Gaps(torch.tensor(TIMES), *_tensors(Gaps, kept))
+    return Gaps(torch.tensor(TIMES), *_tensors(Gaps, kept, len(TIMES)))
 
 
 @remember
