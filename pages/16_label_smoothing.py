@@ -23,7 +23,8 @@ with lesson(concept) as page:
     with side:
         classes = controls.stops("Classes K", "smooth_classes", smoothing.CLASSES, 3)
         st.caption(
-            "One example. Its wrong logits are equal, so that the gap says everything; it is 0 where all classes are equally likely."
+            "ε goes to all classes alike, as in PyTorch, or to the wrong ones only. One example, its wrong logits equal: so the gap says "
+            "everything; 0 is knowing nothing."
         )
     with stage:
         epsilon = sweep(

@@ -182,7 +182,7 @@ def first_weights(g: torch.Generator, copies: int) -> Weights:
     return [weight.requires_grad_() for weight in weights]
 
 
-def features(weights: Weights, x: Float[Tensor, "n c"]) -> Float[Tensor, "e n c"]:
+def features(weights: Weights, x: Float[Tensor, "n c"]) -> Float[Tensor, "e n d"]:
     """The last hidden layer: what the logits are read from."""
     return ((x @ weights[0] + weights[1]).relu() @ weights[2] + weights[3]).relu()
 

@@ -19,7 +19,7 @@ from ui.palette import INK, MASKED, OCHRE, QUERY, ROSE, SIGNED, WEIGHTS, WITH, W
 SHARED: dict[Convention, str] = {"all": "all share ε", "wrong": "the wrong share ε"}
 TINTS: dict[Convention, str] = {"all": WITH, "wrong": OCHRE}
 DASHES: dict[Convention, str] = {"all": "solid", "wrong": "dash"}
-HERO = 340  # pixels: question, prediction and hero fit one screen
+HERO = 315  # pixels: question, prediction and hero fit one screen
 SHOWN = 10  # classes whose bars are drawn; of more, the first ten
 ROOMY = 5  # classes up to which the bars have room for their numbers
 
@@ -29,9 +29,9 @@ ROOMY = 5  # classes up to which the bars have room for their numbers
 
 @corners(classes=(3, 2, 5, 10, 100, 37_000))
 def target_frames(classes: int) -> list[Frame]:
-    """One frame for each ε: the targets in both conventions, and the loss against the gap with its least place."""
+    """One frame for each ε: the loss against the gap with its least place, and the targets, in both conventions."""
     return [
-        Frame((target_figure(classes, epsilon), loss_figure(classes, epsilon)), target_reading(classes, epsilon))
+        Frame((loss_figure(classes, epsilon), target_figure(classes, epsilon)), target_reading(classes, epsilon))
         for epsilon in STOPS
     ]
 
@@ -67,7 +67,7 @@ def target_figure(classes: int, epsilon: float) -> Figure:
     if classes <= ROOMY:
         for trace in figure["data"]:
             trace |= {
-                "text": [number(tidy(float(v)), 3 if v > 0.5 else 2) for v in trace["y"].astype(float).round(6)],
+                "text": [number(tidy(float(v)), 2) for v in trace["y"].astype(float).round(6)],
                 "textposition": "outside",
                 "textangle": 0,
                 "cliponaxis": False,
@@ -100,10 +100,11 @@ def loss_figure(classes: int, epsilon: float) -> Figure:
         y_range=(0, top),
         height=HERO,
     )
-    figure.lay_out(showlegend=False)  # the same colours and names as beside it
+    best, wide = smoothing.best(classes, epsilon), float(gaps[-1])
+    beside = "left" if 0.6 * wide < best.gap < wide else "right"  # where the curve of the hard target is far
     figure.note(
-        "hard: falls for ever", x=float(gaps[-1]), xanchor="right", y=0, yanchor="bottom", yshift=4,
-        font={"color": WITHOUT, "size": 14},
+        "hard: falls for ever", x=float(beside == "right"), xref="paper", xanchor=beside, y=0, yanchor="bottom", yshift=4,
+        xshift=4 if beside == "left" else 0, font={"color": WITHOUT, "size": 14},
     )  # fmt: skip
     if epsilon == 0:
         return figure
@@ -113,13 +114,25 @@ def loss_figure(classes: int, epsilon: float) -> Figure:
             "scatter",
             x=figures.numbers([found.gap]),
             y=figures.numbers([found.loss]),
-            name=f"least: {SHARED[c]}",
+            name=f"least, {SHARED[c]}",
+            showlegend=False,
             mode="markers",
             marker={"color": TINTS[c], "size": 13 if c == "all" else 9},
         )
-    best = smoothing.best(classes, epsilon)
-    wide, mark = float(gaps[-1]), {"color": WITH, "width": 1.5}
-    figure.shape(type="line", x0=best.gap, x1=best.gap, y0=best.loss, y1=0.86 * top, line={**mark, "dash": "dot"})
+    figure.trace(
+        "scatter",
+        x=figures.numbers([best.gap]),
+        y=figures.numbers([best.plain]),
+        name="plain loss at the best gap",
+        showlegend=False,
+        mode="markers+text",
+        text=[number(best.plain, 2)],
+        textposition="top right",
+        textfont={"color": WITHOUT, "size": 14},
+        marker={"color": WITHOUT, "size": 11},
+    )
+    rule = {"color": WITH, "width": 1.5, "dash": "dot"}
+    figure.shape(type="line", x0=best.gap, x1=best.gap, y0=best.plain, y1=0.86 * top, line=rule)
     flat = {"x0": best.gap - 0.12 * wide, "x1": best.gap + 0.12 * wide, "y0": best.loss, "y1": best.loss}
     figure.shape(type="line", **flat, line={"color": INK, "width": 1.5})
     side = "left" if best.gap < wide / 3 else "right" if best.gap > 2 * wide / 3 else "center"
@@ -145,11 +158,11 @@ def target_reading(classes: int, epsilon: float) -> str:
             f"With ε = 0 the target is hard, and the loss of {count(classes, 'class', 'classes')} falls with every gap: no finite one "
             "is best, so training pulls the logits apart for ever."
         )
-    best, other = (smoothing.best(classes, epsilon, c) for c in SHARED)
+    best = smoothing.best(classes, epsilon)
     return (
-        f"With ε = {number(epsilon)} the loss is least where the right logit stands {number(tidy(best.gap))} above the others, at a "
-        f"probability of {number(tidy(best.probability))}; there a hard target would still pull, by {number(tidy(-best.hard), 2)}. "
-        f"Shared by the wrong classes only, ε gives {number(tidy(other.gap))} and {number(tidy(other.probability))}."
+        f"With ε = {number(epsilon)} the loss is least at a gap of {number(tidy(best.gap))}: there its gradient is "
+        f"{nothing(best.gradient)}, and the right class gets {number(tidy(best.probability))}. The price is a plain loss of "
+        f"{number(tidy(best.plain), 2)}, which a hard target would push on towards 0."
     )
 
 
@@ -252,15 +265,15 @@ def floor_frames(epsilon: float, loss: float) -> list[Frame]:
         )  # fmt: skip
         for e, curve in curves.items():
             lines.note(
-                f"ε = {EPSILONS[e]}", x=5.1, xanchor="right", y=float(curve[-1]), yanchor="bottom",
+                f"ε = {EPSILONS[e]}", x=2.5, xanchor="right", y=float(curve[3:5].mean()), yanchor="bottom",
                 font={"color": WITH if e == epsilon else WITHOUT, "size": 12},
             )  # fmt: skip
         lines.lay_out(showlegend=False)
         bars = figures.bars(
             [
-                Series("the floor: no model gets below", [min(floor, loss)], WITHOUT),
-                Series("above it: can still be learned", [max(loss - floor, 0)], WITH),
-                Series("missing to the floor", [max(floor - loss, 0)], faded(MASKED, 0.35)),
+                Series("the floor", [min(floor, loss)], WITHOUT),
+                Series("above it", [max(loss - floor, 0)], WITH),
+                Series("missing", [max(floor - loss, 0)], faded(MASKED, 0.35)),
             ],
             labels=["your loss"],
             title=f"A loss of {number(loss)}",
@@ -270,7 +283,15 @@ def floor_frames(epsilon: float, loss: float) -> list[Frame]:
             stacked=True,
             height=HERO,
         )
-        bars.lay_out(bargap=0.6)
+        bars.lay_out(bargap=0.6, legend={"traceorder": "normal"})
+        bars.note(
+            f"floor {number(floor)}",
+            x=0.5,
+            xref="paper",
+            y=max(floor, loss),
+            yanchor="bottom",
+            font={"color": INK, "size": 14},
+        )
         frames.append(Frame((lines, bars), floor_reading(classes, epsilon, loss, floor)))
     return frames
 
@@ -496,9 +517,7 @@ def gap_figure(run: training.Gaps, others: Sequence[training.Gaps], i: int) -> F
 
 def feature_figure(run: training.Gaps, arm: int, i: int) -> Figure:
     scattered = [float(training.scatter(points[i, arm])) for points in (run.seen, run.fresh)]
-    figure = Figure(
-        f"{ARMS[arm]}: features, 3 classes", "in the plane of their read-outs; 1 = a class’s distance", "", 340
-    )
+    figure = Figure(f"{ARMS[arm]}: features, 3 classes", "plane of the read-outs, one direction", "the other", 340)
     for k, colour in enumerate(CLASS_TINTS):
         for name, points, symbol in (("trained on", run.seen, "circle"), ("fresh", run.fresh, "circle-open")):
             x, y = points[i, arm, k].T
@@ -520,7 +539,7 @@ def feature_figure(run: training.Gaps, arm: int, i: int) -> Figure:
     span = {"range": [-2.1, 2.1], "fixedrange": True}
     figure.lay_out(xaxis={**span, "constrain": "domain"}, yaxis={**span, "scaleanchor": "x"}, showlegend=True)
     figure.note(
-        f"scatter {number(scattered[0], 2)} · fresh {number(scattered[1], 2)}",
+        f"scatter {number(scattered[0], 2)}, fresh {number(scattered[1], 2)}",
         x=0.99, xref="paper", xanchor="right", y=0.01, yref="paper", yanchor="bottom", font={"color": INK, "size": 13},
     )  # fmt: skip
     return figure
