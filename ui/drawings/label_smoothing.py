@@ -448,11 +448,7 @@ def live_reading(shipped: training.Progress, progress: training.Progress) -> str
     off = float((progress.plain - shipped.plain[:steps]).abs().max())
     if progress is shipped:
         return f"The least plain validation loss is {each}."
-    same = (
-        "the same as shipped, as it is rounded there"
-        if off < 1e-4
-        else f"at most {number(off, 2)} off the shipped curves"
-    )
+    same = "those that were shipped" if off < 1e-4 else f"at most {number(off, 2)} off the shipped ones"
     return (
         f"After {count(int(progress.at[-1]), 'step')} the least plain validation loss is {each}; the curves are {same}."
     )
