@@ -27,9 +27,8 @@ with lesson(concept) as page:
             "everything; 0 is knowing nothing."
         )
     with stage:
-        epsilon = sweep(
-            "smoothing", "Smoothing ε", smoothing.STOPS, drawings.target_frames, classes, default=0.1, panel_width=340
-        )
+        stops, draw = smoothing.STOPS, drawings.target_frames
+        epsilon = sweep("smoothing", "Smoothing ε", stops, draw, classes, default=0.1, panel_width=340)
 
     if page.look("example"):
         st.markdown(
@@ -41,9 +40,8 @@ with lesson(concept) as page:
         with side:
             few = controls.choice("Classes", "example_classes", drawings.FEW)
         with stage:
-            sweep(
-                "right_target", "Target of the right class", drawings.RIGHTS, drawings.example_frames, few, default=0.8
-            )
+            values, draw = drawings.RIGHTS, drawings.example_frames
+            sweep("right_target", "Target of the right class", values, draw, few, default=0.8)
 
     if page.look("floor"):
         st.markdown(
@@ -81,20 +79,10 @@ with lesson(concept) as page:
         with side:
             run = controls.choice("Seed of the run", "smooth_run_seed", drawings.RUNS)
         with stage:
-            before = training.trained(noise, n, run)
-            label = f"{drawings.NAMED[noise]}, {n:,} examples, seed {run}"
-            draw = partial(drawings.live_frame, before, label)
-            live(
-                "smooth_run",
-                "Train this run",
-                training.train,
-                draw,
-                noise,
-                n,
-                run,
-                share=lambda p: p.done,
-                shipped=before,
-            )
+            chosen, before = (noise, n, run), training.trained(noise, n, run)
+            draw = partial(drawings.live_frame, before, f"{drawings.NAMED[noise]}, {n:,} examples, seed {run}")
+            how = "Train this run", training.train, draw
+            live("smooth_run", *how, *chosen, share=lambda p: p.done, shipped=before)
 
     if page.look("gap"):
         st.markdown(

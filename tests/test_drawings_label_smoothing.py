@@ -106,7 +106,7 @@ def test_the_dots_stand_where_the_curves_are_least(classes: int) -> None:
         assert float(price["x"][0]) == pytest.approx(best.gap, rel=1e-5) and float(price["y"][0]) == pytest.approx(
             best.plain, rel=1e-5
         )
-        assert price["marker"]["color"] == WITHOUT and price["text"] == [number(best.plain, 2)]
+        assert price["marker"]["color"] == WITHOUT and price["text"] == [number(best.plain, 2) if classes <= 10 else ""]
         rule, flat = loss["layout"]["shapes"]
         assert rule["x0"] == rule["x1"] == best.gap and rule["y0"] == best.plain
         assert flat["y0"] == flat["y1"] == best.loss and (flat["x0"] + flat["x1"]) / 2 == pytest.approx(best.gap)
@@ -243,6 +243,11 @@ def test_the_diagram_and_the_grids_show_the_cells(noise, n, stop) -> None:
 
 def test_rows_and_columns_of_the_grids_are_named() -> None:
     _, *grids = drawings.trained_frames("low", 8000, "loss")[2].figures
+    for grid, digits in zip(grids[1:], (3, 1), strict=True):
+        for words_, values in zip(grid["data"][0]["text"], grid["data"][0]["z"].tolist(), strict=True):
+            assert words_[0] == "0" and values[0] == 0
+            assert [float(w.replace("−", "-")) for w in words_] == pytest.approx(values, abs=0.51 * 10**-digits)
+            assert all(w[0] in "+−" for w in words_[1:])
     for grid in grids:
         assert grid["layout"]["meta"]["rows"] == [
             "little, 500", "little, 2,000", "little, 8,000", "much, 500", "much, 2,000", "much, 8,000",

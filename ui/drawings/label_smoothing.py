@@ -19,7 +19,7 @@ from ui.palette import INK, MASKED, OCHRE, QUERY, ROSE, SIGNED, WEIGHTS, WITH, W
 SHARED: dict[Convention, str] = {"all": "all share ε", "wrong": "the wrong share ε"}
 TINTS: dict[Convention, str] = {"all": WITH, "wrong": OCHRE}
 DASHES: dict[Convention, str] = {"all": "solid", "wrong": "dash"}
-HERO = 315  # pixels: question, prediction and hero fit one screen
+HERO = 310  # pixels: question, prediction and hero fit one screen
 SHOWN = 10  # classes whose bars are drawn; of more, the first ten
 ROOMY = 5  # classes up to which the bars have room for their numbers
 
@@ -126,7 +126,7 @@ def loss_figure(classes: int, epsilon: float) -> Figure:
         name="plain loss at the best gap",
         showlegend=False,
         mode="markers+text",
-        text=[number(best.plain, 2)],
+        text=[number(best.plain, 2) if classes <= SHOWN else ""],  # of many, it would stand on the other curves
         textposition="top right",
         textfont={"color": WITHOUT, "size": 14},
         marker={"color": WITHOUT, "size": 11},
@@ -332,8 +332,8 @@ def trained_frames(noise: Noise, n: int, stop: Stop) -> list[Frame]:
     row = list(training.SCALES).index(noise) * len(SIZES) + SIZES.index(n)
     grids = (
         grid_figure(stop, "ece", "Calibration error", ".3f", row),
-        grid_figure(stop, "nll", "Plain test loss, less hard targets’", "+.2f", row),
-        grid_figure(stop, "accuracy", "Accuracy, less hard targets’, points", "+.1f", row),
+        grid_figure(stop, "nll", "Plain test loss, less hard targets’", ".3f", row),
+        grid_figure(stop, "accuracy", "Accuracy, less hard targets’, points", ".1f", row),
     )
     return [
         Frame((reliability_figure(noise, n, stop, e), *grids), trained_reading(noise, n, stop, e))
@@ -370,7 +370,7 @@ def grid_figure(stop: Stop, name: str, title: str, text: str, row: int) -> Figur
     values = smoothing.grid(stop, name)
     if name != "ece":
         values = (values - values[:, :1]) * (100 if name == "accuracy" else 1)
-    return figures.heatmap(
+    figure = figures.heatmap(
         values,
         title=title,
         rows=CELLS,
@@ -384,6 +384,10 @@ def grid_figure(stop: Stop, name: str, title: str, text: str, row: int) -> Figur
         chosen_row=row,
         height=320,
     )
+    if name != "ece":  # signs as in print, and none where nothing is compared
+        said = [["0", *(f"{v:+{text}}".replace("-", "−") for v in cells[1:])] for cells in values.tolist()]
+        figure["data"][0] |= {"text": said, "texttemplate": "%{text}"}
+    return figure
 
 
 def trained_reading(noise: Noise, n: int, stop: Stop, e: int) -> str:
