@@ -59,7 +59,7 @@ with lesson(concept) as page:
     if page.look("trained"):
         ideal = {each: training.ideal(each) for each in training.SCALES}
         st.markdown(
-            "Capped gaps mean capped confidence. Is that good? Networks with two hidden layers learn ten clouds of points whose best "
+            "A finite gap keeps confidence below 1. Is that good? Networks with two hidden layers learn ten clouds of points whose best "
             f"possible accuracy is known: {percent(ideal['low'].accuracy)} with little overlap, the cleaner data, and "
             f"{percent(ideal['high'].accuracy)} with much. Two overlaps, three sizes, five ε: 30 cells, {len(training.SEEDS)} runs each. The "
             f"best possible classifier itself measures calibration errors of {number(ideal['low'].ece, 2)} and "
