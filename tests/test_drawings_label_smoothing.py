@@ -91,7 +91,7 @@ def test_the_dots_stand_where_the_curves_are_least(classes: int) -> None:
         loss = frame.figures[0]
         dots = [trace for trace in loss["data"] if trace["mode"].startswith("markers")]
         if epsilon == 0:
-            assert not dots and notes(loss) == ["hard: falls for ever"]
+            assert not dots and notes(loss) == ["no best gap"]
             continue
         for convention, name in drawings.SHARED.items():
             dot, best = named(loss, f"least, {name}"), smoothing.best(classes, epsilon, convention)
@@ -124,11 +124,7 @@ def test_the_hero_says_its_numbers() -> None:
         and "2 classes" in drawings.target_frames(2)[0].reading
     )
     loss, bars = frame.figures
-    assert titles(loss) == (
-        "The loss of one example",
-        "logit gap: the right class’s logit less each other’s",
-        "loss, nats",
-    )
+    assert titles(loss) == ("The loss of one example", "logit gap: right class less each wrong", "loss, nats")
     assert titles(bars) == ("What the network is asked for, 3 classes", "class", "target")
     assert named(bars, "all share ε")["text"] == ["0.93", "0.033", "0.033"]
     assert named(bars, "the wrong share ε")["text"] == ["0.9", "0.05", "0.05"]

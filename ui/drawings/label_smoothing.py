@@ -94,7 +94,7 @@ def loss_figure(classes: int, epsilon: float) -> Figure:
         ],
         x=gaps,
         title="The loss of one example",
-        x_title="logit gap: the right class’s logit less each other’s",
+        x_title="logit gap: right class less each wrong",
         y_title="loss, nats",
         x_range=(0, float(gaps[-1])),
         y_range=(0, top),
@@ -103,7 +103,7 @@ def loss_figure(classes: int, epsilon: float) -> Figure:
     best, wide = smoothing.best(classes, epsilon), float(gaps[-1])
     beside = "left" if 0.6 * wide < best.gap < wide else "right"  # where the curve of the hard target is far
     figure.note(
-        "hard: falls for ever", x=float(beside == "right"), xref="paper", xanchor=beside, y=0, yanchor="bottom", yshift=4,
+        "no best gap", x=float(beside == "right"), xref="paper", xanchor=beside, y=0, yanchor="bottom", yshift=4,
         xshift=4 if beside == "left" else 0, font={"color": WITHOUT, "size": 14},
     )  # fmt: skip
     if epsilon == 0:
