@@ -9,7 +9,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.memory import remember
-from core.ops.losses import Convention, best_gap, cross_entropy, divergence, entropy, log_softmax, smoothed
+from core.ops.losses import (
+    Convention,
+    best_gap,
+    cross_entropy,
+    divergence,
+    entropy,
+    log_softmax,
+    smoothed,
+    smoothed_loss,
+)
 from core.training import label_smoothing as training
 from core.training.label_smoothing import SIZES, Noise, Stop
 
@@ -192,15 +201,13 @@ def disagreement(
     if padded:
         answer[::3] = PAD
     weight = torch.rand(7, generator=g, dtype=torch.float64) + 0.5 if weighted else torch.ones(7, dtype=torch.float64)
-    kept = answer != PAD
-    by = weight[answer[kept]].sum() if divisor == "weights" else len(answer)
+    rows = weight[answer[answer != PAD]].sum() / len(answer) if divisor == "rows" else 1.0
     off = []
     for smoothing in (0.0, 0.1, 0.5, 1.0):
-        target = smoothed(answer[kept], 7, smoothing, convention)
-        ours = cross_entropy(weight * target, logits[kept]).sum() / by
-        theirs = F.cross_entropy(
-            logits, answer, weight if weighted else None, ignore_index=PAD, label_smoothing=smoothing
-        )
+        share = smoothing if convention == "all" else min(1.0, smoothing * 7 / 6)  # the same targets, see `smoothed`
+        ours = rows * smoothed_loss(logits, answer, share, weight, PAD)
+        given = weight if weighted else None
+        theirs = F.cross_entropy(logits, answer, given, ignore_index=PAD, label_smoothing=smoothing)
         off.append(float((ours - theirs).abs()))
     return max(off)
 
