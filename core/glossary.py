@@ -4,8 +4,10 @@ Alphabetical. The search of the front door finds them too.
 """
 
 GLOSSARY = {
+    "[j = y]": "1 for the right class y, 0 for the others",
     "amplification": "how much the output moves when all weights move a little",
     "branch F": "attention or feed-forward",
+    "calibrated": "right as often as it is sure: of answers held 80 % likely, 80 % are right",
     "causal": "sees itself and what came before, nothing later",
     "cross-attention": "queries from the target, keys and values from the source",
     "cross-entropy": "−ln of the probability given to the right answer, averaged",
@@ -32,6 +34,7 @@ GLOSSARY = {
     "KV cache": "keys and values of earlier tokens, kept while a text is written",
     "LN": "sets a vector to mean 0, variance 1, so ‖x‖² = d",
     "logit": "a score before the softmax",
+    "logit gap": "how far the right class’s score stands above a wrong one’s",
     "mask": "who may look at whom",
     "mask M": "added to the logits: 0 where token i sees token j, −∞ where it does not",
     "memory M": "the encoder’s last output: a vector for each token of the source",
@@ -43,6 +46,7 @@ GLOSSARY = {
     "parameter": "a number that training changes",
     "position encoding": "numbers that tell a token where it stands",
     "query": "a token times W_Q: what it looks for",
+    "qⱼ, pⱼ": "what class j of K should get, and what the model gives it",
     "read-out": "the best fixed linear guess from what arrived",
     "residual stream": "the running sum x that every sublayer adds to",
     "row": "one query’s weights over all keys; after a softmax they sum to 1",
