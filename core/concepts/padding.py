@@ -122,33 +122,45 @@ def masked_pads_change_nothing(hidden: bool = True, setup: Setup = "right, mask"
 
 @concept.says(
     "Unmasked, P pads with zero keys and values leave Z/(Z+P) of the output: logit 0 weighs e⁰ = 1.",
-    fails_if=({"law": "words"}, {"law": "nothing"}, {"own": "zeros"}),
+    fails_if=({"law": "words"}, {"law": "nothing"}, {"sign": -1}, {"own": "zeros"}),
 )
 @concept.corrects(
     "Pads of zeros are harmless.",
     better="A key of zeros has the logit 0, and e⁰ = 1 is a full term of the softmax’s sum: P such pads shrink every output to "
     "Z/(Z+P) of itself. With biases, added positions or a vector of its own a pad is not even zero, and turns the output as well.",
-    fails_if=({"law": "words"}, {"law": "nothing"}, {"own": "zeros"}),
+    fails_if=({"law": "words"}, {"law": "nothing"}, {"sign": -1}, {"own": "zeros"}),
 )
-def zero_pads_dilute(law: Literal["Z", "words", "nothing"] = "Z", own: Pad = "own") -> Evidence:
-    off, said = [], []
+def zero_pads_dilute(law: Literal["Z", "words", "nothing"] = "Z", sign: int = 1, own: Pad = "own") -> Evidence:
+    off, left, said = [], [], []
     for extra in (0, 4, 12):
         for seed in SEEDS:
             one = padded(extra=extra, seed=seed)
             lengths, pads = one.keep.sum(-1, keepdim=True), (~one.keep).sum(-1, keepdim=True)
             off.append(one.off[one.keep])
-            # The rivals: every word counts for one, as every pad does; and nothing happens.
+            left.append(one.left[one.keep])
+            # The rivals: every word counts for one, as every pad does; nothing happens; outputs grow (`sign`).
             rival = {"Z": one.law, "words": pads / (lengths + pads), "nothing": torch.zeros_like(one.law)}[law]
             said.append(rival.expand_as(one.law)[one.keep])
-    return Evidence.near(
-        "largest distance of a measured difference from 1 − Z/(Z+P), 3 sentences, 0 to 16 pads, 4 random heads",
-        float((torch.cat(off) - torch.cat(said)).abs().max()),
-        0,
-        within=max(padded(extra=12, seed=seed).rounding for seed in SEEDS),
-    ) & Evidence.above(
-        "with a vector of their own: 1 − cosine of the angle by which an output turns, the largest in each head, the least of 4 heads",
-        min(_worst(padded(pad=own, seed=seed).turned) for seed in SEEDS),
-        FAR,
+    rounded = max(padded(extra=12, seed=seed).rounding for seed in SEEDS)
+    # Together: what is left of the length and how far it has moved add up to the whole, so it has not turned.
+    return (
+        Evidence.near(
+            "length of an output ÷ alone, largest distance from Z/(Z+P), 3 sentences, 0 to 16 pads, 4 random heads",
+            float((torch.cat(left) - (1 - sign * torch.cat(said))).abs().max()),
+            0,
+            within=rounded,
+        )
+        & Evidence.near(
+            "its relative difference from alone, largest distance from 1 − Z/(Z+P)",
+            float((torch.cat(off) - torch.cat(said)).abs().max()),
+            0,
+            within=rounded,
+        )
+        & Evidence.above(
+            "with a vector of their own: 1 − cosine of the angle by which an output turns, the largest in each head, the least of 4 heads",
+            min(_worst(padded(pad=own, seed=seed).turned) for seed in SEEDS),
+            FAR,
+        )
     )
 
 
@@ -269,7 +281,7 @@ def pads_cost_like_words(
 )
 def length_that_is_left() -> float:
     one = padded()
-    return float((1 - one.off[one.keep]).mean())
+    return float(one.left[one.keep].mean())
 
 
 # ---------------------------------------------------------------------------------------------- looks, an argument
@@ -553,12 +565,47 @@ concept.judges(
     by=pads_cost_like_words,
     source=(VASWANI_2017.at("§5.1"), KRELL_2021.at("§3.2.2")),
 )
+
+
+@concept.corrects(
+    "A padding mask makes padding harmless.",
+    better="In attention, where the pads stand at the end. Loss and pooling do not know it, and on the left added positions shift.",
+    fails_if=(
+        *(
+            {"hidden": False},
+            {"setup": "right, nothing"},
+            {"added": "rope"},
+            {"ids": "left, mask"},
+            {"relative": "table"},
+        ),
+        *({"over": "real"}, {"right": "all"}, {"denominator": "tokens"}, {"ignored": "pads too"}, {"way": "rows"}),
+    ),
+)
+def a_mask_is_not_all(
+    hidden: bool = True,
+    setup: Setup = "right, mask",
+    added: Scheme = "table",
+    ids: Setup = "left, mask and ids",
+    relative: Scheme = "rope",
+    over: Pool = "all",
+    right: Pool = "real",
+    denominator: Literal["tokens", "pads too"] = "pads too",
+    ignored: Literal["tokens", "pads too"] = "tokens",
+    way: Way = "columns",
+) -> Evidence:
+    return (
+        masked_pads_change_nothing(hidden, setup)
+        & left_pads_shift_positions(added, ids, relative)
+        & pads_need_care_after_attention(over, right, denominator, ignored, way)
+    )
+
+
 concept.judges(
     concept.topic.usual[1],
     Verdict.HOLDS_IF,
-    "If they hide pads as keys (in cross-attention the source’s), and if loss and pooling get their own care: attention’s mask "
-    "reaches neither.",
-    by=pads_need_care_after_attention,
+    "If the pads stand at the end and are hidden as keys (in cross-attention the source’s), and if loss and pooling get their own "
+    "care: attention’s mask reaches neither. On the left added positions need care as well.",
+    by=a_mask_is_not_all,
     source=HF_GLOSSARY,
 )
 

@@ -112,6 +112,7 @@ class Batch:
     masked: Float[Tensor, "b n"]  # the same with the pads hidden as keys
     off: Float[Tensor, "b n"]  # of each real output from the same sentence run alone, without a mask
     off_masked: Float[Tensor, "b n"]
+    left: Float[Tensor, "b n"]  # the length of each real output, unmasked, ÷ that of the sentence run alone
     turned: Float[Tensor, "b n"]  # 1 − cos of the angle by which the pads, unmasked, turn each real output
     law: Float[Tensor, "b n"]  # what the closed form says of `off`
     rounding: float  # how far rounding alone may take the masked ones, to first order
@@ -152,18 +153,20 @@ def padded(
     query, key, value = (torch.stack(filled) @ w for w in projections(seed))
     scores = logits(query, key)
     free, shut = softmax(scores), softmax(masked(scores, masks.columns(keep) if hidden else None))
-    off, off_masked, turned, closed = (torch.full(keep.shape, math.nan, dtype=scores.dtype) for _ in range(4))
+    off, off_masked, left, turned, closed = (torch.full(keep.shape, math.nan, dtype=scores.dtype) for _ in range(5))
     bounds = []
     for b, (sentence, length) in enumerate(zip(sentences, lengths, strict=True)):
         wanted, real = alone(sentence, seed), slice(length)
-        off[b, real] = apart((free[b] @ value[b])[real], wanted)
+        unmasked = (free[b] @ value[b])[real]
+        off[b, real] = apart(unmasked, wanted)
+        left[b, real] = unmasked.norm(dim=-1) / wanted.norm(dim=-1)
         off_masked[b, real] = apart((shut[b] @ value[b])[real], wanted)
-        turned[b, real] = 1 - F.cosine_similarity((free[b] @ value[b])[real], wanted)
+        turned[b, real] = 1 - F.cosine_similarity(unmasked, wanted)
         closed[b, real] = law(sentence, torch.tensor([float(n - length)]), pad, seed)[0]
         # Of each feature, so √d_v of it for the norm; relative to the smallest output.
         bounds.append(rounding(filled[b], seed) * math.sqrt(value.shape[-1]) / float(wanted.norm(dim=-1).min()))
     last = torch.arange(len(words)), torch.tensor(lengths) - 1
-    made = off, off_masked, turned, closed
+    made = off, off_masked, left, turned, closed
     return Batch(tuple(map(tuple, words)), keep, free[last], shut[last], *made, max(bounds))
 
 
