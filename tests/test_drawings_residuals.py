@@ -14,11 +14,13 @@ from core.ops.residuals import expected_growth
 from core.say import percent
 from core.training import residuals as training
 from tests.test_drawings_pre_post_norm import value
+from tests.test_pages import LESSONS, figures, opened
 from tests.test_readings import faults
 from ui.drawings import residuals as drawings
 from ui.figures import Figure, Frame
 from ui.palette import INK, WITH, WITHOUT
 
+PAGE = next(path for path in LESSONS if path.stem.endswith("_residuals"))
 NUMBER = r"([\d.,]+(?:·10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?)"
 
 
@@ -298,3 +300,17 @@ def test_a_run_of_now_lies_over_the_shipped_one() -> None:
     assert not list(faults(moving.reading)) and not list(faults(still.reading))
     worse = training.Progress(training.STEPS, shipped.at, shipped.loss + 2, shipped.first, shipped.last)
     assert "The outcome is another one" in drawings.live_frame(shipped, label, worse).reading
+
+
+def test_the_page_hands_its_controls_on() -> None:
+    """The seed to the blocks before training, the rate to the runs without skips alone."""
+
+    def readings(**query: str) -> dict[str, list[str]]:
+        return {head["key"]: head["readings"] for head, _ in figures(opened(PAGE, **query))}
+
+    shown = readings(look="gradient", skip_seed="3")["bare_norm"]
+    assert shown == [frame.reading for frame in drawings.gradient_frames(16, 3)]
+    found = readings(look="trained", bare_rate="0.003")
+    assert found["trained_depth"] == [frame.reading for frame in drawings.trained_frames(0.003)]
+    (run,) = (text for texts in found.values() for text in texts if "shipped run" in text)
+    assert run.startswith("Both skips, 16 blocks, learning rate 0.001, seed 0")

@@ -438,7 +438,8 @@ def trained_frames(rate: float) -> list[Frame]:
             "none": training.runs("none", depth, rate),
             "both": training.runs("both", depth),
         }
-        curves, balance, lesions = [], [], []
+        curves, balance = [], []
+        lesions: list[Series] = []
         for each, runs in sides.items():
             name = {"both": "with both skips", "none": "without skips"}[each]
             for row in range(len(training.SEEDS)):
@@ -592,7 +593,7 @@ def surface(z: Tensor, title: str, colour: str, limits: tuple[float, float]) -> 
             "yaxis": {**axis, "title": {"text": "direction 2", "font": {"size": 12}}},
             "zaxis": {**axis, "title": {"text": "nats", "font": {"size": 12}}, "range": list(limits)},
             "aspectratio": {"x": 1, "y": 1, "z": 0.8},
-            "camera": {"eye": {"x": 1.65, "y": -1.65, "z": 0.9}, "center": {"x": 0, "y": 0, "z": -0.2}},
+            "camera": {"eye": {"x": 1.85, "y": -1.85, "z": 1.0}, "center": {"x": 0, "y": 0, "z": -0.2}},
         },
         meta={"alt": f"{title}. Surface: the loss in nats over two random directions of all weights."},
     )
