@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from fractions import Fraction
 
 import numpy as np
 import plotly.graph_objects as go
@@ -10,13 +11,16 @@ import torch
 
 from core.experiments import residuals as skips
 from core.ops.residuals import expected_growth
+from core.say import percent
 from core.training import residuals as training
 from tests.test_drawings_pre_post_norm import value
+from tests.test_pages import LESSONS, figures, opened
 from tests.test_readings import faults
 from ui.drawings import residuals as drawings
 from ui.figures import Figure, Frame
 from ui.palette import INK, WITH, WITHOUT
 
+PAGE = next(path for path in LESSONS if path.stem.endswith("_residuals"))
 NUMBER = r"([\d.,]+(?:·10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?)"
 
 
@@ -52,7 +56,7 @@ def test_the_lines_are_the_ladders_rows(norm: skips.Norm, alpha: float) -> None:
         np.testing.assert_allclose(shown[f"skip × {alpha:g}"][0], rows[row], rtol=1e-5)
         np.testing.assert_allclose(shown["no skip"][0], rows[0], rtol=1e-5)
         np.testing.assert_allclose(shown["full skip"][0], rows[-1], rtol=1e-5)
-        assert title(figure, "xaxis") == "blocks below" and title(figure, "yaxis").endswith(f"² at the {below}")
+        assert title(figure, "xaxis") == "sublayers below" and title(figure, "yaxis").endswith(f"² at the {below}")
         assert figure["layout"]["yaxis"]["type"] == "log"
         assert ("expected, (r + α²)ᵏ" in shown) == (norm == "none") == ("dotted" in figure["layout"]["title"]["text"])
         colours = {trace["name"]: trace["line"]["color"] for trace in figure["data"]}
@@ -62,6 +66,9 @@ def test_the_lines_are_the_ladders_rows(norm: skips.Norm, alpha: float) -> None:
 def test_what_is_expected_runs_down_for_the_gradient_and_up_for_the_signal() -> None:
     _, gradient, signal = ladder(0.7).figures
     down, up = (lines(figure)["expected, (r + α²)ᵏ"][0] for figure in (gradient, signal))
+    for r in drawings.GAINS:
+        (line,) = lines(ladder(0.7, r=r).figures[2])["expected, (r + α²)ᵏ"]
+        assert line[-1] == pytest.approx(expected_growth(r, 0.7, 32), rel=1e-4)
     assert down[-1] == up[0] == 1
     assert down[0] == pytest.approx(expected_growth(0.5, 0.7, 32), rel=1e-5) == up[-1]
 
@@ -71,10 +78,11 @@ def test_a_rail_is_as_wide_as_what_it_carries() -> None:
         t for t in ladder(0.7).figures[0]["data"] if "text" in t and isinstance(t["text"], str) and "the " in t["text"]
     ]
     assert [t["text"].partition(":")[0] for t in rails] == [
-        n for n in ("no skip", "skip × 0.7", "full skip") for _ in range(2)
+        n for n in ("no skip", "skip × 0.7", "full skip", "full + LN") for _ in range(2)
     ]
-    found, row = skips.ladder("none", 32), skips.ALPHAS.index(0.7)
-    for trace, squares in zip(rails, (x[i] for i in (0, row, -1) for x in (found.signal, found.gradient)), strict=True):
+    found, normed, row = skips.ladder("none", 32), skips.ladder("pre", 32), skips.ALPHAS.index(0.7)
+    shown = ((found, 0), (found, row), (found, -1), (normed, -1))
+    for trace, squares in zip(rails, (x[i] for of, i in shown for x in (of.signal, of.gradient)), strict=True):
         half = len(trace["x"]) // 2
         wide = trace["x"][half:][::-1] - trace["x"][:half]
         np.testing.assert_allclose(wide, drawings.widths(squares), rtol=1e-3, atol=1e-3)
@@ -99,6 +107,8 @@ def test_the_hero_says_its_figures_numbers(norm: skips.Norm) -> None:
         if norm == "none":
             assert rest.pop(0) == pytest.approx(expected_growth(0.5, alpha, 16), rel=0.051)
         others = [found.gradient[row, 0] for row in ((-1,) if alpha == 0 else (0,) if alpha == 1 else (0, -1))]
+        if norm == "none":  # and what a norm makes of the full skip
+            others.append(skips.ladder("pre", 16).gradient[-1, 0])
         assert rest == [pytest.approx(float(other), rel=0.051) for other in others]
         assert len(text) < 230
 
@@ -111,13 +121,57 @@ def test_the_default_shows_dying_level_and_exploding() -> None:
 
 def test_ladders_are_labelled_with_what_arrives() -> None:
     words = [t["text"][0] for t in ladder(0.7).figures[0]["data"] if t.get("mode") == "text"]
-    found = skips.ladder("none", 32)
-    for name in ("no skip", "skip × 0.7", "full skip"):
+    found, normed = skips.ladder("none", 32), skips.ladder("pre", 32)
+    for name in ("no skip", "skip × 0.7", "full skip", "full + LN"):
         assert name in words
+    assert drawings.short(float(normed.gradient[-1, 0])) in words
     assert drawings.short(float(found.gradient[0, 0])) in words and drawings.short(float(found.signal[-1, -1])) in words
 
 
+@pytest.mark.parametrize("r", drawings.GAINS)
+def test_names_stand_at_their_lines_inside_the_frame(r: float) -> None:
+    """Also where a line falls below what float32 carries: it leaves the frame straight, and has its name there."""
+    _, gradient, signal = ladder(0.7, r=r).figures
+    found = skips.ladder("none", 32, r)
+    for figure, rows, end in ((gradient, found.gradient, 0), (signal, found.signal, -1)):
+        low, high = figure["layout"]["yaxis"]["range"]
+        for note in figure["layout"]["annotations"]:
+            row = {"no skip": 0, "full skip": -1}[note["text"]]
+            assert low < note["y"] + 1e-6 and note["y"] < high - 0.03 * (high - low)
+            assert note["y"] == pytest.approx(max(float(rows[row, end].log10()), low), abs=1e-3)
+            nearest = rows[row, round(note["x"])].log10()
+            assert float(nearest) == pytest.approx(note["y"], abs=2)
+        for name, row in (("no skip", 0), ("full skip", -1)):
+            (trace,) = (t for t in figure["data"] if t["name"] == name)
+            np.testing.assert_allclose(trace["y"], rows[row, trace["x"].astype(int)], rtol=1e-5)
+            assert len(trace["x"]) == 33 or float(trace["y"].min()) < 10**low
+
+
+def test_choices_are_named_after_their_values() -> None:
+    assert all(float(label) == rate for rate, label in drawings.RATES.items())
+    for depths in (drawings.DEPTHS, drawings.HEIGHTS, drawings.ABLATED, drawings.AROUND):
+        assert all(int(label) == depth for depth, label in depths.items())
+    assert [float(Fraction(label.replace("½", "1/2").split()[0])) for label in drawings.GAINS.values()] == list(
+        drawings.GAINS
+    )
+
+
 # ------------------------------------------------------------------------------------------------ the looks
+
+
+def test_the_long_runs_are_drawn_and_said_by_depth() -> None:
+    (frame,) = drawings.long_frames()
+    shown = lines(frame.figures[0])
+    for depth in training.LONG_DEPTHS:
+        losses = training.long_losses(depth)
+        np.testing.assert_allclose(np.stack(shown[f"{depth} blocks without skips"]), losses, rtol=1e-5)
+        assert f"{drawings.spread(losses[:, -1])} nats with {depth} blocks" in frame.reading
+
+
+def test_without_feed_forward_layers_their_skip_makes_no_difference_and_it_says_so() -> None:
+    frames = drawings.alike_frames("pre", "attention only", False, 0)
+    assert all("nothing to go around" in frame.reading for frame in frames[1:])
+    assert "both skips" not in drawings.alike_frames("pre", "none", False, 0)[4].reading
 
 
 def test_the_gradient_of_blocks_is_drawn_and_said() -> None:
@@ -126,7 +180,9 @@ def test_the_gradient_of_blocks_is_drawn_and_said() -> None:
         both, none = (skips.stack(norm, each, 8, seed=3).gradient for each in ("both", "none"))
         np.testing.assert_allclose(shown["with both skips"][0], both, rtol=1e-5)
         np.testing.assert_allclose(shown["without skips"][0], none, rtol=1e-5)
-        assert said(frame.reading)[-2:] == [pytest.approx(float(x[0]), rel=0.051) for x in (none, both)]
+        bare = skips.stack("none", "none", 8, seed=3).gradient
+        sizes = (none, both) if norm == "none" else (none, bare, both)
+        assert said(frame.reading)[-len(sizes) :] == [pytest.approx(float(x[0]), rel=0.051) for x in sizes]
         low, high = (10.0**v for v in frame.figures[0]["layout"]["yaxis"]["range"])
         assert low <= float(min(both.min(), none.min())) and float(max(both.max(), none.max())) <= high
 
@@ -144,6 +200,8 @@ def test_tokens_are_those_of_the_height_and_the_wiring(skipped: skips.Skips) -> 
         assert left["layout"]["title"]["text"].endswith("both skips")
         assert right["layout"]["title"]["text"].endswith(drawings.NAMES[skipped])
         np.testing.assert_allclose(lines(distinct)["both skips"][0], both.distinct, rtol=1e-5)
+    own, others = (drawings.distinctness(float(one.distinct[1])) for one in (both, other))
+    assert frames[1].reading.startswith(f"After 1 block, {own} tells") and frames[1].reading.endswith(f", {others}.")
     assert "the same in both" in frames[0].reading
     assert ("rounding" in frames[-1].reading) == (float(other.distinct[-1]) < drawings.ROUNDING)
 
@@ -161,6 +219,11 @@ def test_the_ablation_shows_every_seed_of_every_wiring() -> None:
             assert trace["name"] == drawings.NAMES[each] and trace["mode"] == "markers"
             np.testing.assert_allclose(trace["y"], training.final_losses(each, depth), rtol=1e-5)
             np.testing.assert_allclose(trace["x"], skips.first_distinct(each, depth).clamp_min(1e-17), rtol=1e-5)
+        apart = skips.first_distinct("attention only", depth)
+        lost, kept = (drawings.spread(training.final_losses(each, depth)) for each in ("attention only", "both"))
+        assert frame.reading.startswith("Without the skip around feed-forward")
+        assert all(percent(float(end)) in frame.reading for end in (apart.min(), apart.max()))
+        assert f"ends at {lost} nats; with both skips at {kept}." in frame.reading
 
 
 @pytest.mark.parametrize("rate", drawings.RATES)
@@ -168,11 +231,15 @@ def test_every_run_is_drawn_in_its_colour(rate: float) -> None:
     for depth, frame in zip(training.DEPTHS, drawings.trained_frames(rate), strict=True):
         loss, balance, lesions = frame.figures
         none, both = training.runs("none", depth, rate), training.runs("both", depth)
-        for figure, of in (
-            (loss, lambda runs: runs["loss"]),
-            (balance, lambda runs: runs["first"] / runs["last"]),
-            (lesions, lambda runs: runs["lesions"]),
-        ):
+        # Of a net that has not learned nothing is deleted: it was guessing before.
+        learnt = [runs["lesions"][runs["loss"][:, -1] < training.LEARNED] for runs in (none, both)]
+        for name, rows in zip(("without skips", "with both skips"), learnt, strict=True):
+            found = [trace for trace in lesions["data"] if trace["name"] == name]
+            assert len(found) == len(rows) and sum(trace["showlegend"] for trace in found) == bool(len(rows))
+            for trace, row in zip(found, rows, strict=True):
+                np.testing.assert_allclose(trace["y"], row, rtol=1e-5)
+                assert trace["x"].tolist() == list(range(1, depth + 1))
+        for figure, of in ((loss, lambda runs: runs["loss"]), (balance, lambda runs: runs["first"] / runs["last"])):
             shown = lines(figure)
             np.testing.assert_allclose(np.stack(shown["without skips"]), of(none), rtol=1e-5)
             np.testing.assert_allclose(np.stack(shown["with both skips"]), of(both), rtol=1e-5)
@@ -180,6 +247,11 @@ def test_every_run_is_drawn_in_its_colour(rate: float) -> None:
         low, high = (10.0**v for v in balance["layout"]["yaxis"]["range"])
         assert all(low < float(y.min()) and float(y.max()) < high for t in lines(balance).values() for y in t)
         assert f"{depth} blocks" in frame.reading
+        assert f"{drawings.spread(both['loss'][:, -1])} nats with skips" in frame.reading
+        assert f"{drawings.spread(none['loss'][:, -1])} without" in frame.reading
+        assert ("of 4 nets below" in frame.reading) == (0 < len(learnt[0]) < 4)
+        shares = percent(float(both["lesions"].mean())), percent(float(both["lesions"].min()))
+        assert f"{shares[0]} of the tokens are still right on average, {shares[1]} in the worst" in frame.reading
 
 
 def test_surfaces_turn_and_share_their_height() -> None:
@@ -195,12 +267,24 @@ def test_surfaces_turn_and_share_their_height() -> None:
                 low, high = figure["layout"]["scene"]["zaxis"]["range"]
                 assert low < trace["z"].min() and trace["z"].max() < high
                 assert len(figure["layout"]["meta"]["table"]["rows"]) == training.SIDE**2
+                cells = {(a, b): z for a, b, z in figure["layout"]["meta"]["table"]["rows"]}
+                first, last = (float(drawings.ALONG[i]) for i in (0, -1))
+                assert cells[first, last] == pytest.approx(float(found.surface[side][0, -1]), rel=1e-5)
                 go.Figure(figure)
             assert bare["layout"]["scene"]["zaxis"] == other["layout"]["scene"]["zaxis"]
-            assert [t["name"] for t in bars["data"]] == ["without skips", "with skips"]
             ratio = found.scaled["none"][0] / found.scaled[when][0]
             plain = found.hessian["none"][0] / found.hessian[when][0]
-            assert said(frame.reading.partition("direction is ")[2])[:2] == [
+            for trace, name, number in zip(
+                bars["data"], ("units of filters", "plain weights"), (ratio, plain), strict=True
+            ):
+                assert trace["name"].endswith(name)
+                assert trace["y"][training.SEEDS.index(seed)] == pytest.approx(number, rel=1e-5)
+            same = drawings.WHEN[when] == "at the same loss"
+            assert (
+                frame.reading.startswith("Both have") == same == (abs(found.loss[when] / found.loss["none"] - 1) < 0.01)
+            )
+            assert not same or f"after {found.step:.0f} steps" in frame.reading
+            assert said(frame.reading.partition("loss curves ")[2])[:2] == [
                 pytest.approx(ratio, rel=0.051), pytest.approx(plain, rel=0.051),
             ]  # fmt: skip
 
@@ -216,3 +300,17 @@ def test_a_run_of_now_lies_over_the_shipped_one() -> None:
     assert not list(faults(moving.reading)) and not list(faults(still.reading))
     worse = training.Progress(training.STEPS, shipped.at, shipped.loss + 2, shipped.first, shipped.last)
     assert "The outcome is another one" in drawings.live_frame(shipped, label, worse).reading
+
+
+def test_the_page_hands_its_controls_on() -> None:
+    """The seed to the blocks before training, the rate to the runs without skips alone."""
+
+    def readings(**query: str) -> dict[str, list[str]]:
+        return {head["key"]: head["readings"] for head, _ in figures(opened(PAGE, **query))}
+
+    shown = readings(look="gradient", skip_seed="3")["bare_norm"]
+    assert shown == [frame.reading for frame in drawings.gradient_frames(16, 3)]
+    found = readings(look="trained", bare_rate="0.003")
+    assert found["trained_depth"] == [frame.reading for frame in drawings.trained_frames(0.003)]
+    (run,) = (text for texts in found.values() for text in texts if "shipped run" in text)
+    assert run.startswith("Both skips, 16 blocks, learning rate 0.001, seed 0")

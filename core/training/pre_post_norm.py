@@ -30,7 +30,7 @@ DEPTHS, RATES, WARMUPS, SEEDS = (2, 4, 8, 12), (0.001, 0.003, 0.01), (0, 100), (
 STEPS, BETAS = 300, (0.9, 0.98)
 SNAPSHOTS = (1, 2, 3, 4, 5, 7, 10, 14, *range(20, STEPS + 1, 10))
 NOTHING = math.log(VOCABULARY)  # nats: the loss of a model that guesses evenly
-LEARNED = 1.0  # nats: below it a run has learned. No run ends anywhere near it
+LEARNED = 1.0  # nats: below it a run has learned. No run of question 7 ends anywhere near it
 
 Weights = dict[str, Tensor]
 

@@ -1,7 +1,8 @@
 """Question 14: the ladder on which signal and gradient climb; tokens that fall together; training, lesions, the loss around."""
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ COLOURS: dict[Skips, str] = {"both": WITH, "none": WITHOUT, "feed-forward only":
 # ------------------------------------------------------------------------------------------------ the ladder
 
 USUAL, DECADE, THIN, THICK = 3.6, 0.7, 0.3, 10.0  # widths of 100: as it begins, for each factor of ten, the limits
-LADDERS = (17, 50, 83)  # where they stand, of 100 across
+LADDERS = (17, 50, 83), (12, 37, 62, 88)  # where they stand, of 100 across: three, or with a norm beside the full skip
 BOTTOM, TOP = 12, 82
 
 
@@ -63,35 +64,44 @@ def rail(figure: Figure, x: float, squares: Tensor, colour: str, fill: float, no
     )
 
 
-def ladder_figure(found: skips.Ladder, alpha: float) -> Figure:
-    """Three ladders: without a skip, with the reader's α, with a full skip. Left the signal, right the gradient."""
+def ladder_figure(found: skips.Ladder, alpha: float, normed: skips.Ladder | None = None) -> Figure:
+    """Ladders: without a skip, with the reader’s α, with a full skip, and if it is given with that and a norm.
+
+    Left the signal, right the gradient.
+    """
     depth, chosen = found.signal.shape[1] - 1, skips.ALPHAS.index(alpha)
     steps = min(depth, 16)
     parts: list[Box | Path | Label] = []
-    for x in LADDERS:
+    at, beside = LADDERS[normed is not None], 5 if normed is None else 4.5
+    for x in at:
         parts += [
-            Path(((x - 9, y), (x + 9, y)), MASKED, 1)
+            Path(((x - 2 * beside + 1, y), (x + 2 * beside - 1, y)), MASKED, 1)
             for y in (BOTTOM + (TOP - BOTTOM) * i / steps for i in range(steps + 1))
         ]
-    of = {
-        LADDERS[0]: ("no skip", 0, WITHOUT),
-        LADDERS[1]: (f"skip × {alpha:g}", chosen, WITH),
-        LADDERS[2]: ("full skip", -1, INK),
-    }
-    for x, (name, row, colour) in of.items():
+    of = [
+        ("no skip", found, 0, WITHOUT),
+        (f"skip × {alpha:g}", found, chosen, WITH),
+        ("full skip", found, -1, INK),
+        *([] if normed is None else [("full + LN", normed, -1, INK)]),
+    ]
+    for x, (name, one, row, colour) in zip(at, of, strict=True):
         parts += [
-            Label(x, 106, name, colour, size=16),
+            Label(x, 106, name, colour, size=16 if normed is None else 14),
             Label(x, 96, "signal ↑", colour, size=13),
-            Label(x, 88, short(float(found.signal[row, -1])), colour, size=14),
+            Label(x, 88, short(float(one.signal[row, -1])), colour, size=14),
             Label(x, 5, "gradient ↓", colour, size=13),
-            Label(x, -3, short(float(found.gradient[row, 0])), colour, size=14),
+            Label(x, -3, short(float(one.gradient[row, 0])), colour, size=14),
         ]
     figure = figures.diagram(
-        parts, title=f"{depth} blocks: squared size, 1 at the start", x_range=(0, 100), y_range=(-8, 111), height=HERO
+        parts,
+        title=f"{depth} sublayers: squared size, 1 at the start",
+        x_range=(0, 100),
+        y_range=(-8, 111),
+        height=HERO,
     )
-    for x, (name, row, colour) in of.items():
-        rail(figure, x - 5, found.signal[row], colour, 0.45, f"{name}: the signal, from the bottom up")
-        rail(figure, x + 5, found.gradient[row], colour, 0.95, f"{name}: the gradient, from the top down")
+    for x, (name, one, row, colour) in zip(at, of, strict=True):
+        rail(figure, x - beside, one.signal[row], colour, 0.45, f"{name}: the signal, from the bottom up")
+        rail(figure, x + beside, one.gradient[row], colour, 0.95, f"{name}: the gradient, from the top down")
     return figure
 
 
@@ -107,6 +117,15 @@ def short(value: float) -> str:
     return f"{mantissa}·10{str(int(power)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 
 
+FINEST = 1e-37  # below it float32, in which figures travel, loses its digits: lines leave the frame before
+
+
+def seen(name: str, row: Tensor, colour: str, dash: Literal["solid", "dash", "dot"], width: float) -> Series:
+    """A line over those rungs that float32 can carry."""
+    x = torch.arange(len(row))
+    return Series(name, row[row > FINEST], colour, dash, x=x[row > FINEST], width=width)
+
+
 def rungs_figure(
     title: str, y_title: str, rows: Tensor, alpha: float, expected: Tensor | None, within: Sequence[Tensor]
 ) -> Figure:
@@ -114,22 +133,24 @@ def rungs_figure(
     depth, chosen = rows.shape[1] - 1, skips.ALPHAS.index(alpha)
     named = {"no skip": (0, WITHOUT), "full skip": (-1, INK), f"skip × {alpha:g}": (chosen, WITH)}
     series = [
-        Series(name, rows[row], colour, "dash" if row == -1 else "solid", width=4 if row == chosen else 2.5)
+        seen(name, rows[row], colour, "dash" if row == -1 else "solid", width=4 if row == chosen else 2.5)
         for name, (row, colour) in named.items()
     ]
     if expected is not None:
-        series.append(Series("expected, (r + α²)ᵏ", expected, INK, "dot", width=1.5))
+        series.append(seen("expected, (r + α²)ᵏ", expected, INK, "dot", width=1.5))
     every = torch.cat([w.flatten() for w in within]).double()
-    low, high = float(every.min()), float(every.max())
+    # Room for a name beyond either end; a line that falls below what can be drawn leaves the frame.
+    low, high = max(float(every.min()), 30 * FINEST), float(every.max())
+    room = max(100.0, (high / low) ** 0.14)
     figure = figures.lines(
         series,
         x=torch.arange(depth + 1),
         title=title + (" (dotted: expected)" if expected is not None else ""),
-        x_title="blocks below",
+        x_title="sublayers below",
         y_title=y_title,
         x_range=(0, depth),
         log_y=True,
-        y_range=(min(low / 300, 0.01), max(high * 100, 100)),
+        y_range=(min(low / room if low > 30 * FINEST else low, 0.01), max(high * room, 100)),
         height=HERO,
     )
     figure.lay_out(showlegend=False)
@@ -139,14 +160,16 @@ def rungs_figure(
     for name, row, colour, above in (("no skip", 0, WITHOUT, False), ("full skip", -1, INK, True)):
         if abs(float((rows[row, end] / rows[0 if row else -1, end]).log10())) < 1:
             continue
+        inside = torch.nonzero(rows[row] > low).flatten()
+        left = bool(rows[row, end] < low)  # it leaves the frame before its end
         figure.note(
             name,
-            x=depth if at_top else 0,
-            y=float(rows[row, end].log10()),
+            x=float(inside[-1 if at_top else 0]),
+            y=math.log10(low) if left else float(rows[row, end].log10()),
             xanchor="right" if at_top else "left",
-            yanchor="bottom" if above else "top",
-            xshift=-6 if at_top else 6,
-            yshift=8 if above else -6,
+            yanchor="bottom" if above or left else "top",
+            xshift=(-1 if at_top else 1) * (14 if left else 6),
+            yshift=8 if above else 4 if left else -6,
             font={"color": colour, "size": 14},
         )
     return figure
@@ -156,13 +179,14 @@ def rungs_figure(
 def ladder_frames(norm: Norm, depth: int, r: float, seed: int) -> list[Frame]:
     """One frame for each α on the skip: the ladders, and the gradient and the signal at every rung."""
     found, frames = skips.ladder(norm, depth, r, seed), []
+    normed = skips.ladder("pre", depth, r, seed) if norm == "none" else None
     up = torch.arange(depth + 1, dtype=torch.float64)
     for alpha in skips.ALPHAS:
         expected = (r + alpha**2) ** up if norm == "none" else None
         frames.append(
             Frame(
                 (
-                    ladder_figure(found, alpha),
+                    ladder_figure(found, alpha, normed),
                     rungs_figure(
                         "Gradient",
                         "‖g‖² ÷ ‖g‖² at the top",
@@ -172,7 +196,7 @@ def ladder_frames(norm: Norm, depth: int, r: float, seed: int) -> list[Frame]:
                         (found.gradient, found.signal),
                     ),
                     rungs_figure(
-                        "Signal",
+                        "Signal: ‖x‖² = d after a norm" if norm == "post" else "Signal",
                         "‖x‖² ÷ ‖x‖² at the bottom",
                         found.signal,
                         alpha,
@@ -180,7 +204,7 @@ def ladder_frames(norm: Norm, depth: int, r: float, seed: int) -> list[Frame]:
                         (found.gradient, found.signal),
                     ),
                 ),
-                ladder_reading(norm, depth, r, alpha, found),
+                ladder_reading(norm, depth, r, alpha, found, normed),
             )
         )
     return frames
@@ -189,18 +213,32 @@ def ladder_frames(norm: Norm, depth: int, r: float, seed: int) -> list[Frame]:
 NORMED = {"pre": "With a norm before each branch", "post": "With a norm after each sum"}
 
 
-def ladder_reading(norm: Norm, depth: int, r: float, alpha: float, found: skips.Ladder) -> str:
+def two(value: float) -> str:
+    """Two digits, also of whole numbers; a power of ten where that is easier to read.
+
+    >>> two(0.4235), two(348561.0), two(65536.0), two(4294967296.0), two(1.0)
+    ('0.42', '350,000', '66,000', '4.3·10⁹', '1')
+    """
+    return short(value) if value >= 1e6 else number(float(f"{value:.1e}") if value >= 100 else value, 2)
+
+
+def ladder_reading(
+    norm: Norm, depth: int, r: float, alpha: float, found: skips.Ladder, normed: skips.Ladder | None
+) -> str:
     """By what the gradient is multiplied on its way down: at this α, without a skip, with a full one."""
-    none, all_ = (number(float(found.gradient[row, 0]), 2) for row in (0, -1))
-    here = number(float(found.gradient[skips.ALPHAS.index(alpha), 0]), 2)
-    way = f"{depth} blocks multiply the gradient’s squared size by"
-    if norm == "none":
-        mean = number(expected_growth(r, alpha, depth), 2)
-        begin = f"Without norms, at α = {alpha:g}, {way} {here} (expected: {mean})."
+    none, all_ = (two(float(found.gradient[row, 0])) for row in (0, -1))
+    here = two(float(found.gradient[skips.ALPHAS.index(alpha), 0]))
+    way = f"{depth} sublayers multiply the gradient’s squared size by"
+    with_norm = "" if normed is None else two(float(normed.gradient[-1, 0]))
+    if normed is not None:
+        mean = two(expected_growth(r, alpha, depth))
+        begin = f"Without norms, at α = {alpha:g}, {way} {here} (on average over weights: {mean})."
     else:
         begin = f"{NORMED[norm]}, at α = {alpha:g}, {way} {here}."
-    rest = {0.0: f"A full skip: by {all_}.", 1.0: f"No skip: by {none}."}
-    return f"{begin} {rest.get(alpha, f'No skip: by {none}; a full one: by {all_}.')}"
+    full = f"by {all_}, with Pre-Norm by {with_norm}." if with_norm else f"by {all_}."
+    normal = f"; a full skip with Pre-Norm: by {with_norm}." if with_norm else "."
+    rest = {0.0: f"A full skip: {full}", 1.0: f"No skip: by {none}{normal}"}
+    return f"{begin} {rest.get(alpha, f'No skip: by {none}; a full one: {full}')}"
 
 
 # ------------------------------------------------------------------------------------------------ with a norm it does not vanish
@@ -232,17 +270,18 @@ def gradient_frames(depth: int, seed: int) -> list[Frame]:
                         y_range=(min(0.01, float(every.min()) / 2), max(100, float(every.max()) * 2)),
                     ),
                 ),
-                gradient_reading(norm, depth, found),
+                gradient_reading(norm, depth, found, float(skips.stack("none", "none", depth, seed=seed).gradient[0])),
             )
         )
     return frames
 
 
-def gradient_reading(norm: Norm, depth: int, found: dict[Any, Tensor]) -> str:
+def gradient_reading(norm: Norm, depth: int, found: dict[Any, Tensor], bare: float) -> str:
     with_, without = (number(float(found[each][0]), 2) for each in ("both", "none"))
     where = {"none": "Without norms", "pre": "With Pre-Norm", "post": "With Post-Norm"}[norm]
+    beside = "" if norm == "none" else f" (without norms too: {number(bare, 2)})"
     return (
-        f"{where}, the gradient that reaches the bottom of {depth} blocks is {without} times the top’s without skips, "
+        f"{where}, the gradient that reaches the bottom of {depth} blocks is {without} times the top’s without skips{beside}, "
         f"and {with_} times with them."
     )
 
@@ -306,7 +345,9 @@ def alike_frames(norm: Norm, skipped: Skips, thinks: bool, seed: int) -> list[Fr
                         height=320,
                     ),
                 ),
-                alike_reading(height, skipped, {each: float(one.distinct[height]) for each, one in sides.items()}),
+                alike_reading(
+                    height, skipped, thinks, {each: float(one.distinct[height]) for each, one in sides.items()}
+                ),
             )
         )
     return frames
@@ -316,12 +357,12 @@ def distinctness(share: float) -> str:
     """How much of the tokens is their own.
 
     >>> distinctness(0.74), distinctness(3e-16)
-    ('0.74 of their length', 'nothing that float64 can tell from rounding')
+    ('0.74 of their length', 'no more than rounding')
     """
-    return "nothing that float64 can tell from rounding" if share < ROUNDING else f"{number(share, 2)} of their length"
+    return "no more than rounding" if share < ROUNDING else f"{number(share, 2)} of their length"
 
 
-def alike_reading(height: int, skipped: Skips, found: dict[Skips, float]) -> str:
+def alike_reading(height: int, skipped: Skips, thinks: bool, found: dict[Skips, float]) -> str:
     lacking = {
         "none": "without skips",
         "feed-forward only": "without the skip around attention",
@@ -330,8 +371,13 @@ def alike_reading(height: int, skipped: Skips, found: dict[Skips, float]) -> str
     if height == 0:
         return f"Before the first block the tokens are the same in both: {distinctness(found['both'])} is their own, not their mean’s."
     blocks = "1 block" if height == 1 else f"{height} blocks"
+    if skipped == "attention only" and not thinks:
+        return (
+            f"Without feed-forward layers this skip has nothing to go around, and both are the same: after {blocks}, "
+            f"{distinctness(found['both'])} tells the tokens apart."
+        )
     return (
-        f"After {blocks}, {distinctness(found['both'])} tells the tokens apart with both skips; "
+        f"After {blocks}, {distinctness(found['both'])} tells the tokens apart with {'both skips' if thinks else 'skips'}; "
         f"{lacking}, {distinctness(found[skipped])}."
     )
 
@@ -347,7 +393,7 @@ def ablation_frames(depth: int) -> list[Frame]:
         [Series(NAMES[each], loss, COLOURS[each], x=apart.clamp_min(FLOOR)) for each, (apart, loss) in found.items()],
         x=[1.0],
         title=f"Each skip removed, {depth} blocks, Pre-Norm: every seed",
-        x_title="how distinct the tokens are before training, after the last block",
+        x_title="how distinct the tokens begin",
         y_title=f"loss after {training.STEPS} steps, nats",
         log_x=True,
         x_range=(FLOOR, 3),
@@ -369,8 +415,8 @@ def spread(values: Tensor) -> str:
 def ablation_reading(depth: int, found: dict[Skips, tuple[Tensor, Tensor]]) -> str:
     apart, loss = found["attention only"]
     return (
-        f"Without the skip around feed-forward the tokens of {depth} blocks begin {spread(apart)} distinct, and the loss ends at "
-        f"{spread(loss)} nats; with both skips at {spread(found['both'][1])}."
+        f"Without the skip around feed-forward {percent(float(apart.min()))} to {percent(float(apart.max()))} of the tokens’ length is their own after {depth} untrained blocks, "
+        f"and the loss ends at {spread(loss)} nats; with both skips at {spread(found['both'][1])}."
     )
 
 
@@ -392,16 +438,19 @@ def trained_frames(rate: float) -> list[Frame]:
             "none": training.runs("none", depth, rate),
             "both": training.runs("both", depth),
         }
-        curves, balance, lesions = [], [], []
+        curves, balance = [], []
+        lesions: list[Series] = []
         for each, runs in sides.items():
             name = {"both": "with both skips", "none": "without skips"}[each]
             for row in range(len(training.SEEDS)):
                 curves.append(Series(name, runs["loss"][row], COLOURS[each], width=1.8, legend=not row))
                 ratio = runs["first"][row] / runs["last"][row]
                 balance.append(Series(name, ratio, COLOURS[each], width=1.8, legend=not row))
-                lesions.append(
-                    Series(name, runs["lesions"][row], COLOURS[each], markers=True, width=1.2, legend=not row)
-                )
+                if runs["loss"][row, -1] < training.LEARNED:  # the others were guessing before anything was deleted
+                    first = not any(one.name == name for one in lesions)
+                    lesions.append(
+                        Series(name, runs["lesions"][row], COLOURS[each], markers=True, width=1.2, legend=first)
+                    )
         frames.append(
             Frame(
                 (
@@ -427,7 +476,7 @@ def trained_frames(rate: float) -> list[Frame]:
                     figures.lines(
                         lesions,
                         x=torch.arange(1, depth + 1),
-                        title="Trained, then one block deleted",
+                        title="Nets that learned, one block deleted",
                         x_title="the block that is deleted",
                         y_title="share of the tokens that are right",
                         x_range=(0.5, depth + 0.5),
@@ -443,12 +492,18 @@ def trained_frames(rate: float) -> list[Frame]:
 
 
 def trained_reading(depth: int, sides: dict[Skips, dict[str, Tensor]]) -> str:
-    lowest = sides["both"]["lesions"].min()
-    share = percent(float(lowest)) if lowest > 0 else f"exactly {percent(0)}"
+    left = sides["both"]["lesions"]
+    mean, lowest = (
+        percent(float(left.mean())),
+        percent(float(left.min())) if left.min() > 0 else f"exactly {percent(0)}",
+    )
+    ends = sides["none"]["loss"][:, -1]
+    some = int((ends < training.LEARNED).sum())
+    among = f" ({some} of {len(ends)} nets below {training.LEARNED:g})" if 0 < some < len(ends) else ""
     return (
         f"After {training.STEPS} steps the loss of {depth} blocks is {spread(sides['both']['loss'][:, -1])} nats with skips and "
-        f"{spread(sides['none']['loss'][:, -1])} without. Delete the block that matters most: with skips {share} of the "
-        "tokens are still right."
+        f"{spread(ends)} without{among}. Delete one block of a net with skips: {mean} of the tokens are still right "
+        f"on average, {lowest} in the worst case of all nets and blocks."
     )
 
 
@@ -538,7 +593,7 @@ def surface(z: Tensor, title: str, colour: str, limits: tuple[float, float]) -> 
             "yaxis": {**axis, "title": {"text": "direction 2", "font": {"size": 12}}},
             "zaxis": {**axis, "title": {"text": "nats", "font": {"size": 12}}, "range": list(limits)},
             "aspectratio": {"x": 1, "y": 1, "z": 0.8},
-            "camera": {"eye": {"x": 1.9, "y": -1.9, "z": 1.0}, "center": {"x": 0, "y": 0, "z": -0.1}},
+            "camera": {"eye": {"x": 1.85, "y": -1.85, "z": 1.0}, "center": {"x": 0, "y": 0, "z": -0.2}},
         },
         meta={"alt": f"{title}. Surface: the loss in nats over two random directions of all weights."},
     )
@@ -555,20 +610,25 @@ def around_frames(depth: int, when: Side) -> list[Frame]:
     every = [training.around(depth, seed) for seed in training.SEEDS]
     shown = torch.stack([one.surface[side] for one in every for side in ("none", when)])
     limits = float(shown.min()) - 0.05, float(shown.max()) + 0.05
-    sides: dict[Side, tuple[str, str]] = {"none": ("without skips", WITHOUT), when: ("with skips", WITH)}
     bars = figures.bars(
-        [Series(name, [one.scaled[side][0] for one in every], colour) for side, (name, colour) in sides.items()],
+        [
+            Series(name, [of["none"][0] / of[when][0] for of in found], colour)
+            for name, found, colour in (
+                ("in units of filters", [one.scaled for one in every], INK),
+                ("in plain weights", [one.hessian for one in every], MASKED),
+            )
+        ],
         labels=[str(seed) for seed in training.SEEDS],
-        title="Largest curvature, every seed",
+        title="How many times as sharp without skips",
         x_title="seed",
-        y_title="largest eigenvalue, in units of filters",
+        y_title="largest curvature, without ÷ with",
         height=340,
     )
     return [
         Frame(
             (
-                surface(one.surface["none"], f"Without skips: {number(one.loss['none'])} nats", WITHOUT, limits),
-                surface(one.surface[when], f"With skips: {number(one.loss[when])} nats", WITH, limits),
+                surface(one.surface["none"], f"Loss without skips: {number(one.loss['none'])} nats", WITHOUT, limits),
+                surface(one.surface[when], f"Loss with skips: {number(one.loss[when])} nats", WITH, limits),
                 bars,
             ),
             around_reading(seed, when, one),
@@ -579,24 +639,24 @@ def around_frames(depth: int, when: Side) -> list[Frame]:
 
 def around_reading(seed: int, when: Side, one: training.Around) -> str:
     where = (
-        f"Both have a loss of {number(one.loss['none'])} nats"
+        f"Both have a loss of {number(one.loss['none'])} nats, with skips after {one.step:.0f} steps"
         if when == "both"
         else f"Without skips the loss is {number(one.loss['none'])} nats, with them {number(one.loss[when])}"
     )
-    filters, plain = (of["none"][0] / of[when][0] for of in (one.scaled, one.hessian))
+    filters, plain = (times(of["none"][0] / of[when][0]) for of in (one.scaled, one.hessian))
     return (
-        f"{where}. In units of filters the sharpest direction is {times(filters)} without skips as with them, in plain weights "
-        f"{times(plain)} (seed {seed})."
+        f"{where}. Along its sharpest direction the loss curves {filters} times as much without skips in units of filters, "
+        f"{plain} times in plain weights (seed {seed})."
     )
 
 
 def times(ratio: float) -> str:
-    """How many times as curved, two digits.
+    """Two digits.
 
     >>> times(2.94), times(13.1)
-    ('2.9 times as curved', '13 times as curved')
+    ('2.9', '13')
     """
-    return f"{number(ratio * (1 + 1e-9), 2)} times as curved"
+    return number(ratio * (1 + 1e-9), 2)
 
 
 def card() -> Frame:
