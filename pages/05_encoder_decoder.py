@@ -8,6 +8,7 @@ opening(__file__)
 
 from core.concepts.encoder_decoder import concept
 from core.experiments import encoder_decoder as families
+from core.experiments.masking import sentence_of
 from core.ops import masks
 from core.ops.attention import attention
 from core.ops.words import MOST, tokens
@@ -22,7 +23,7 @@ with lesson(concept) as page:
     side, stage = page.hero()
     with side:
         text = controls.words(f"Sentence (2 to {MOST} words)", "families_sentence", families.SENTENCE, max_chars=100)
-        sentence, refused = families.sentence_of(text)
+        sentence, refused = sentence_of(text)
         if refused:
             st.warning(f"{refused} Until then, the figures show “{sentence}”.")
         most = families.MOST_TARGET

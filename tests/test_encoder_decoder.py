@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from core.concepts.encoder_decoder import concept
 from core.experiments import encoder_decoder as families
+from core.experiments.masking import sentence_of
 from core.glossary import GLOSSARY
 from core.ops import masks
 from core.ops.words import MOST
@@ -55,7 +56,7 @@ def torchs_stack(x: Tensor, seed: int, causal: bool, memory: Tensor | None = Non
 
 def test_a_wrong_sentence_or_target_is_refused_in_words() -> None:
     for wrong, reason in (("one", "at least two words"), (" ".join("abcdefghijklm"), "That is 13 words")):
-        sentence, said = families.sentence_of(wrong)
+        sentence, said = sentence_of(wrong)
         assert sentence == families.SENTENCE and reason in said
     for wrong, reason in (("", "at least one word"), ("\u200d", "at least one word"), ("a b c d e", "That is 5 words")):
         target, said = families.target_of(wrong)

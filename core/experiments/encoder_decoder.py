@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from core.experiments.masking import SENTENCE
 from core.memory import remember
 from core.models import Stack, Transformer, build, count_built
 from core.ops import masks, positions
@@ -19,7 +20,7 @@ from core.ops.norms import layer_norm, pre_norm
 from core.ops.words import JOINERS, embed, tokens
 from core.presets import PRESETS, preset
 
-SENTENCE, TARGET, ONE_MORE = "the cat sat on the mat", "le chat dort", "today"
+TARGET, ONE_MORE = "le chat dort", "today"
 MOST_TARGET = 4  # words; more would not fit beside the source
 WIDTH, LAYERS = 16, 2
 Family = Literal["encoder", "decoder", "encoder-decoder"]
@@ -30,19 +31,6 @@ PROMPT = 4  # words that a prefix-LM reads in both directions
 NEAR = 3  # words to a side, or back, in the windows that are mistakes here
 
 # ---------------------------------------------------------------------------------------------- the reader's words
-
-
-def sentence_of(text: str) -> tuple[str, str]:
-    """The reader's sentence; or the default, and the reason in words.
-
-    >>> sentence_of("dog bites man"), sentence_of("dog")
-    (('dog bites man', ''), ('the cat sat on the mat', 'Write at least two words.'))
-    """
-    try:
-        tokens(text)
-    except ValueError as reason:
-        return SENTENCE, str(reason)
-    return text, ""
 
 
 def words_of(text: str) -> list[str]:
