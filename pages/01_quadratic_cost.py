@@ -43,8 +43,8 @@ with lesson(concept) as page:
     if page.look("blocks"):
         st.markdown(
             "Each row of the square becomes one output, a weighted mean, and a mean can be built up as the keys arrive. Keep for each "
-            "query the largest score m so far, the sum of the weights and the output; when a larger score comes, multiply both by "
-            r"$e^{m_\mathrm{old} - m_\mathrm{new}}$. Forget that factor, and see."
+            "query the largest score m so far, the sum of the weights and the weighted sum of the values; when a larger score comes, multiply both "
+            r"by $e^{m_\mathrm{old} - m_\mathrm{new}}$; at the end divide one by the other. Forget that factor, and see."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:

@@ -38,8 +38,8 @@ SHIPPED = "shipped runs (`python -m core.training multi_head`)"
 
 
 @concept.in_one_sentence(
-    "One head is one weighted average: of two unrelated values in the same features it loses half; several bring both, for "
-    "the same parameters and matrix products.",
+    "One head is one weighted average: of two unrelated values in the same features a linear read-out of it loses half; several "
+    "bring both, for the same parameters and matrix products.",
     fails_if=({"one": "two"}, {"own_features": True}, {"second": 0.5}, {"wide": True}),
 )
 def several_averages_for_the_price_of_one(

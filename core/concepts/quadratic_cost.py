@@ -290,7 +290,7 @@ def a_cache_takes_one_power_away(cached: bool = True, without: bool = False) -> 
 
 @concept.corrects(
     "FlashAttention is an approximation that makes attention linear.",
-    better="It is exact, to rounding, and linear in memory only. Block by block the same products are made, 4 N² d FLOPs, and in training the "
+    better="It is exact, to rounding, and linear in memory only. Block by block the same products are made, 4 N² d FLOPs without a mask, and in training the "
     "scores are computed once more for the gradients. It is faster since less is read from and written to slow memory.",
     fails_if=({"rescale": False}, {"kept": 0.5}),
     source=DAO_2022.at("Theorems 1 and 2"),
@@ -356,7 +356,7 @@ concept.judges(
 
 concept.pushes_back(
     "Does FlashAttention make it O(N)?",
-    "Its memory, yes; its time, no. It computes every score: 4 N² d FLOPs forward, and in training it makes the scores once more. What falls is the "
+    "Its memory, yes; its time, no. It computes every score that counts: 4 N² d FLOPs forward, half of them under a causal mask, and in training it makes the scores once more. What falls is the "
     "traffic with slow memory. Under the strong exponential time hypothesis (a conjecture) no algorithm computes softmax attention, "
     "exactly or nearly, in time N²⁻ᵋ for any ε > 0, if dₖ grows faster than log N.",
     (DAO_2022.at("Theorems 1 and 2"), KELES),
