@@ -1,6 +1,7 @@
 """Question 16's frames and readings: the right numbers in the right colour and place, and sentences true in every state."""
 
 import json
+import math
 
 import plotly.graph_objects as go
 import pytest
@@ -30,6 +31,10 @@ def named(figure: Figure, name: str) -> dict:
 
 def notes(figure: Figure) -> list[str]:
     return [note["text"] for note in figure["layout"].get("annotations", [])]
+
+
+def places(figure: Figure) -> dict[str, dict]:
+    return {note["text"]: note for note in figure["layout"].get("annotations", [])}
 
 
 def titles(figure: Figure) -> tuple[str, str, str]:
@@ -186,6 +191,12 @@ def test_a_loss_is_split_at_its_floor(epsilon: float, loss: float) -> None:
         assert chosen["line"]["color"] == WITH and float(
             chosen["y"][drawings.VOCABULARIES.index(classes)]
         ) == pytest.approx(floor, rel=1e-5)
+        for e, name in drawings.EPSILONS.items():  # each label on its own curve, between K = 100 and 1,000
+            drawn = named(lines, f"ε = {name}")["y"]
+            assert places(lines)[f"ε = {name}"]["y"] == pytest.approx(float(drawn[3:5].mean()), abs=1e-5)
+            assert drawn[3] == pytest.approx(smoothing.floor(100, e), abs=1e-5)
+        assert places(lines)[f"K = {classes:,}"]["x"] == pytest.approx(math.log10(classes))
+        assert places(bars)[f"floor {number(floor)}"]["y"] == max(floor, loss)
         assert f"K = {classes:,}" in notes(lines) and f"floor {number(floor)}" in notes(bars)
         top = bars["layout"]["yaxis"]["range"][1]
         assert top >= max(floor, loss)
@@ -195,9 +206,12 @@ def test_the_floor_says_its_numbers() -> None:
     at = drawings.VOCABULARIES.index(37_000)
     assert drawings.floor_frames(0.1, 1.4)[at].reading == (
         "With 37,000 classes and ε = 0.1 the least loss is 1.38 nats, where the plain loss is 0.11. A loss of 1.4 lies 0.023 above "
-        "it, and only that can still be learned."
+        "it, and at most that can still be learned: uncertain data leave a part of it."
     )
     assert "entropy 0" in drawings.floor_frames(0.0, 1.4)[at].reading
+    ten = drawings.VOCABULARIES.index(10)
+    assert "To the digits given, that floor is your loss of 0.5." in drawings.floor_frames(0.1, 0.5)[ten].reading
+    assert "lies below" in drawings.floor_frames(0.1, 0.4)[ten].reading
     assert "infinite gap" in drawings.floor_frames(0.0, 0.0)[at].reading
 
 
@@ -219,6 +233,8 @@ def test_the_diagram_and_the_grids_show_the_cells(noise, n, stop) -> None:
         assert drawn["y"].tolist() == pytest.approx(found.right[e][kept].tolist(), abs=1e-6)
         assert drawn["line"]["color"] == (WITH if e else WITHOUT)
         assert named(diagram, "as sure as right")["x"].tolist() == named(diagram, "as sure as right")["y"].tolist()
+        unsure, sure = (places(diagram)[said] for said in ("above the line: too unsure", "below: too sure"))
+        assert unsure["y"] > unsure["x"] and sure["y"] < sure["x"]  # upwards: more right than sure
         assert titles(diagram)[1:] == ("confidence: probability of the class named", "share that is right")
         for grid, name, times in zip(grids, ("ece", "nll", "accuracy"), (1, 1, 100), strict=True):
             shown = torch.from_numpy(grid["data"][0]["z"])
@@ -301,7 +317,11 @@ def test_the_gap_and_the_features_are_those_of_the_run() -> None:
             assert notes(plane) == [f"scatter {seen}, fresh {fresh}"]
             assert seen in frame.reading and fresh in frame.reading and number(float(run.gap[i, arm])) in frame.reading
             assert titles(plane)[0] == f"{name}: features, 3 classes"
-        assert f"t = {training.TIMES[i]:,}" in notes(gap) and "best gap 4.51" in notes(gap)
+        assert places(gap)[f"t = {training.TIMES[i]:,}"]["x"] == pytest.approx(math.log10(training.TIMES[i]))
+        assert places(gap)["best gap 4.51"]["y"] == pytest.approx(4.5109, abs=1e-3)
+        straight = gap["layout"]["shapes"]
+        assert any(line["x0"] == line["x1"] == training.TIMES[i] for line in straight)
+        assert any(line["y0"] == line["y1"] == pytest.approx(4.5109, abs=1e-3) for line in straight)
         assert named(gap, "Hard targets")["y"].max() < gap["layout"]["yaxis"]["range"][1]
         assert f"step {training.TIMES[i]:,} " in frame.reading
     assert INK in drawings.CLASS_TINTS

@@ -306,9 +306,11 @@ def floor_reading(classes: int, epsilon: float, loss: float, floor: float) -> st
         tidy(-float(torch.tensor(smoothing.best(classes, epsilon).probability, dtype=torch.float64).log())), 2
     )
     there = f"where the plain loss is {plain}"
+    if round(loss, 2) == round(floor, 2):
+        return f"{least}, {there}. To the digits given, that floor is your loss of {number(loss)}."
     if loss < floor:
         return f"{least}, {there}. A mean loss of {number(loss)} lies below: it is not this smoothed loss, but a plain one, or one whose floor was subtracted."
-    return f"{least}, {there}. A loss of {number(loss)} lies {number(loss - floor, 2)} above it, and only that can still be learned."
+    return f"{least}, {there}. A loss of {number(loss)} lies {number(loss - floor, 2)} above it, and at most that can still be learned: uncertain data leave a part of it."
 
 
 # ------------------------------------------------------------------------------------------------ trained
