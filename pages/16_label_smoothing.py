@@ -24,7 +24,7 @@ with lesson(concept) as page:
         classes = controls.stops("Classes K", "smooth_classes", smoothing.CLASSES, 3)
         st.caption(
             "ε goes to all classes alike, as in PyTorch, or to the wrong ones only. One example, its wrong logits equal. Each logit’s "
-            "gradient is p − q, so all are 0 at a gap of log(1 + K(1 − ε)/ε)."
+            "gradient is p − q, so all are 0 at a gap of log(1 + K(1 − ε)/ε)."
         )
     with stage:
         stops, draw = smoothing.STOPS, drawings.target_frames

@@ -12,6 +12,7 @@ from core.experiments import label_smoothing as smoothing
 from core.ops.losses import smoothed
 from core.say import number, percent
 from core.training import label_smoothing as training
+from tests.test_pages import LESSONS, checked, controls, figures, opened
 from tests.test_readings import faults, states
 from ui.drawings import label_smoothing as drawings
 from ui.figures import Figure, Frame
@@ -111,7 +112,9 @@ def test_the_dots_stand_where_the_curves_are_least(classes: int) -> None:
         assert float(price["x"][0]) == pytest.approx(best.gap, rel=1e-5) and float(price["y"][0]) == pytest.approx(
             best.plain, rel=1e-5
         )
-        assert price["marker"]["color"] == WITHOUT and price["text"] == [number(best.plain, 2) if classes <= 10 else ""]
+        assert price["marker"]["color"] == WITHOUT and [said.strip() for said in price["text"]] == [
+            number(best.plain, 2) if classes <= 10 else ""
+        ]
         rule, flat = loss["layout"]["shapes"]
         assert rule["x0"] == rule["x1"] == best.gap and rule["y0"] == best.plain
         assert flat["y0"] == flat["y1"] == best.loss and (flat["x0"] + flat["x1"]) / 2 == pytest.approx(best.gap)
@@ -196,7 +199,7 @@ def test_a_loss_is_split_at_its_floor(epsilon: float, loss: float) -> None:
             assert places(lines)[f"ε = {name}"]["y"] == pytest.approx(float(drawn[3:5].mean()), abs=1e-5)
             assert drawn[3] == pytest.approx(smoothing.floor(100, e), abs=1e-5)
         assert places(lines)[f"K = {classes:,}"]["x"] == pytest.approx(math.log10(classes))
-        assert places(bars)[f"floor {number(floor)}"]["y"] == max(floor, loss)
+        assert places(bars)[f"floor {number(floor)}"]["y"] == pytest.approx(max(floor, loss), abs=1e-6)
         assert f"K = {classes:,}" in notes(lines) and f"floor {number(floor)}" in notes(bars)
         top = bars["layout"]["yaxis"]["range"][1]
         assert top >= max(floor, loss)
@@ -251,6 +254,25 @@ def test_the_diagram_and_the_grids_show_the_cells(noise, n, stop) -> None:
             assert f"{percent(float(cell.accuracy.mean(0)[which]))} right" in frame.reading
             assert f"calibration error {number(float(cell.ece.mean(0)[which]), 2)}" in frame.reading
         assert frame.reading.startswith(f"{drawings.NAMED[noise]}, {n:,} examples, {drawings.WHEN[stop]}")
+
+
+def test_the_page_draws_the_cell_that_its_controls_name() -> None:
+    page = next(path for path in LESSONS if path.stem.endswith("label_smoothing"))
+
+    def said(app) -> str:
+        return str([head.get("readings") for head, _ in figures(app)])
+
+    app = opened(page, look="trained")
+    for key, named_so in (
+        ("smooth_stop", drawings.WHEN),
+        ("smooth_overlap", drawings.NAMED),
+        ("smooth_examples", {n: f"{n:,} examples, stopped" for n in drawings.EXAMPLES}),
+    ):
+        for value, expected in reversed(named_so.items()):
+            widget = next(w for w in controls(app) if w.key == key)
+            label = {**drawings.STOPPED, **drawings.NOISES, **drawings.EXAMPLES}[value]
+            app = checked(widget.set_value(label if label in widget.options else value).run())
+            assert expected in said(app), (key, value)
 
 
 def test_rows_and_columns_of_the_grids_are_named() -> None:
