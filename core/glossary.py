@@ -44,6 +44,7 @@ GLOSSARY = {
     "P": "puts rows into another order",
     "pad": "a filler token that makes all rows equally long",
     "parameter": "a number that training changes",
+    "plain loss": "the cross-entropy with ε = 0",
     "position encoding": "numbers that tell a token where it stands",
     "query": "a token times W_Q: what it looks for",
     "qⱼ, pⱼ": "what class j of K should get, and what the model gives it",

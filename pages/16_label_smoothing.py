@@ -24,7 +24,7 @@ with lesson(concept) as page:
         classes = controls.stops("Classes K", "smooth_classes", smoothing.CLASSES, 3)
         st.caption(
             "ε goes to all classes alike, as in PyTorch, or to the wrong ones only. One example, its wrong logits equal. Each logit’s "
-            "gradient is p − q, so all are 0 at a gap of log(1 + K(1 − ε)/ε)."
+            "gradient is p − q, so all are 0 at a gap of log(1\u00a0+\u00a0K(1\u00a0−\u00a0ε)/ε)."
         )
     with stage:
         stops, draw = smoothing.STOPS, drawings.target_frames
@@ -59,13 +59,18 @@ with lesson(concept) as page:
 
     if page.look("trained"):
         ideal = {each: training.ideal(each) for each in training.SCALES}
+        late = smoothing.cell("high", 500, "end")
+        ece, right = ([float(v) for v in values.mean(0)] for values in (late.ece, late.accuracy))
+        tenth = training.SMOOTHINGS.index(0.1)
         st.markdown(
             "A finite gap keeps confidence below 1. Is that good? Networks with two hidden layers learn ten clouds of points whose best "
             f"possible accuracy is known: {percent(ideal['low'].accuracy)} with little overlap, the cleaner data, and "
             f"{percent(ideal['high'].accuracy)} with much. Two overlaps, three sizes, five ε: 30 cells, {len(training.SEEDS)} runs each. The "
             f"best possible classifier itself measures calibration errors of {number(ideal['low'].ece, 2)} and "
-            f"{number(ideal['high'].ece, 2)} on as many answers, not 0. Stopping by the plain loss may favour hard targets; so you can "
-            "also stop by accuracy. Early means either of the two."
+            f"{number(ideal['high'].ece, 2)} on the {training.TEST:,} answers of one test, not 0. Stopping by the plain loss may favour hard targets; so you can "
+            "also stop by accuracy. Early means either of the two. Better calibrated "
+            "is not more often right: with much overlap and 500 examples, at the end, ε = 0.1 takes the calibration error from "
+            f"{number(ece[0], 2)} to {number(ece[tenth], 2)}, and accuracy from {percent(right[0])} to {percent(right[tenth])}."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:

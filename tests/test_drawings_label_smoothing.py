@@ -288,7 +288,7 @@ def test_rows_and_columns_of_the_grids_are_named() -> None:
         ]  # fmt: skip
         assert grid["layout"]["meta"]["columns"] == ["0", "0.05", "0.1", "0.2", "0.3"]
     assert [titles(g)[0] for g in grids] == [
-        "Calibration error", "Plain test loss, less hard targets’", "Accuracy, less hard targets’, points",
+        "Calibration error", "Plain test loss, minus hard targets’", "Accuracy, minus hard targets’, points",
     ]  # fmt: skip
 
 

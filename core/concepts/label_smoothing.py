@@ -29,7 +29,7 @@ from core.training.label_smoothing import SEEDS, SIZES, SMOOTHINGS, Noise, Stop,
 concept = Concept(
     __name__,
     equation=r"{L = -\textstyle\sum_j q_j \log p_j} \quad\allowbreak {q_j = \disputed{(1-\epsilon)\,[j = y] + \epsilon/K}}",
-    words=("qⱼ, pⱼ", "[j = y]", "logit gap", "calibrated"),
+    words=("qⱼ, pⱼ", "[j = y]", "logit gap", "plain loss", "calibrated"),
 )
 
 SZEGEDY = Source("Szegedy et al. 2016", "Rethinking the Inception Architecture", "arXiv 1512.00567")

@@ -334,8 +334,8 @@ def trained_frames(noise: Noise, n: int, stop: Stop) -> list[Frame]:
     row = list(training.SCALES).index(noise) * len(SIZES) + SIZES.index(n)
     grids = (
         grid_figure(stop, "ece", "Calibration error", ".3f", row),
-        grid_figure(stop, "nll", "Plain test loss, less hard targets’", ".3f", row),
-        grid_figure(stop, "accuracy", "Accuracy, less hard targets’, points", ".1f", row),
+        grid_figure(stop, "nll", "Plain test loss, minus hard targets’", ".3f", row),
+        grid_figure(stop, "accuracy", "Accuracy, minus hard targets’, points", ".1f", row),
     )
     return [
         Frame((reliability_figure(noise, n, stop, e), *grids), trained_reading(noise, n, stop, e))
