@@ -277,6 +277,7 @@ def test_the_page_draws_the_cell_that_its_controls_name() -> None:
 
 def test_rows_and_columns_of_the_grids_are_named() -> None:
     _, *grids = drawings.trained_frames("low", 8000, "loss")[2].figures
+    assert [bool(grid["data"][0].get("reversescale")) for grid in grids] == [False, False, True]  # one colour for worse
     for grid, digits in zip(grids[1:], (3, 1), strict=True):
         for words_, values in zip(grid["data"][0]["text"], grid["data"][0]["z"].tolist(), strict=True):
             assert words_[0] == "0" and values[0] == 0

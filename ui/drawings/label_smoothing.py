@@ -386,6 +386,8 @@ def grid_figure(stop: Stop, name: str, title: str, text: str, row: int) -> Figur
         chosen_row=row,
         height=320,
     )
+    if name == "accuracy":  # less is worse, as more loss is: one colour for worse
+        figure["data"][0]["reversescale"] = True
     if name != "ece":  # signs as in print, and none where nothing is compared
         said = [["0", *(f"{v:+{text}}".replace("-", "−") for v in cells[1:])] for cells in values.tolist()]
         figure["data"][0] |= {"text": said, "texttemplate": "%{text}"}
