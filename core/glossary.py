@@ -44,6 +44,7 @@ GLOSSARY = {
     "P": "puts rows into another order",
     "pad": "a filler token that makes all rows equally long",
     "parameter": "a number that training changes",
+    "plain loss": "the cross-entropy with ε = 0",
     "position encoding": "numbers that tell a token where it stands",
     "Pre-Norm": "LN (to mean 0, variance 1) before F; Post-Norm: after the sum",
     "query": "a token times W_Q: what it looks for",

@@ -1,6 +1,7 @@
 """Question 16's frames and readings: the right numbers in the right colour and place, and sentences true in every state."""
 
 import json
+import math
 
 import plotly.graph_objects as go
 import pytest
@@ -11,6 +12,7 @@ from core.experiments import label_smoothing as smoothing
 from core.ops.losses import smoothed
 from core.say import number, percent
 from core.training import label_smoothing as training
+from tests.test_pages import LESSONS, checked, controls, figures, opened
 from tests.test_readings import faults, states
 from ui.drawings import label_smoothing as drawings
 from ui.figures import Figure, Frame
@@ -30,6 +32,10 @@ def named(figure: Figure, name: str) -> dict:
 
 def notes(figure: Figure) -> list[str]:
     return [note["text"] for note in figure["layout"].get("annotations", [])]
+
+
+def places(figure: Figure) -> dict[str, dict]:
+    return {note["text"]: note for note in figure["layout"].get("annotations", [])}
 
 
 def titles(figure: Figure) -> tuple[str, str, str]:
@@ -106,7 +112,9 @@ def test_the_dots_stand_where_the_curves_are_least(classes: int) -> None:
         assert float(price["x"][0]) == pytest.approx(best.gap, rel=1e-5) and float(price["y"][0]) == pytest.approx(
             best.plain, rel=1e-5
         )
-        assert price["marker"]["color"] == WITHOUT and price["text"] == [number(best.plain, 2) if classes <= 10 else ""]
+        assert price["marker"]["color"] == WITHOUT and [said.strip() for said in price["text"]] == [
+            number(best.plain, 2) if classes <= 10 else ""
+        ]
         rule, flat = loss["layout"]["shapes"]
         assert rule["x0"] == rule["x1"] == best.gap and rule["y0"] == best.plain
         assert flat["y0"] == flat["y1"] == best.loss and (flat["x0"] + flat["x1"]) / 2 == pytest.approx(best.gap)
@@ -186,6 +194,12 @@ def test_a_loss_is_split_at_its_floor(epsilon: float, loss: float) -> None:
         assert chosen["line"]["color"] == WITH and float(
             chosen["y"][drawings.VOCABULARIES.index(classes)]
         ) == pytest.approx(floor, rel=1e-5)
+        for e, name in drawings.EPSILONS.items():  # each label on its own curve, between K = 100 and 1,000
+            drawn = named(lines, f"ε = {name}")["y"]
+            assert places(lines)[f"ε = {name}"]["y"] == pytest.approx(float(drawn[3:5].mean()), abs=1e-5)
+            assert drawn[3] == pytest.approx(smoothing.floor(100, e), abs=1e-5)
+        assert places(lines)[f"K = {classes:,}"]["x"] == pytest.approx(math.log10(classes))
+        assert places(bars)[f"floor {number(floor)}"]["y"] == pytest.approx(max(floor, loss), abs=1e-6)
         assert f"K = {classes:,}" in notes(lines) and f"floor {number(floor)}" in notes(bars)
         top = bars["layout"]["yaxis"]["range"][1]
         assert top >= max(floor, loss)
@@ -195,9 +209,12 @@ def test_the_floor_says_its_numbers() -> None:
     at = drawings.VOCABULARIES.index(37_000)
     assert drawings.floor_frames(0.1, 1.4)[at].reading == (
         "With 37,000 classes and ε = 0.1 the least loss is 1.38 nats, where the plain loss is 0.11. A loss of 1.4 lies 0.023 above "
-        "it, and only that can still be learned."
+        "it, and at most that can still be learned: uncertain data leave a part of it."
     )
     assert "entropy 0" in drawings.floor_frames(0.0, 1.4)[at].reading
+    ten = drawings.VOCABULARIES.index(10)
+    assert "To the digits given, that floor is your loss of 0.5." in drawings.floor_frames(0.1, 0.5)[ten].reading
+    assert "lies below" in drawings.floor_frames(0.1, 0.4)[ten].reading
     assert "infinite gap" in drawings.floor_frames(0.0, 0.0)[at].reading
 
 
@@ -219,6 +236,8 @@ def test_the_diagram_and_the_grids_show_the_cells(noise, n, stop) -> None:
         assert drawn["y"].tolist() == pytest.approx(found.right[e][kept].tolist(), abs=1e-6)
         assert drawn["line"]["color"] == (WITH if e else WITHOUT)
         assert named(diagram, "as sure as right")["x"].tolist() == named(diagram, "as sure as right")["y"].tolist()
+        unsure, sure = (places(diagram)[said] for said in ("above the line: too unsure", "below: too sure"))
+        assert unsure["y"] > unsure["x"] and sure["y"] < sure["x"]  # upwards: more right than sure
         assert titles(diagram)[1:] == ("confidence: probability of the class named", "share that is right")
         for grid, name, times in zip(grids, ("ece", "nll", "accuracy"), (1, 1, 100), strict=True):
             shown = torch.from_numpy(grid["data"][0]["z"])
@@ -237,8 +256,28 @@ def test_the_diagram_and_the_grids_show_the_cells(noise, n, stop) -> None:
         assert frame.reading.startswith(f"{drawings.NAMED[noise]}, {n:,} examples, {drawings.WHEN[stop]}")
 
 
+def test_the_page_draws_the_cell_that_its_controls_name() -> None:
+    page = next(path for path in LESSONS if path.stem.endswith("label_smoothing"))
+
+    def said(app) -> str:
+        return str([head.get("readings") for head, _ in figures(app)])
+
+    app = opened(page, look="trained")
+    for key, named_so in (
+        ("smooth_stop", drawings.WHEN),
+        ("smooth_overlap", drawings.NAMED),
+        ("smooth_examples", {n: f"{n:,} examples, stopped" for n in drawings.EXAMPLES}),
+    ):
+        for value, expected in reversed(named_so.items()):
+            widget = next(w for w in controls(app) if w.key == key)
+            label = {**drawings.STOPPED, **drawings.NOISES, **drawings.EXAMPLES}[value]
+            app = checked(widget.set_value(label if label in widget.options else value).run())
+            assert expected in said(app), (key, value)
+
+
 def test_rows_and_columns_of_the_grids_are_named() -> None:
     _, *grids = drawings.trained_frames("low", 8000, "loss")[2].figures
+    assert [bool(grid["data"][0].get("reversescale")) for grid in grids] == [False, False, True]  # one colour for worse
     for grid, digits in zip(grids[1:], (3, 1), strict=True):
         for words_, values in zip(grid["data"][0]["text"], grid["data"][0]["z"].tolist(), strict=True):
             assert words_[0] == "0" and values[0] == 0
@@ -250,7 +289,7 @@ def test_rows_and_columns_of_the_grids_are_named() -> None:
         ]  # fmt: skip
         assert grid["layout"]["meta"]["columns"] == ["0", "0.05", "0.1", "0.2", "0.3"]
     assert [titles(g)[0] for g in grids] == [
-        "Calibration error", "Plain test loss, less hard targets’", "Accuracy, less hard targets’, points",
+        "Calibration error", "Plain test loss, minus hard targets’", "Accuracy, minus hard targets’, points",
     ]  # fmt: skip
 
 
@@ -301,7 +340,11 @@ def test_the_gap_and_the_features_are_those_of_the_run() -> None:
             assert notes(plane) == [f"scatter {seen}, fresh {fresh}"]
             assert seen in frame.reading and fresh in frame.reading and number(float(run.gap[i, arm])) in frame.reading
             assert titles(plane)[0] == f"{name}: features, 3 classes"
-        assert f"t = {training.TIMES[i]:,}" in notes(gap) and "best gap 4.51" in notes(gap)
+        assert places(gap)[f"t = {training.TIMES[i]:,}"]["x"] == pytest.approx(math.log10(training.TIMES[i]))
+        assert places(gap)["best gap 4.51"]["y"] == pytest.approx(4.5109, abs=1e-3)
+        straight = gap["layout"]["shapes"]
+        assert any(line["x0"] == line["x1"] == training.TIMES[i] for line in straight)
+        assert any(line["y0"] == line["y1"] == pytest.approx(4.5109, abs=1e-3) for line in straight)
         assert named(gap, "Hard targets")["y"].max() < gap["layout"]["yaxis"]["range"][1]
         assert f"step {training.TIMES[i]:,} " in frame.reading
     assert INK in drawings.CLASS_TINTS

@@ -96,7 +96,10 @@ def floor(classes: int, smoothing: float, convention: Convention = "all") -> flo
 
 
 def split_of_the_loss(smoothing: float, classes: int = 10, rows: int = 64, seed: int = 0) -> dict[str, float]:
-    """The smoothed loss of random logits, and its parts: mean plain loss, mean −log p over all classes, KL and entropy."""
+    """The smoothed loss of random logits, and its parts: mean plain loss, mean −log p over all classes, KL and entropy.
+
+    `drawn` is the expected plain loss if each label is kept with probability 1 − ε and drawn evenly else: a sum over all.
+    """
     g = torch.Generator().manual_seed(seed)
     logits = 3 * torch.randn(rows, classes, generator=g, dtype=torch.float64)
     answer = torch.randint(0, classes, (rows,), generator=g)
@@ -105,6 +108,10 @@ def split_of_the_loss(smoothing: float, classes: int = 10, rows: int = 64, seed:
         "torch": float(F.cross_entropy(logits, answer, label_smoothing=smoothing)),
         "plain": float(F.cross_entropy(logits, answer)),
         "even": float(-logs.mean()),
+        "drawn": sum(
+            float(target[:, k] @ F.cross_entropy(logits, torch.full_like(answer, k), reduction="none")) / rows
+            for k in range(classes)
+        ),
         "divergence": float(divergence(target, logits).mean()),
         "entropy": float(entropy(target).mean()),
     }

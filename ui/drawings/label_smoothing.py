@@ -306,9 +306,11 @@ def floor_reading(classes: int, epsilon: float, loss: float, floor: float) -> st
         tidy(-float(torch.tensor(smoothing.best(classes, epsilon).probability, dtype=torch.float64).log())), 2
     )
     there = f"where the plain loss is {plain}"
+    if round(loss, 2) == round(floor, 2):
+        return f"{least}, {there}. To the digits given, that floor is your loss of {number(loss)}."
     if loss < floor:
         return f"{least}, {there}. A mean loss of {number(loss)} lies below: it is not this smoothed loss, but a plain one, or one whose floor was subtracted."
-    return f"{least}, {there}. A loss of {number(loss)} lies {number(loss - floor, 2)} above it, and only that can still be learned."
+    return f"{least}, {there}. A loss of {number(loss)} lies {number(loss - floor, 2)} above it, and at most that can still be learned: uncertain data leave a part of it."
 
 
 # ------------------------------------------------------------------------------------------------ trained
@@ -332,8 +334,8 @@ def trained_frames(noise: Noise, n: int, stop: Stop) -> list[Frame]:
     row = list(training.SCALES).index(noise) * len(SIZES) + SIZES.index(n)
     grids = (
         grid_figure(stop, "ece", "Calibration error", ".3f", row),
-        grid_figure(stop, "nll", "Plain test loss, less hard targets’", ".3f", row),
-        grid_figure(stop, "accuracy", "Accuracy, less hard targets’, points", ".1f", row),
+        grid_figure(stop, "nll", "Plain test loss, minus hard targets’", ".3f", row),
+        grid_figure(stop, "accuracy", "Accuracy, minus hard targets’, points", ".1f", row),
     )
     return [
         Frame((reliability_figure(noise, n, stop, e), *grids), trained_reading(noise, n, stop, e))
@@ -384,6 +386,8 @@ def grid_figure(stop: Stop, name: str, title: str, text: str, row: int) -> Figur
         chosen_row=row,
         height=320,
     )
+    if name == "accuracy":  # less is worse, as more loss is: one colour for worse
+        figure["data"][0]["reversescale"] = True
     if name != "ece":  # signs as in print, and none where nothing is compared
         said = [["0", *(f"{v:+{text}}".replace("-", "−") for v in cells[1:])] for cells in values.tolist()]
         figure["data"][0] |= {"text": said, "texttemplate": "%{text}"}
