@@ -57,7 +57,7 @@ def ends(widget) -> Iterator[object]:
     match widget.type:
         case "slider" | "number_input":
             yield from (end for end in (widget.min, widget.max) if end is not None)
-        case "selectbox" | "radio":
+        case "selectbox" | "radio" | "select_slider":
             # Of a long list (all published models), the first, the last and some between.
             yield from widget.options[:: max(1, len(widget.options) // 12)]
             yield widget.options[-1]

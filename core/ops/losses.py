@@ -21,8 +21,8 @@ def smoothed(
 
     Szegedy et al. 2016, §7, arXiv 1512.00567; ε/(K−1): code that fills a row with ε/(K−1) and writes 1 − ε at the answer
 
-    >>> smoothed(torch.tensor(1), 3, 0.3).tolist(), smoothed(torch.tensor(1), 3, 0.2, "wrong").tolist()
-    ([0.1, 0.8, 0.1], [0.1, 0.8, 0.1])
+    >>> [smoothed(torch.tensor(1), 3, *how).round(decimals=9).tolist() for how in ((0.3,), (0.2, "wrong"))]
+    [[0.1, 0.8, 0.1], [0.1, 0.8, 0.1]]
     """
     if classes < 2:
         raise ValueError(f"A target needs at least 2 classes, not {classes}.")
