@@ -58,7 +58,7 @@ GLOSSARY = {
     "sinusoids": "sines and cosines of the position, each pair with its own speed",
     "skip αx": "the input, added to the branch’s output, equally wide; as a rule α = 1",
     "source": "the given text, which an encoder reads",
-    "squared error": "0 is exact, 1 is knowing nothing of a value",
+    "squared error": "0 is exact, 1 is knowing nothing",
     "stream x": "the sum so far",
     "sublayer": "attention or feed-forward, with its skip and its norm",
     "target": "the text to be written",

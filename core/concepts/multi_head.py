@@ -75,8 +75,8 @@ def several_averages_for_the_price_of_one(
 
 
 @concept.predicts(
-    "One head, however wide, must bring two unrelated values in the same features. Guessing 0 for both costs 2: what does its "
-    "best weight cost, read linearly?",
+    "One head, however wide, must bring two unrelated values in the same features. Guessing 0 costs 2. What does "
+    "its best weight cost, read linearly?",
     Option(
         "0",
         -0.1,

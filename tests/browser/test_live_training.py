@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, TimeoutError, expect
 
 from tests.browser.conftest import PATIENCE, RESTS, program, rests, seconds, serve, until, works
 
@@ -21,13 +21,19 @@ def own_server():
 
 
 def train(page: Page) -> None:
-    page.wait_for_function(RESTS)  # a press while the page is still being made can get lost
+    page.wait_for_function(RESTS)
     start, runs = page.get_by_role("button", name="Train this cell"), page.get_by_text("Training: ")
 
-    def starts() -> bool:  # the place of a training that was left is free a few seconds later: until then one is told
+    def starts() -> bool:
+        """A press while the page is still being made can get lost; and the place of a training that was left is free a few
+        seconds later, until when one is told."""
         if start.is_enabled():
             start.click()
-        expect(runs.or_(page.get_by_text("already training for 2 other visitors")).first).to_be_visible(timeout=WAIT)
+        told = page.get_by_text("already training for 2 other visitors")
+        try:
+            runs.or_(told).first.wait_for(timeout=10_000)
+        except TimeoutError:
+            return False
         return runs.count() > 0
 
     until(starts, "the training has begun")
