@@ -503,7 +503,7 @@ concept.judges(
 concept.judges(
     concept.topic.usual[1],
     Verdict.HOLDS_IF,
-    "Directly, where the path is the identity: in Pre-Norm, where ∂y/∂x = 1 + F′(x). In Post-Norm a norm stands on the path after every sublayer.",
+    "Directly, where the path is the identity: in Pre-Norm, where ∂y/∂x = 1 + ∂F/∂x. In Post-Norm a norm stands on the path after every sublayer.",
     by=the_path_is_direct,
     source=HE_2016.at("§2, §4"),
 )
