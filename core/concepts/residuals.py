@@ -15,7 +15,7 @@ from core.training.residuals import Side, Skips
 
 concept = Concept(
     __name__,
-    equation=r"{y = \disputed{\alpha x} + F(x)} \qquad\allowbreak {\partial y / \partial x = \disputed{\alpha} + F'(x)} \qquad\allowbreak "
+    equation=r"{y = \disputed{\alpha x} + F(x)} \qquad\allowbreak {\partial y / \partial x = \disputed{\alpha} + \partial F / \partial x} \qquad\allowbreak "
     r"{\text{no norms, random feed-forward: }\ }\allowbreak {\mathbb{E}\lVert g_0 \rVert^2 = (r + \alpha^2)^L\, \lVert g_L \rVert^2}",
     words=("skip αx", "branch F", "gradient g", "share r", "Pre-Norm"),
 )
