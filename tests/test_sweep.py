@@ -108,7 +108,8 @@ def page() -> None:
     import streamlit as st
 
     size = int(st.query_params.get("size", "10"))
-    st.write(f"value {sweep('t_key', 'Size', (1, 2, 4), draw, size, default=2)}")
+    labels = ("one", "two", "four")
+    st.write(f"value {sweep('t_key', 'Size', (1, 2, 4), draw, size, default=2, labels=labels)}")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,10 @@ def test_the_value_in_the_address(asked: str, shown: int, noted: bool) -> None:
     app.run()
     assert not app.exception
     assert app.markdown[0].value == f"value {shown}"
-    assert bool(app.text) is noted
+    words = {1: "one", 2: "two", 4: "four"}
+    assert [text.value for text in app.text] == (
+        [f"The link asked for Size = {asked or '(nothing)'}; showing {words[shown]}."] if noted else []
+    )
 
 
 def test_more_than_a_megabyte_falls_back_to_an_ordinary_slider() -> None:

@@ -37,7 +37,7 @@ from core.sources import VASWANI_2017
 concept = Concept(
     __name__,
     equation=r"\mathrm{softmax}\big(\query{Q}\key{K}^\top / \sqrt{d_k} + \disputed{M}\big)\,\value{V}, \quad "
-    r"M_{ij} = {-\infty} \text{ if } j \text{ is a pad, else } 0; \quad \allowbreak \text{pads of zeros without it leave } \tfrac{Z}{Z + P}",
+    r"\allowbreak {M_{ij} = -\infty \text{ if } j \text{ is a pad, else } 0;} \quad \allowbreak \text{pads of zeros without it leave } \tfrac{Z}{Z + P}",
     words=("pad", "keep-mask", "key", "logit", "Z"),
 )
 

@@ -117,7 +117,7 @@ def sweep(
     asked = visit.refused(key)
     if asked is not None:
         with (said := st.empty()):
-            note(label, asked, tokens[start])
+            note(label, asked, (labels or tokens)[start])
     index, report = start, None
     with standing():
         packed = _packed(draw, arguments, header)
