@@ -174,8 +174,10 @@ a:focus-visible, button:focus-visible { outline: 3px solid currentcolor !importa
   pre { padding: .5rem .7rem !important; border: 1px solid !important; }
   h1, h2, h3 { padding: .7rem 0 .2rem !important; }
   [data-testid="stHeading"] [data-testid="stMarkdownContainer"] { margin: 0 !important; }
-  h1, h2, h3, [data-testid="stHeading"], [data-testid="stElementContainer"]:has([data-testid="stHeading"]) {
-    break-inside: avoid; break-after: avoid; }
+  h1, h2, h3, [data-testid="stHeading"], [data-testid="stElementContainer"]:has([data-testid="stHeading"]),
+  ul + p, [data-testid="stElementContainer"]:has(ul + p) { break-after: avoid; }
+  h1, h2, h3, [data-testid="stHeading"], [data-testid="stElementContainer"]:has([data-testid="stHeading"]) { break-inside: avoid; }
+  p, li { line-height: 1.45 !important; }
   p, li, tr, [data-testid="stAlert"], [data-testid="stMetric"], [data-testid="stRadio"],
   [data-testid="stVerticalBlock"] [data-testid="stVerticalBlock"]:not(:has(.tt)) { break-inside: avoid; }
 

@@ -187,7 +187,7 @@ def what_the_example_is(smoothing: float = 0.3, over: Convention = "all") -> Evi
     fails_if=({"smoothing": 0.0}, {"gap": 20.0}, {"plain": True}),
 )
 @concept.says(
-    "The loss is then least at a finite logit gap, and never below the target’s entropy.",
+    "The loss is then least at a finite logit gap, never below the target’s entropy.",
     fails_if=({"smoothing": 0.0}, {"gap": 20.0}, {"plain": True}),
 )
 def the_floor_is_the_entropy(smoothing: float = 0.1, gap: float | None = None, plain: bool = False) -> Evidence:
@@ -208,14 +208,25 @@ def the_floor_is_the_entropy(smoothing: float = 0.1, gap: float | None = None, p
     )
 
 
+CALIBRATION_MISTAKES = (
+    {"swapped": True},
+    {"early": ("end",)},
+    {"against": 0.3},
+    {"rule": "too sure"},
+    {"smoothing": 0.3},
+    {"smoothing": 0.05},
+)
+
+
 @concept.looks_closer(
     "trained",
     "ε = 0.1: with much overlap calibration gains; with little, stopped early, it suffers.",
-    fails_if=({"swapped": True}, {"early": ("end",)}, {"against": 0.3}, {"rule": "too sure"}),
+    fails_if=CALIBRATION_MISTAKES,
 )
 @concept.says(
-    "Networks end less sure. On overlapping classes, ours became better calibrated on average; stopped early on cleaner data, worse.",
-    fails_if=({"swapped": True}, {"early": ("end",)}, {"against": 0.3}, {"rule": "too sure"}),
+    "Networks end less sure. On average, ours with ε = 0.1 were better calibrated where classes overlap much; on cleaner data, stopped "
+    "early, worse.",
+    fails_if=CALIBRATION_MISTAKES,
 )
 @concept.corrects(
     "Label smoothing improves calibration.",
@@ -224,22 +235,27 @@ def the_floor_is_the_entropy(smoothing: float = 0.1, gap: float | None = None, p
     "under-confidence.",
     verdict=Verdict.HOLDS_IF,
     source=MULLER.at("§3"),
-    fails_if=({"swapped": True}, {"early": ("end",)}, {"against": 0.3}, {"rule": "too sure"}),
+    fails_if=CALIBRATION_MISTAKES,
 )
 def it_only_lowers_confidence(
-    swapped: bool = False, early: tuple[Stop, ...] = ("loss", "accuracy"), against: float = 0.0, rule: Rule = "nearer"
+    swapped: bool = False,
+    early: tuple[Stop, ...] = ("loss", "accuracy"),
+    against: float = 0.0,
+    rule: Rule = "nearer",
+    smoothing: float = 0.1,
 ) -> Evidence:
     """Early: stopped where the plain validation loss is least, and where the validation accuracy is highest."""
     noises: tuple[Noise, Noise] = ("low", "high") if swapped else ("high", "low")
-    hard = SMOOTHINGS.index(against)
+    hard, smoothed = SMOOTHINGS.index(against), SMOOTHINGS.index(smoothing)
 
     def ratio(noise: Noise, n: int, stop: Stop) -> float:
         ece = cell(noise, n, stop).ece.mean(0)
-        return float(ece[TENTH] / ece[0])
+        return float(ece[smoothed] / ece[0])
 
     at_the_end = torch.stack([change(noise, "sure", "end", hard=hard) for noise in training.SCALES])
     surer = torch.stack([change(noise, "sure", stop, hard=hard) for noise in training.SCALES for stop in early])
     by_loss = [cell(noises[1], n, early[0]).over.mean(0) for n in SIZES]
+    few = cell(noises[0], SIZES[0], "end").over.mean(0)
     return (
         Evidence.below(
             f"mean confidence, ε = 0.1 less hard, at the end, the most of 30 {SHIPPED}", float(at_the_end.max()), 0
@@ -248,7 +264,7 @@ def it_only_lowers_confidence(
             "stopped early, mean of the runs, the most of 6 cells, both stops", float(surer.mean(-1).max()), 0
         )
         & Evidence.below(
-            "calibration error, ε = 0.1 ÷ hard, much overlap, the most of 3 sizes, however stopped",
+            f"calibration error, ε = {smoothing:g} ÷ hard, much overlap, the most of 3 sizes, however stopped",
             max(ratio(noises[0], n, stop) for n in SIZES for stop in STOPS),
             1,
         )
@@ -274,6 +290,8 @@ def it_only_lowers_confidence(
         & Evidence.between("the most", max(float(o[0]) for o in by_loss), 0.015, 0.04)
         & Evidence.between("with ε = 0.1, the least", min(float(o[TENTH]) for o in by_loss), -0.105, -0.085)
         & Evidence.between("the most", max(float(o[TENTH]) for o in by_loss), -0.105, -0.085)
+        & Evidence.between(f"much overlap, {SIZES[0]} examples, at the end, hard", float(few[0]), 0.445, 0.455)
+        & Evidence.between(f"with ε = {smoothing:g}", float(few[smoothed]), 0.215, 0.225)
         & the_sign_is_that_of_the_distance(rule)
     )
 
@@ -285,13 +303,11 @@ def gains(pick: Pick = "the mean", stops: tuple[Stop, ...] = STOPS) -> tuple[flo
     return float(each.min()), float(each.max())
 
 
-concept.cites(
-    "The original paper used ε = 0.1: worse perplexity, better BLEU.", source=VASWANI_2017.at("§5.4 and table 3")
-)
+concept.cites("In the original paper perplexity worsened, BLEU rose.", source=VASWANI_2017.at("§5.4 and table 3"))
 
 
 @concept.says(
-    "Our classifiers’ accuracy, on average: under one point gained, up to nine lost.",
+    "Our accuracies, on average: under one point gained, up to 9.3 lost.",
     fails_if=({"stops": ("loss", "accuracy")}, {"pick": "the best run"}, {"examples": 8000}),
 )
 @concept.corrects(
@@ -311,7 +327,7 @@ def the_papers_gain_did_not_appear(
     what = f"change of accuracy, mean of {RUNS} {SHIPPED}, stopped by plain loss, by accuracy, at the end"
     return (
         Evidence.between(f"{what}, the best of 24 cells, points", largest, 0, 1)
-        & Evidence.between("the worst cell", worst, -9.5, -8.5)
+        & Evidence.between("the worst cell", worst, -9.35, -9.25)
         & Evidence.below(
             "little overlap, 500 examples, the best ε and stop, two standard errors added",
             max(float((each.mean(0) + 2 * standard_error(each)).max()) for each in lost),
@@ -502,7 +518,8 @@ concept.judges(
     concept.topic.usual[2],
     Verdict.HOLDS_IF,
     "At the end it lowered our networks’ confidence in every run, stopped early on average; it does not ask by how much it was too "
-    "high. On cleaner data, stopped by plain loss, 2 to 4 points too sure became 9 to 10 points too unsure with ε = 0.1.",
+    "high. On cleaner data, stopped by plain loss, 2 to 4 points too sure became 9 to 10 points too unsure with ε = 0.1. With much "
+    "overlap and 500 examples, 45 points too sure at the end became 22.",
     by=it_only_lowers_confidence,
 )
 
@@ -516,7 +533,7 @@ concept.pushes_back(
 concept.pushes_back(
     "Derive the best gap. What is the lowest loss?",
     "The gradient by the logit zⱼ is pⱼ − qⱼ: 0 where p = q, at a gap of log(q right ÷ q wrong) = log(1 + K(1 − ε)/ε). The loss there "
-    "is the entropy of q, not 0: 0.50 nats for ten classes and ε = 0.1, 1.38 for 37,000. Tensor2Tensor subtracts it.",
+    "is the entropy of q, not 0: 0.50 nats for ten classes and ε = 0.1, 1.38 for 37,000. Tensor2Tensor subtracts that of its own targets.",
     T2T,
 )
 concept.pushes_back(
