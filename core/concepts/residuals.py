@@ -347,7 +347,7 @@ def mismatch(side: Side) -> float:
 
 @concept.looks_closer(
     "landscape",
-    "At the same loss the sharpest direction is still sharper without skips, in 12 of 12 pairs of nets.",
+    "At the same loss the sharpest direction is still sharper without skips: 12 of 12 pairs of nets.",
     fails_if=({"side": "none"}, {"side": "ended"}, {"depths": (2, 4)}),
 )
 def sharper_at_the_same_loss(side: Side = "both", depths: tuple[int, ...] = training.AROUND_DEPTHS) -> Evidence:
