@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit browser check format proofs bench mutants cards screenshots clean
+.PHONY: help run test unit browser check format proofs bench mutants cards table screenshots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ mutants: $(VENV)/develop ## plant a bug in every equation and experiment, and se
 
 cards: $(VENV)/develop ## the pictures of the front door, from the lessons' own heroes, and README's (ONLY=masking: one lesson)
 	$(BIN)/python -m tests.cards $(ONLY)
+
+table: $(VENV)/develop ## the course in one table, from the lessons themselves, into docs/course.md
+	$(BIN)/python -m tests.table
 
 screenshots: $(VENV)/develop ## every page at 1440 and 390 px, light and dark, into screenshots/
 	$(BIN)/python -m tests.screenshots

@@ -12,6 +12,7 @@ import pytest
 from core.course import KINDS, Concept, Correction, Sentence, Verdict, course, topics
 from core.glossary import GLOSSARY
 from core.syllabus import SYLLABUS
+from tests.table import TABLE, table
 
 ROOT = Path(__file__).parent.parent
 CONCEPTS = course()
@@ -23,6 +24,10 @@ CLAIMS = [
     if claim.proof
 ]
 each = pytest.mark.parametrize("concept", CONCEPTS, ids=lambda c: c.topic.slug)
+
+
+def test_the_table_of_the_course_is_fresh() -> None:
+    assert TABLE.read_text("utf-8") == table(), "run `make table`"
 
 
 @each

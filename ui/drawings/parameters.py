@@ -1,4 +1,4 @@
-"""Question 15: one layer's matrices to scale beside its count, the whole model by part, and what the count costs."""
+"""Question 15: one layer's matrices to scale beside its count; the whole model by part; what the count costs."""
 
 import re
 from collections.abc import Mapping
