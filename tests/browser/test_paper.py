@@ -58,8 +58,8 @@ def words(page: PageObject) -> list[Box]:
         across, up = tm[0] * cm[0] + tm[1] * cm[2], tm[0] * cm[1] + tm[1] * cm[3]
         x, y = (tm[4] * cm[i] + tm[5] * cm[i + 2] + cm[i + 4] for i in (0, 1))
         if text.strip() and abs(up) < 0.1:
-            high = size * across
-            found.append((text.strip(), x, y - 0.2 * high, x + 0.35 * high * len(text.strip()), y + 0.7 * high))
+            high, letters = size * across, len(text.strip().replace("′", ""))  # a prime is narrower than any letter
+            found.append((text.strip(), x, y - 0.2 * high, x + 0.35 * high * letters, y + 0.7 * high))
 
     page.extract_text(visitor_text=visit)
     return found
