@@ -1,0 +1,544 @@
+"""Question 6: why do Transformers use layer normalisation instead of batch normalisation?"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.course import Concept, Evidence, Option, Source, Verdict
+from core.experiments.layer_norm import (
+    FEATURES,
+    LENGTHS,
+    NUMBERS,
+    SHARES,
+    TEXTS,
+    WORDS,
+    Kind,
+    Lengths,
+    block,
+    count_leak,
+    follow,
+    moves,
+    noise,
+    pads,
+)
+from core.ops.norms import layer_norm, rms_norm
+from core.sources import LLAMA_2023
+from core.training import layer_norm as training
+from core.training.layer_norm import Norm
+
+concept = Concept(
+    __name__,
+    equation=r"{\hat x = \frac{x - \mu_S}{\sqrt{\sigma_S^2 + \epsilon}}} \qquad\allowbreak {\text{LayerNorm: } \disputed{S = \text{one token’s features}}} "
+    r"\qquad\allowbreak {\text{BatchNorm: } \without{S = \text{one feature of all tokens}}}",
+    words=("S", "feature", "running statistics"),
+)
+
+BA_2016 = Source("Ba et al. 2016", "Layer Normalization", "arXiv 1607.06450")
+IOFFE_2015 = Source(
+    "Ioffe and Szegedy 2015",
+    "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift",
+    "arXiv 1502.03167",
+)
+SHEN_2020 = Source("Shen et al. 2020", "PowerNorm: Rethinking Batch Normalization in Transformers", "arXiv 2003.07845")
+WANG_2022 = Source(
+    "Wang et al. 2022", "Understanding the Failure of Batch Normalization for Transformers in NLP", "arXiv 2210.05153"
+)
+ZHANG_2019 = Source("Zhang and Sennrich 2019", "Root Mean Square Layer Normalization", "arXiv 1910.07467")
+WU_2018 = Source("Wu and He 2018", "Group Normalization", "arXiv 1803.08494")
+
+RUNS = len(training.SEEDS)
+
+
+def ends(norm: Norm, sharing: int = 1, evaluated: bool = False) -> Tensor:
+    """The loss of every seed over the last ten steps of the shipped training, or in evaluation after it."""
+    runs = training.trained(norm, sharing)
+    return torch.stack([(run.evaluated if evaluated else run.loss)[-1] for run in runs])
+
+
+def standard_error(steps: int = 10) -> float:
+    """Of a loss over so many steps: of fair coins, a model that is nearly sure of nothing loses nearly ln 2 on each.
+
+    A logit that strays by s from 0 moves the loss of one bit by ±s/2. 0.2 is more than an honest model’s logits stray.
+    """
+    return 0.1 / math.sqrt(steps * training.TEXTS * training.LENGTH)
+
+
+# ---------------------------------------------------------------------------------------------- in one sentence
+
+
+@concept.in_one_sentence(
+    "LayerNorm takes mean and variance from one token alone, so nothing else in the batch can move it; BatchNorm, in training, "
+    "from all tokens of the batch, so that other texts move it, and even words that come later.",
+    fails_if=({"alone": "batch"}, {"shared": "layer"}, {"shared": "place"}, {"shared": "instance"}),
+)
+def one_line(alone: Kind = "layer", shared: Kind = "batch") -> Evidence:
+    still, moving = moves(alone, 0), moves(shared, 0)
+    return (
+        Evidence.exactly(f"most that a word moves when another text changes, {alone}", float(still.text.max()), 0)
+        & Evidence.exactly("when the next word changes", float(still.after[:, :-1].max()), 0)
+        # “Moves it”: by more than a hundredth of its length, each word of the block.
+        & Evidence.above(f"the least when another text changes, {shared}", float(moving.text.min()), 0.01)
+        & Evidence.above("when the next word changes", float(moving.after[:, :-1].min()), 0.01)
+    )
+
+
+# ---------------------------------------------------------------------------------------------- prediction
+
+
+@concept.predicts(
+    "Nobody can predict fair coins: 0.69 nats a toss, at best. A causal decoder learns them with BatchNorm over one text of 8 at a time. Its training loss?",
+    Option(
+        "0.69, as honest",
+        0.65,
+        0.72,
+        "That is LayerNorm’s. The causal mask keeps attention honest; it does not know of the norm’s statistics.",
+    ),
+    Option(
+        "0.80, too noisy",
+        0.72,
+        math.inf,
+        "Statistics of one text are noisy. But noise would be a lesser problem: they contain the answer.",
+    ),
+    Option(
+        "0.48, a hint",
+        0.3,
+        0.65,
+        "That is what the number of heads in a text would be worth. The model learns to write each toss into a feature of its own.",
+    ),
+    Option(
+        "0.10, it cheats",
+        0.0,
+        0.3,
+        "Each toss but the last stands in the text, and the text’s statistics carry it to earlier places.",
+    ),
+    shows="It ended at {0} nats a toss, the mean of the shipped runs: far below what any honest model can reach.",
+)
+def what_coins_cost() -> float:
+    return float(ends("batch").mean())
+
+
+# ---------------------------------------------------------------------------------------------- the answer, and its looks
+
+
+@concept.says(
+    "LayerNorm normalises each token over its own features: no other token moves it, in training or evaluation.",
+    fails_if=({"norm": "batch"}, {"axes": "words too"}),
+)
+def a_token_alone(norm: str = "layer", axes: str = "features") -> Evidence:
+    """torch's own modules, with other texts, and with more words after it."""
+    x, other = block(0), block(0, salt=1)
+    with_others = torch.cat([x[:1], other[1:]])
+    module: nn.Module = nn.LayerNorm(FEATURES) if norm == "layer" else nn.BatchNorm1d(FEATURES)
+    module = module.double()
+
+    def out(tokens: Tensor) -> Tensor:
+        with torch.no_grad():
+            if axes != "features":
+                return F.layer_norm(tokens, tokens.shape[-2:])
+            return module(tokens.transpose(1, 2)).transpose(1, 2) if norm == "batch" else module(tokens)
+
+    trained = out(x)
+    change = float((out(with_others)[0] - trained[0]).abs().max())
+    fewer = float((out(x[:, :2])[0] - trained[0, :2]).abs().max())
+    module.eval()
+    evaluated = float((out(x) - trained).abs().max())
+    name = type(module).__name__
+    return (
+        Evidence.exactly(f"change of a text by nn.{name} when the others change", change, 0)
+        & Evidence.exactly("of its first words when the later ones are cut off", fewer, 0)
+        & Evidence.exactly("evaluation against training", evaluated, 0)
+    )
+
+
+@concept.says(
+    "BatchNorm’s statistics are shared: in training, other texts move a token.",
+    fails_if=({"training": False}, {"norm": "layer"}),
+)
+def other_texts_move_it(training: bool = True, norm: str = "batch") -> Evidence:
+    x, other = block(0), block(0, salt=1)
+    module = nn.BatchNorm1d(FEATURES) if norm == "batch" else nn.LayerNorm(WORDS)
+    module = module.double().train(training)
+    with torch.no_grad():
+        before, after = (module(each.transpose(1, 2)).mT[0] for each in (x, torch.cat([x[:1], other[1:]])))
+    least = float(((after - before).norm(dim=-1) / before.norm(dim=-1)).min())
+    return Evidence.above(f"least move of a word, of its length, nn.{type(module).__name__}, other texts", least, 0.01)
+
+
+@concept.looks_closer(
+    "cheats",
+    "BatchNorm over one text cheats: below the entropy of coin tosses, then far above it.",
+    fails_if=({"norm": "layer"}, {"sharing": 64}, {"most": 1}),
+)
+@concept.says(
+    "Taken over one text at a time, they let the future into a decoder: ours beat the entropy of coin tosses in training and "
+    "failed in evaluation.",
+    fails_if=({"norm": "layer"}, {"sharing": 64}, {"most": 1}),
+)
+def batch_norm_cheats(norm: Norm = "batch", sharing: int = 1, most: int = 64) -> Evidence:
+    trained, evaluated = ends(norm, sharing), ends(norm, sharing, True)
+    by_position = torch.stack([run.by_position for run in training.trained(norm, sharing)])
+    off = 4 * standard_error()
+    return (
+        # A bit that only the number of heads gave away would leave more than this.
+        Evidence.below(
+            f"training loss, most of {RUNS} seeds (shipped)", float(trained.max()), count_leak(training.LENGTH)
+        )
+        & Evidence.below("at each position but the last", float(by_position[:, :-1].max()), 0.1)
+        # The last toss is in no statistic: nobody can know it. 20 steps of 64.
+        & Evidence.near(
+            "at the last, whose toss nobody reads",
+            float(by_position[:, -1].mean()),
+            training.ENTROPY,
+            4 * 0.5 / math.sqrt(20 * training.TEXTS * RUNS),
+        )
+        & Evidence.above("evaluation loss, the least", float(evaluated.min()), 2 * training.ENTROPY)
+        & Evidence.near(
+            f"training loss where {most} texts share, the mean", float(ends("batch", most).mean()), training.ENTROPY, off
+        )
+        & Evidence.near("with LayerNorm, the mean", float(ends("layer").mean()), training.ENTROPY, off)
+    )
+
+
+@concept.looks_closer(
+    "noise",
+    "Longer texts do not quiet a batch’s mean if their words resemble each other; more texts do.",
+    fails_if=({"rho": 0.0}, {"alike": 0.5}, {"more": 8}),
+)
+def longer_texts_do_not_help(rho: float = 0.5, alike: float = 0.0, more: int = 32) -> Evidence:
+    short, long = LENGTHS.index(128), LENGTHS.index(512)
+    few, many, free = noise(8, rho, "equal", 0), noise(more, rho, "equal", 0), noise(8, alike, "equal", 0)
+    # A spread measured on m batches has a relative standard error of 1/√(2m). The same words serve both lengths, but
+    # counted as independent the bound only widens; the rival, √¼ = ½, is far away in every case.
+    off = 4 / math.sqrt(2 * few.batches) * math.sqrt(2)
+    return (
+        Evidence.near(
+            f"spread of the mean of 8 texts, ρ = {rho:g}, 512 words ÷ 128",
+            float(few.measured[long] / few.measured[short]),
+            1,
+            within=off,
+        )
+        & Evidence.near(
+            f"ρ = {alike:g}", float(free.measured[long] / free.measured[short]), 0.5, within=0.5 * off
+        )
+        & Evidence.near(
+            f"ρ = {rho:g}, 128 words, {more} texts ÷ 8",
+            float(many.measured[short] / few.measured[short]),
+            0.5,
+            within=0.5 * 4 * math.sqrt(1 / (2 * many.batches) + 1 / (2 * few.batches)),
+        )
+    )
+
+
+@concept.says(
+    "Uneven lengths add little noise, resemblance within a text much.",
+    fails_if=({"lengths": "equal", "rho": 0.0}, {"rho": 0.0}, {"uneven": 0.5}),
+)
+@concept.corrects(
+    "Variable lengths are what makes batch statistics noisy.",
+    better="They are the smaller part. Take 8 texts of 128 words: lengths from 1 to 255 instead raise the spread of the mean by less "
+    "than a twentieth if words are independent, by less than a fifth if two words of a text correlate by ½. That "
+    "correlation itself raises it eightfold.",
+    fails_if=({"lengths": "equal", "rho": 0.0}, {"rho": 0.0}, {"uneven": 0.5}),
+)
+def lengths_are_the_smaller_part(lengths: Lengths = "mixed", rho: float = 0.5, uneven: float = 0.0) -> Evidence:
+    at, even = LENGTHS.index(128), noise(8, 0.0, "equal", 0)
+    mixed, alike, both = noise(8, uneven, lengths, 0), noise(8, rho, "equal", 0), noise(8, rho, "mixed", 0)
+    off = 4 / math.sqrt(2 * even.batches)
+    return (
+        Evidence.between("law: uneven ÷ equal lengths, ρ = 0", float(mixed.law[at] / even.law[at]), 1, 1.05)
+        & Evidence.between(f"uneven ÷ equal lengths, ρ = {rho:g}", float(both.law[at] / alike.law[at]), 1.1, 1.2)
+        & Evidence.between(f"ρ = {rho:g} ÷ ρ = 0, equal lengths", float(alike.law[at] / even.law[at]), 7.5, 8.5)
+        & Evidence.near("measured ÷ law, uneven, ρ = 0", float(mixed.measured[at] / mixed.law[at]), 1, off)
+        & Evidence.near(f"uneven, ρ = {rho:g}", float(both.measured[at] / both.law[at]), 1, off)
+        & Evidence.near(f"equal, ρ = {rho:g}", float(alike.measured[at] / alike.law[at]), 1, off)
+    )
+
+
+@concept.looks_closer(
+    "pads",
+    "Pads of 0 shift the statistics, the variance first up: from 2.25 to 2.44 at a quarter.",
+    fails_if=({"mean": 1.0}, {"counted": False}),
+)
+def pads_shift_the_statistics(mean: float = 2.0, counted: bool = True) -> Evidence:
+    found = pads(mean, 1.5, 0)
+    none, quarter, most = (SHARES.index(f) for f in (0.0, 0.25, 0.75))
+    variance, means = (found.variance, found.mean) if counted else (found.own[:, 1], found.own[:, 0])
+    x = torch.cat([mean + 1.5 * torch.randn(3000, generator=torch.Generator().manual_seed(1)), torch.zeros(1000)])
+    # The standard error of a variance, from the fourth moment of such numbers.
+    error = float((x - x.mean()).square().std()) / math.sqrt(4000)
+    return (
+        Evidence.near("variance without pads", float(variance[none]), 2.25, 4 * 2.25 * math.sqrt(2 / 4000))
+        & Evidence.near("with a quarter of pads", float(variance[quarter]), 2.4375, 4 * error)
+        & Evidence.above("a quarter − none", float(variance[quarter] - variance[none]), 0)
+        & Evidence.below("three quarters − none", float(variance[most] - variance[none]), 0)
+        & Evidence.near("mean with a quarter", float(means[quarter]), 1.5, 4 * math.sqrt(2.4375 / 4000))
+    )
+
+
+@concept.looks_closer(
+    "running",
+    "Evaluation goes by running averages: they come late, and trail a drifting mean by nine batches.",
+    fails_if=({"momentum": 0.9}, {"drift": 0.0}),
+)
+def running_averages_trail(momentum: float = 0.1, drift: float = 0.5) -> Evidence:
+    still, moving = follow(momentum, 0.0, 0), follow(momentum, drift, 0)
+    # Of the kept mean: every batch has one of 1.5/√64, and m²(1 + q² + q⁴ + …) = m/(2 − m) of its square stays.
+    error = 1.5 / math.sqrt(NUMBERS) * math.sqrt(momentum / (2 - momentum))
+    late = float(moving.true[-1] - moving.kept[-1, 0])
+    return Evidence.near(
+        f"kept mean after 10 batches with mean 5, m = {momentum:g}", float(still.kept[10, 0]), 5 * (1 - 0.9**10), 4 * error
+    ) & Evidence.near(
+        "how many batches it trails a mean that drifts, after 100",
+        late / drift if drift else 0.0,
+        0.9 / 0.1,
+        4 * error / drift if drift else 4 * error,
+    )
+
+
+concept.cites(
+    "Which cause dominates in practice, two papers disagree.", source=(SHEN_2020.at("abstract"), WANG_2022.at("abstract"))
+)
+
+# ---------------------------------------------------------------------------------------------- corrections
+
+
+@concept.corrects(
+    "A decoder with BatchNorm always cheats.",
+    better="Only if words of its own future enter the statistics with enough weight. Where 64 texts share them, our decoders ended within "
+    "0.01 of ln 2; where 4 do, between 0.3 and 0.6. Taken over the texts at each position alone, the statistics hold no later word, and "
+    "the loss is honest too.",
+    fails_if=({"many": 1}, {"few": 64}, {"honest": "batch"}),
+)
+def it_depends_on_who_shares(many: int = 64, few: int = 4, honest: Norm = "place") -> Evidence:
+    what = f"training loss, the mean of {RUNS} seeds (shipped)"
+    alone = ends(honest, 64 if honest == "place" else 1)
+    return (
+        Evidence.near(f"{what}, {many} texts share", float(ends("batch", many).mean()), training.ENTROPY, 0.01)
+        & Evidence.between(f"{few} texts share", float(ends("batch", few).mean()), 0.3, 0.6)
+        & Evidence.near("texts at each position alone", float(alone.mean()), training.ENTROPY, 0.01)
+    )
+
+
+@concept.corrects(
+    "It is the padding that breaks BatchNorm.",
+    better="Pads do harm if they are counted, and a mask takes them out. Our coin tosses have neither pads nor unequal lengths, and "
+    "a decoder with BatchNorm over one text still ends evaluation at more than twice the loss of guessing.",
+    fails_if=({"norm": "layer"}, {"sharing": 64}),
+)
+def without_pads_too(norm: Norm = "batch", sharing: int = 1) -> Evidence:
+    worst = float(ends(norm, sharing, True).min())
+    return Evidence.above(
+        f"evaluation loss ÷ ln 2, the least of {RUNS} seeds (shipped)", worst / training.ENTROPY, 2
+    )
+
+
+@concept.corrects(
+    "LayerNorm keeps running statistics, as BatchNorm does.",
+    better="It keeps none: in PyTorch nn.LayerNorm has no buffers, and evaluation computes what training did. nn.BatchNorm1d keeps three: "
+    "mean, variance, and how many batches it has seen.",
+    fails_if=({"layer": "BatchNorm1d"}, {"batch": "LayerNorm"}),
+)
+def nothing_is_kept(layer: str = "LayerNorm", batch: str = "BatchNorm1d") -> Evidence:
+    def buffers(name: str) -> int:
+        return len(list(getattr(nn, name)(8).buffers()))
+
+    return Evidence.exactly(f"buffers of nn.{layer}", buffers(layer), 0) & Evidence.exactly(
+        f"of nn.{batch}", buffers(batch), 3
+    )
+
+
+@concept.corrects(
+    "They divide by n − 1, as a variance should.",
+    better="Both normalise with the biased variance, over n. PyTorch’s BatchNorm only *keeps* the unbiased one, over n − 1, for evaluation: "
+    "so even on the same batch the two modes differ by √(n/(n − 1)).",
+    fails_if={"correction": 1},
+)
+def the_variance_is_biased(correction: int = 0) -> Evidence:
+    x = torch.randn(16, 8, generator=torch.Generator().manual_seed(1)).double()
+    batch = nn.BatchNorm1d(8, eps=0, momentum=1).double()
+    with torch.no_grad():
+        trained, normalised = batch(x), nn.LayerNorm(8, eps=0).double()(x)
+        ratio = trained / batch.eval()(x)
+    return (
+        Evidence.near("variance of nn.LayerNorm’s output", float(normalised[0].var(correction=correction)), 1, 1e-12)
+        & Evidence.near("of nn.BatchNorm1d’s", float(trained[:, 0].var(correction=correction)), 1, 1e-12)
+        & Evidence.near("training ÷ evaluation, n = 16, worst", float(ratio.max()), math.sqrt(16 / 15), 1e-12)
+    )
+
+
+@concept.corrects(
+    "ε is only there so that nothing is divided by 0.",
+    better="It stands inside the root, so it also sets a scale: with PyTorch’s 10⁻⁵, features that spread less than √ε ≈ 0.003 come out smaller "
+    "than 1. A spread of 0.00016 becomes 0.05; with ε outside the root it would be 0.94.",
+    fails_if=({"inside": False}, {"outside": True}),
+    source=BA_2016,
+)
+def epsilon_sets_a_scale(inside: bool = True, outside: bool = False) -> Evidence:
+    x = torch.tensor([1.6e-4, -1.6e-4] * 4, dtype=torch.float64)
+    spread = float(x.std(correction=0))
+    real = float(nn.LayerNorm(8).double()(x).detach().std(correction=0)) if inside else spread / (spread + 1e-5)
+    rival = spread / math.sqrt(spread**2 + 1e-5) if outside else spread / (spread + 1e-5)
+    # As the sentence rounds them.
+    return Evidence.between("spread of nn.LayerNorm’s output", real, 0.045, 0.055) & Evidence.between(
+        "σ / (σ + ε)", rival, 0.935, 0.945
+    )
+
+
+@concept.corrects(
+    "RMSNorm is LayerNorm, only cheaper.",
+    better="It leaves out the mean. On features whose mean is 0 the two agree; add the same number to all features and LayerNorm does "
+    "not notice, RMSNorm does.",
+    fails_if=({"centred": False}, {"notices": "layer"}, {"blind": "rms"}),
+    source=ZHANG_2019.at("§4"),
+)
+def rms_norm_keeps_the_mean(centred: bool = True, notices: str = "rms", blind: str = "layer") -> Evidence:
+    norms = {"layer": layer_norm, "rms": rms_norm}
+    x = torch.randn(32, 64, generator=torch.Generator().manual_seed(2)).double()
+    middle = x - x.mean(-1, keepdim=True) if centred else x
+
+    def shifted(name: str) -> float:
+        return float((norms[name](x + 1) - norms[name](x)).abs().max())
+
+    return (
+        # Rounding: numbers of size 4, some hundred times 2⁻⁵³.
+        Evidence.near("LayerNorm − RMSNorm, centred", float((layer_norm(middle) - rms_norm(middle)).abs().max()), 0, 1e-12)
+        & Evidence.near(f"change by a shift of 1: {blind}", shifted(blind), 0, 1e-12)
+        & Evidence.above(f"{notices}", shifted(notices), 0.1)
+    )
+
+
+@concept.corrects(
+    "BatchNorm mixes the texts of a batch when the model is used, too.",
+    better="In evaluation it goes by its running statistics: a fixed map x ↦ ax + c that no neighbour moves, and that folds into the linear layer "
+    "behind it. That is an advantage which LayerNorm lacks.",
+    fails_if=({"mode": "training"}, {"folded": False}),
+    source=IOFFE_2015.at("§3.1"),
+)
+def evaluation_is_a_fixed_map(mode: str = "evaluation", folded: bool = True) -> Evidence:
+    g = torch.Generator().manual_seed(3)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(3)
+        norm, linear = nn.BatchNorm1d(8).double(), nn.Linear(8, 4).double()
+        norm(2 + 3 * torch.randn(64, 8, generator=g).double())  # some statistics to keep
+        norm.train(mode == "training")
+        x = torch.randn(16, 8, generator=g).double()
+        both = norm(x)
+        moved = float((norm(torch.cat([x[:1], x[8:]])) - both[[0, *range(8, 16)]])[0].abs().max())
+        slope = (norm.running_var + norm.eps).rsqrt()
+        weight = linear.weight * slope
+        bias = linear.bias - weight @ norm.running_mean
+        there = x @ weight.T + bias if folded else linear(x)
+        apart = float((there - linear(both)).abs().max())
+    return Evidence.exactly(f"move of a token by other neighbours, {mode}", moved, 0) & Evidence.near(
+        "folded into the linear layer − one after the other", apart, 0, 1e-12
+    )
+
+
+# ---------------------------------------------------------------------------------------------- the usual answer
+
+concept.judges(
+    concept.topic.usual[0],
+    Verdict.CONTESTED,
+    "Noisy, yes; because of variable lengths, only in small part: words of one text that resemble each other add far more. Irrelevant, no: in a decoder "
+    "they can carry the answer. Shen et al. blame fluctuating statistics, Wang et al. that training and inference differ.",
+    by=lengths_are_the_smaller_part,
+    source=(SHEN_2020.at("abstract"), WANG_2022.at("abstract")),
+)
+concept.judges(
+    concept.topic.usual[1],
+    Verdict.HOLDS,
+    "Exactly: each token by itself, over all its features together. Change, add or remove any other token, and it moves by exactly 0.",
+    by=a_token_alone,
+    source=BA_2016.at("§3"),
+)
+
+# ---------------------------------------------------------------------------------------------- push-back
+
+concept.pushes_back(
+    "So does LayerNorm normalise over the sequence?",
+    "No: over the d features of one token, each token for itself; nn.LayerNorm(d_model) says so. Given the shape (T, d) "
+    "instead, it would share one mean among the words of a text, and a later word would move an earlier one.",
+    BA_2016.at("§3"),
+)
+concept.pushes_back(
+    "Biased or unbiased variance? And where does ε stand?",
+    "Biased, over n, and ε inside the root, in LayerNorm and BatchNorm alike. Only the running variance that PyTorch’s BatchNorm keeps for "
+    "evaluation is unbiased.",
+)
+concept.pushes_back(
+    "What changes with RMSNorm?",
+    "The mean is neither computed nor taken away: x / √(mean of x² + ε), still one token at a time. Zhang and Sennrich report comparable quality, "
+    "and 7 to 64 % less running time on their models; LLaMA uses it.",
+    (ZHANG_2019.at("abstract"), LLAMA_2023.at("§2.2")),
+)
+concept.pushes_back(
+    "Could BatchNorm ever work in a Transformer?",
+    "Yes, with repairs. Shen et al. blame statistics that fluctuate throughout training; with a running quadratic mean instead they report better results than "
+    "LayerNorm. Wang et al. call the gap between training and inference the leading cause; with a penalty on it they are better or on par in 17 of 20 "
+    "settings. A causal model must also keep later words out of the statistics.",
+    (SHEN_2020.at("abstract"), WANG_2022.at("abstract")),
+)
+concept.pushes_back(
+    "And GroupNorm or InstanceNorm, which need no batch?",
+    "As PyTorch takes them over [text, feature, time], other texts move nothing, but the mean runs over time: the next word moves this one, so a causal model leaks. "
+    "Set the comparison above to either and see.",
+    WU_2018.at("§3"),
+)
+
+concept.reads(
+    BA_2016, IOFFE_2015, SHEN_2020, WANG_2022, ZHANG_2019, WU_2018, LLAMA_2023.at("§2.2")
+)
+
+# ---------------------------------------------------------------------------------------------- to take away
+
+
+@concept.writes(
+    """
+import torch
+
+kind, cell, seed = $kind, $cell, $seed
+texts, words, features = 3, 4, 6
+
+g = torch.Generator().manual_seed(10 * seed)
+x = torch.randn(texts, words, features, generator=g).double()
+g = torch.Generator().manual_seed(10 * seed + 1)
+other = torch.randn(texts, words, features, generator=g).double()
+
+over = {  # the axes of [text, word, feature] that share one mean
+    "layer": (2,),
+    "batch": (0, 1),
+    "place": (0,),
+    "instance": (1,),
+}
+
+
+def normalise(x, eps=1e-5):
+    if kind == "kept":  # BatchNorm in evaluation: fresh running statistics, 0 and 1
+        return x / (1 + eps) ** 0.5
+    if kind == "rms":
+        return x / (x.square().mean(-1, keepdim=True) + eps).sqrt()
+    if kind == "group":  # two groups of features
+        x = x.unflatten(-1, (2, -1))
+    axes = (1, 3) if kind == "group" else over[kind]
+    x = (x - x.mean(axes, keepdim=True)) / (x.var(axes, correction=0, keepdim=True) + eps).sqrt()
+    return x.flatten(2)
+
+
+text, word = divmod(cell // features, words)
+y = x.clone()
+y[(text + 1) % texts] = other[(text + 1) % texts]  # another text of the batch gets other numbers
+before, after = normalise(x)[text, word], normalise(y)[text, word]
+print("how far this word moves, as a share of its length:")
+print(((after - before).norm() / before.norm()).item())
+""",
+    {"kind": "batch", "cell": 8, "seed": 0},
+    {"kind": "layer", "cell": 0, "seed": 3},
+    {"kind": "group", "cell": 71, "seed": 1},
+    {"kind": "kept", "cell": 30, "seed": 2},
+    {"kind": "place", "cell": 40, "seed": 9999},
+)
+def how_far_it_moves(kind: Kind, cell: int, seed: int) -> float:
+    text, word = divmod(cell // FEATURES, WORDS)
+    return float(moves(kind, seed).text[text % TEXTS, word])
