@@ -149,7 +149,8 @@ class Pads:
 
     mean: Float[Tensor, " f"]
     variance: Float[Tensor, " f"]
-    law: Float[Tensor, "f 2"]  # mean and variance
+    own: Float[Tensor, "f 2"]  # mean and variance of the real words alone
+    law: Float[Tensor, "f 2"]  # mean and variance with the pads counted
     real: tuple[Tensor, ...]  # the real words, normalised with the pads counted
     masked: tuple[Tensor, ...]  # and with the pads left out
 
@@ -165,9 +166,9 @@ def pads(mean: float, std: float, seed: int) -> Pads:
         x[real:] = 0
         every, own = moments(x, (0,)), moments(x[:real], (0,))
         law = torch.tensor(padded(mean, std**2, share), dtype=torch.float64)
-        found.append((*every, law, scale(x[:real], *every), scale(x[:real], *own)))
-    means, variances, laws, real, masked = zip(*found, strict=True)
-    return Pads(torch.cat(means), torch.cat(variances), torch.stack(laws), real, masked)
+        found.append((*every, torch.cat(own), law, scale(x[:real], *every), scale(x[:real], *own)))
+    means, variances, own_, laws, real_, masked = zip(*found, strict=True)
+    return Pads(torch.cat(means), torch.cat(variances), torch.stack(own_), torch.stack(laws), real_, masked)
 
 
 # ------------------------------------------------------------------------------------------------ what evaluation goes by

@@ -179,10 +179,7 @@ def _cell(cell: tuple[Norm, int]) -> dict[str, list[list[float]]]:
     for seed in SEEDS:
         *_, last = train(*cell, seed)
         ends.append(last)
-    return {
-        name: [[float(f"{v:.4g}") for v in getattr(run, name).tolist()] for run in ends]
-        for name in KEPT
-    }
+    return {name: [[float(f"{v:.4g}") for v in getattr(run, name).tolist()] for run in ends] for name in KEPT}
 
 
 def result() -> dict[str, Any]:
