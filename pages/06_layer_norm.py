@@ -54,7 +54,7 @@ with lesson(concept) as page:
     if page.look("noise"):
         st.markdown(
             "With many texts the leak fades. What does real text do to the statistics then? One number of a word has variance 1; two "
-            "words of the same text correlate by ρ, because they share a subject, a language, a style. How far does the mean over a batch stray?"
+            "words of the same text correlate by ρ, as words of one subject may. How far does the mean over a batch stray?"
         )
         side, stage = beside()
         with side:
@@ -83,14 +83,14 @@ with lesson(concept) as page:
         st.markdown(
             "A model in use may get one text, with no batch to average over. So BatchNorm evaluates with averages kept from training: each "
             f"batch replaces a part m, PyTorch’s momentum, of what was kept. Batches of {norms.NUMBERS} numbers with mean 5 and standard deviation 1.5; "
-            "in a real training the mean drifts, since the weights below move. LayerNorm keeps nothing."
+            "the mean drifts, as it may in a training while the weights below move. LayerNorm keeps nothing."
         )
         side, stage = beside()
         with side:
             momentum = controls.choice("Momentum m", "running_momentum", drawings.MOMENTA)
             drift = controls.choice("The mean’s drift", "running_drift", drawings.DRIFTS)
         with stage:
-            shown = {"default": 10, "panel_width": 250}
+            shown = {"default": 100, "panel_width": 250}
             sweep(
                 "running_batches", "Batches seen", drawings.STOPS, drawings.running_frames, momentum, drift, 0, **shown
             )

@@ -11,6 +11,7 @@ from core.experiments.layer_norm import (
     FEATURES,
     LENGTHS,
     NUMBERS,
+    PLACES,
     SHARES,
     TEXTS,
     WORDS,
@@ -31,7 +32,7 @@ from core.training.layer_norm import Norm
 concept = Concept(
     __name__,
     equation=r"{\hat x = \frac{x - \mu_S}{\sqrt{\sigma_S^2 + \epsilon}}} \qquad\allowbreak {\text{LayerNorm: } \disputed{S = \text{one token’s features}}} "
-    r"\qquad\allowbreak {\text{BatchNorm: } \without{S = \text{one feature of all tokens}}}",
+    r"\qquad\allowbreak {\text{BatchNorm: }\ }\allowbreak {\without{S = \text{one feature of all tokens}}}",
     words=("S", "feature", "running statistics"),
 )
 
@@ -80,7 +81,7 @@ def one_line(alone: Kind = "layer", shared: Kind = "batch") -> Evidence:
 
 
 @concept.predicts(
-    "Nobody can predict fair coins: 0.69 nats a toss, at best. A causal decoder learns them with BatchNorm over one text of 8 at a time. Its training loss?",
+    "Fair coins cost any honest model 0.69 nats a toss. A causal decoder, with BatchNorm over each text of 8: its training loss?",
     Option(
         "0.69, as honest",
         0.65,
@@ -255,15 +256,15 @@ def pads_shift_the_statistics(mean: float = 2.0, counted: bool = True) -> Eviden
     found = pads(mean, 1.5, 0)
     none, quarter, most = (SHARES.index(f) for f in (0.0, 0.25, 0.75))
     variance, means = (found.variance, found.mean) if counted else (found.own[:, 1], found.own[:, 0])
-    x = torch.cat([mean + 1.5 * torch.randn(3000, generator=torch.Generator().manual_seed(1)), torch.zeros(1000)])
+    x = torch.cat([mean + 1.5 * torch.randn(15_000, generator=torch.Generator().manual_seed(1)), torch.zeros(5000)])
     # The standard error of a variance, from the fourth moment of such numbers.
-    error = float((x - x.mean()).square().std()) / math.sqrt(4000)
+    error = float((x - x.mean()).square().std()) / math.sqrt(PLACES)
     return (
-        Evidence.near("variance without pads", float(variance[none]), 2.25, 4 * 2.25 * math.sqrt(2 / 4000))
+        Evidence.near("variance without pads", float(variance[none]), 2.25, 4 * 2.25 * math.sqrt(2 / PLACES))
         & Evidence.near("with a quarter of pads", float(variance[quarter]), 2.4375, 4 * error)
         & Evidence.above("a quarter − none", float(variance[quarter] - variance[none]), 0)
         & Evidence.below("three quarters − none", float(variance[most] - variance[none]), 0)
-        & Evidence.near("mean with a quarter", float(means[quarter]), 1.5, 4 * math.sqrt(2.4375 / 4000))
+        & Evidence.near("mean with a quarter", float(means[quarter]), 1.5, 4 * math.sqrt(2.4375 / PLACES))
     )
 
 

@@ -140,7 +140,8 @@ def noise(texts: int, rho: float, lengths: Lengths, seed: int) -> Noise:
 # ------------------------------------------------------------------------------------------------ what pads do
 
 SHARES = tuple(round(0.05 * i, 2) for i in range(19))  # of the places that hold a pad
-PLACES = 4000  # in the batch, of one feature
+PLACES = 20_000  # in the batch, of one feature
+LIMIT, BINS = 6.0, 48  # of the normalised numbers that are counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,8 +152,9 @@ class Pads:
     variance: Float[Tensor, " f"]
     own: Float[Tensor, "f 2"]  # mean and variance of the real words alone
     law: Float[Tensor, "f 2"]  # mean and variance with the pads counted
-    real: tuple[Tensor, ...]  # the real words, normalised with the pads counted
-    masked: tuple[Tensor, ...]  # and with the pads left out
+    output: Float[Tensor, "f 2"]  # mean and standard deviation of the real words, normalised with the pads counted
+    counted: Float[Tensor, "f bins"]  # shares of the real words, by their normalised number
+    masked: Float[Tensor, "f bins"]  # the same with the pads left out
 
 
 @remember
@@ -166,9 +168,15 @@ def pads(mean: float, std: float, seed: int) -> Pads:
         x[real:] = 0
         every, own = moments(x, (0,)), moments(x[:real], (0,))
         law = torch.tensor(padded(mean, std**2, share), dtype=torch.float64)
-        found.append((*every, torch.cat(own), law, scale(x[:real], *every), scale(x[:real], *own)))
-    means, variances, own_, laws, real_, masked = zip(*found, strict=True)
-    return Pads(torch.cat(means), torch.cat(variances), torch.stack(own_), torch.stack(laws), real_, masked)
+        with_pads = scale(x[:real], *every)
+        output = torch.stack([with_pads.mean(), with_pads.std(correction=0)])
+        shares_ = (
+            torch.histogram(each, BINS, range=(-LIMIT, LIMIT)).hist / real
+            for each in (with_pads, scale(x[:real], *own))
+        )
+        found.append((torch.cat(every), torch.cat(own), law, output, *shares_))
+    both, *rest = (torch.stack(each) for each in zip(*found, strict=True))
+    return Pads(both[:, 0], both[:, 1], *rest)
 
 
 # ------------------------------------------------------------------------------------------------ what evaluation goes by

@@ -18,11 +18,11 @@ from ui.figures import Figure, Frame, Series
 from ui.palette import INK, MASKED, WITH, WITHOUT, faded
 
 RIVALS: dict[Kind, str] = {
-    "batch": "BatchNorm, texts and time",
-    "place": "BatchNorm, texts only",
-    "kept": "BatchNorm, evaluating",
+    "batch": "BatchNorm",
+    "place": "BN, texts only",
+    "kept": "BN, evaluating",
     "instance": "InstanceNorm",
-    "group": "GroupNorm, 2 groups",
+    "group": "GroupNorm",
     "rms": "RMSNorm",
 }
 SHORT: dict[Kind, str] = {
@@ -60,14 +60,13 @@ def block_figure(kind: Kind, cell: int, lit: Tensor, colour: str) -> Figure:
     )
     figure = Figure(f"{SHORT[kind]}: {shared}", "", "", HERO)
     text, word, feature = placed(cell)
-    edges = [(x, y) for x in (-0.5, FEATURES - 0.5) for y in (-0.5, WORDS - 0.5)]
-    back = TEXTS - 1
-    figure.trace(
+    corner, back = (FEATURES - 0.5, -0.5), TEXTS - 1
+    figure.trace(  # the third axis: from each sheet to the one behind it
         "scatter",
-        x=figures.numbers([v for x, _ in edges for v in (x, x + back * ACROSS, math.nan)]),
-        y=figures.numbers([v for _, y in edges for v in (y, y + back * UP, math.nan)]),
+        x=figures.numbers([corner[0], corner[0] + back * ACROSS]),
+        y=figures.numbers([corner[1], corner[1] + back * UP]),
         mode="lines",
-        line={"color": MASKED, "width": 1},
+        line={"color": MASKED, "width": 1.5},
         hoverinfo="skip",
     )
     for b in reversed(range(TEXTS)):
@@ -89,7 +88,7 @@ def block_figure(kind: Kind, cell: int, lit: Tensor, colour: str) -> Figure:
             x=figures.numbers([b * ACROSS - 0.6] * WORDS),
             y=figures.numbers(np.arange(WORDS)[::-1] + b * UP),
             mode="text",
-            text=list(SAID[b]),
+            text=[f"<b>{w}</b>" if (b, t) == (text, word) else w for t, w in enumerate(SAID[b])],
             textposition="middle left",
             textfont={"color": INK, "size": 13},
             hoverinfo="skip",
@@ -106,7 +105,7 @@ def block_figure(kind: Kind, cell: int, lit: Tensor, colour: str) -> Figure:
     changed = (text + 1) % TEXTS
     figure.trace(
         "scatter",
-        x=figures.numbers([b * ACROSS + FEATURES - 0.3 for b in range(TEXTS)]),
+        x=figures.numbers([b * ACROSS + FEATURES + 0.9 for b in range(TEXTS)]),
         y=figures.numbers([b * UP + (WORDS - 1) / 2 for b in range(TEXTS)]),
         mode="text",
         text=[f"text {b + 1}" + (":<br>changes" if b == changed else "") for b in range(TEXTS)],
@@ -117,7 +116,7 @@ def block_figure(kind: Kind, cell: int, lit: Tensor, colour: str) -> Figure:
     figure.note(f"{FEATURES} features", x=(FEATURES - 1) / 2, y=-0.55, yanchor="top", font={"color": INK, "size": 13})
     plain = {"visible": False, "fixedrange": True}
     figure.lay_out(
-        xaxis={**plain, "range": [-2.9, 2 * ACROSS + FEATURES + 3.0]},
+        xaxis={**plain, "range": [-2.9, 2 * ACROSS + FEATURES + 4.0]},
         yaxis={**plain, "range": [-1.6, 2 * UP + WORDS - 0.3]},
         showlegend=False,
         margin={"l": 4, "r": 4, "t": 34, "b": 4},
@@ -181,17 +180,15 @@ def block_reading(kind: Kind, cell: int, few: int, many: int, own: norms.Moves, 
     said, changed = f"“{SAID[text][word]}”", f"text {(text + 1) % TEXTS + 1}"
     last = word == WORDS - 1
 
-    def by(value: float) -> str:
-        return "exactly 0" if value == 0 else f"{percent(value)} of its length"
+    def by(value: float, whole: str = " of its length") -> str:
+        return "exactly 0" if value == 0 else f"{percent(value)}{whole}"
 
     still = max(float(v) for v in (own.text[text, word], own.after[text, word]) if not v.isnan())
-    begin = f"LayerNorm’s mean is that of {said} alone, {count(few, 'number')}: no other word moves it, by {by(still)}."
+    begin = f"LayerNorm’s mean is that of {said} alone, {count(few, 'number')}: other words move it by {by(still)}."
     if kind == "kept":
-        return f"{begin} In evaluation BatchNorm goes by running averages: no other word moves it either."
+        return f"{begin} In evaluation BatchNorm goes by running averages of the past: other words move nothing either."
     if kind == "rms":
-        return (
-            f"{begin} RMSNorm takes a scale from the same {many} numbers, and no mean: no other word moves it either."
-        )
+        return f"{begin} RMSNorm takes a scale from the same {many} numbers, and no mean: the same."
     whose = {
         "batch": f"this feature in all {many} words",
         "place": f"this feature in the {many} words at this position",
@@ -199,7 +196,9 @@ def block_reading(kind: Kind, cell: int, few: int, many: int, own: norms.Moves, 
         "group": f"{FEATURES // norms.GROUPS} features in the {WORDS} words of its text",
     }[kind]
     moved = f"{said} moves by {by(float(other.text[text, word]))} when {changed} changes"
-    after = "; no word comes after it" if last else f", by {by(float(other.after[text, word]))} when the next word does"
+    after = (
+        "; no word comes after it" if last else f", by {by(float(other.after[text, word]), '')} when the next word does"
+    )
     return f"{begin} {SHORT[kind]}’s is that of {whose}: {moved}{after}."
 
 
@@ -244,7 +243,7 @@ def coin_frames() -> list[Frame]:
                 (
                     figures.lines(
                         loss, x=own[0].at, title="In training", y_title="loss, nats a toss", y_range=(0, 0.85), height=320,
-                        levels={"ln 2: nobody honest is lower": (training.ENTROPY, INK)}, level_at="bottom left", **STEP_AXIS,
+                        levels={"ln 2: nobody honest is lower": (training.ENTROPY, INK)}, level_at="bottom right", **STEP_AXIS,
                     ),
                     figures.lines(
                         evaluated, x=own[0].at, title="In evaluation, on fresh texts", y_title="loss, nats a toss", log_y=True,
@@ -348,7 +347,7 @@ def noise_frames(texts: int, lengths: Lengths, seed: int) -> list[Frame]:
                 (
                     figures.lines(
                         [
-                            Series("independent words, equal lengths", found.independent, MASKED, "dot"),
+                            Series("law of independent words", found.independent, MASKED, "dot"),
                             Series("law", found.law, WITH),
                             dots(f"measured on {found.batches:,} batches", found.measured),
                         ],
@@ -433,10 +432,12 @@ def pads_frames(mean: float, std: float, seed: int) -> list[Frame]:
         panels.append(
             figures.histogram(
                 [
-                    Series("pads counted", found.real[i], WITHOUT),
+                    Series("pads counted", found.counted[i], WITHOUT),
                     Series("pads left out", found.masked[i], WITH),
                 ],
-                limits=(-6, 6), bins=48, title="The real words, normalised", x_title="normalised number", y_title="share of the words",
+                limits=(-norms.LIMIT, norms.LIMIT),
+                counted=True,
+                title="The real words, normalised", x_title="normalised number", y_title="share of the words",
                 height=320,
             )
         )  # fmt: skip
@@ -449,7 +450,7 @@ def pads_reading(i: int, found: norms.Pads) -> str:
     mean, variance = number(float(found.mean[i]), 3), number(float(found.variance[i]), 3)
     if share == 0:
         return f"Without pads the feature has mean {mean} and variance {variance}; a quarter of pads, counted, makes the variance {number(float(found.variance[norms.SHARES.index(0.25)]))}."
-    centre, spread = (number(float(v), 2) for v in (found.real[i].mean(), found.real[i].std(correction=0)))
+    centre, spread = (number(float(v), 2) for v in found.output[i])
     own = [number(float(v), 3) for v in found.own[i]]
     return (
         f"With {percent(share)} of pads, counted, the mean is {mean} and the variance {variance}; of the real words alone {own[0]} and {own[1]}. "
@@ -461,7 +462,7 @@ def pads_reading(i: int, found: norms.Pads) -> str:
 
 STOPS = (0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100)
 MOMENTA = {0.1: "0.1, as PyTorch", 0.01: "0.01", 0.5: "0.5", 1.0: "1"}
-DRIFTS = {0.0: "none", 0.05: "0.05 a batch", 0.5: "0.5 a batch"}
+DRIFTS = {0.05: "0.05 a batch", 0.0: "none", 0.5: "0.5 a batch"}
 
 
 @corners(momentum=tuple(MOMENTA), drift=tuple(DRIFTS), seed=SEEDS)
@@ -469,7 +470,7 @@ def running_frames(momentum: float, drift: float, seed: int) -> list[Frame]:
     """One frame for each number of batches seen: what is kept, what each batch has, and what evaluation makes of the last one."""
     found = norms.follow(momentum, drift, seed)
     at = torch.arange(norms.SEEN + 1)
-    axis: dict[str, Any] = {"x": at, "x_title": "batches seen", "x_range": (0, norms.SEEN), "height": 320}
+    axis: dict[str, Any] = {"x": at, "x_title": "batches seen", "x_range": (0, norms.SEEN + 4), "height": 320}
     frames = []
     for k in STOPS:
         marks = {count(k, "batch", "batches"): (float(k), INK)}
