@@ -27,7 +27,7 @@ with lesson(concept) as page:
         st.caption("Three texts of four words. Numbers from N(0, 1); no gain, no shift.")
     with stage:
         draw, shown = drawings.block_frames, {"default": 8, "labels": drawings.LABELS}
-        cell = sweep("norm_cell", "The framed number", drawings.CELLS, draw, rival, seed, **shown)
+        cell = sweep("norm_cell", "Number", drawings.CELLS, draw, rival, seed, **shown)
 
     if page.look("cheats"):
         st.markdown(

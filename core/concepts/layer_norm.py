@@ -31,7 +31,7 @@ from core.training.layer_norm import Norm
 
 concept = Concept(
     __name__,
-    equation=r"{\hat x = \frac{x - \mu_S}{\sqrt{\sigma_S^2 + \epsilon}}} \qquad\allowbreak {\text{LayerNorm: } \disputed{S = \text{one token’s features}}} "
+    equation=r"{\hat x = \frac{x - \mu_S}{\sqrt{\sigma_S^2 + \epsilon}}} \qquad\allowbreak {\text{LayerNorm: }\ }\allowbreak {\disputed{S = \text{one token’s features}}} "
     r"\qquad\allowbreak {\text{BatchNorm: }\ }\allowbreak {\without{S = \text{one feature of all tokens}}}",
     words=("S", "feature", "running statistics"),
 )
@@ -422,9 +422,9 @@ def evaluation_is_a_fixed_map(mode: str = "evaluation", folded: bool = True) -> 
         x = torch.randn(16, 8, generator=g).double()
         both = norm(x)
         moved = float((norm(torch.cat([x[:1], x[8:]])) - both[[0, *range(8, 16)]])[0].abs().max())
-        slope = (norm.running_var + norm.eps).rsqrt()
-        weight = linear.weight * slope
-        bias = linear.bias - weight @ norm.running_mean
+        kept = dict(norm.named_buffers())
+        weight = linear.weight * (kept["running_var"] + norm.eps).rsqrt()
+        bias = linear.bias - weight @ kept["running_mean"]
         there = x @ weight.T + bias if folded else linear(x)
         apart = float((there - linear(both)).abs().max())
     return Evidence.exactly(f"move of a token by other neighbours, {mode}", moved, 0) & Evidence.near(

@@ -87,8 +87,8 @@ def predict(weights: Weights, bits: Int[Tensor, "b n"], normalise: Normalise) ->
 
     x = weights["embed"][bits] + weights["place"]
     for i in range(DEPTH):
-        heads = (norm(2 * i, x) @ weights["qkv"][i]).unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(*heads.unbind(), is_causal=True)
+        query, key, value = (norm(2 * i, x) @ weights["qkv"][i]).unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         x = x + mixed.transpose(1, 2).flatten(2) @ weights["out"][i]
         x = x + (norm(2 * i + 1, x) @ weights["up"][i] + weights["up_bias"][i]).relu() @ weights["down"][i]
     return norm(2 * DEPTH, x) @ weights["head"]
@@ -159,8 +159,8 @@ def train(norm: Norm, sharing: int, seed: int, steps: int = STEPS) -> Iterator[P
             evaluated = loss_of(predict(weights, asked[:, :-1], statistics.evaluation), asked).mean()
         kept.append((step, sum(losses) / len(losses), float(evaluated)))
         losses.clear()
-        curves = (torch.tensor(each, dtype=torch.float64) for each in zip(*kept, strict=True))
-        yield Progress(steps, *curves, torch.stack(list(recent)).mean(0))
+        at, trained_, evaluated_ = torch.tensor(kept, dtype=torch.float64).unbind(1)
+        yield Progress(steps, at, trained_, evaluated_, torch.stack(list(recent)).mean(0))
 
 
 # ------------------------------------------------------------------------------------------------ what is shipped

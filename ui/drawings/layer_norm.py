@@ -35,7 +35,7 @@ SHORT: dict[Kind, str] = {
     "rms": "RMSNorm",
 }
 SEEDS = (0, 7, 9999)
-HERO = 290  # pixels: question, prediction and hero fit one screen
+HERO = 305  # pixels: question, prediction and hero fit one screen
 CELLS = tuple(range(TEXTS * WORDS * FEATURES))
 SAID = (("the", "cat", "sat", "down"), ("rain", "fell", "all", "day"), ("she", "reads", "old", "books"))
 ACROSS, UP = 2.6, 4.7  # from one text’s sheet to that of the next, behind it
@@ -105,7 +105,7 @@ def block_figure(kind: Kind, cell: int, lit: Tensor, colour: str) -> Figure:
     changed = (text + 1) % TEXTS
     figure.trace(
         "scatter",
-        x=figures.numbers([b * ACROSS + FEATURES + 0.9 for b in range(TEXTS)]),
+        x=figures.numbers([b * ACROSS + FEATURES + 1.3 for b in range(TEXTS)]),
         y=figures.numbers([b * UP + (WORDS - 1) / 2 for b in range(TEXTS)]),
         mode="text",
         text=[f"text {b + 1}" + (":<br>changes" if b == changed else "") for b in range(TEXTS)],
@@ -116,7 +116,7 @@ def block_figure(kind: Kind, cell: int, lit: Tensor, colour: str) -> Figure:
     figure.note(f"{FEATURES} features", x=(FEATURES - 1) / 2, y=-0.55, yanchor="top", font={"color": INK, "size": 13})
     plain = {"visible": False, "fixedrange": True}
     figure.lay_out(
-        xaxis={**plain, "range": [-2.9, 2 * ACROSS + FEATURES + 4.0]},
+        xaxis={**plain, "range": [-2.9, 2 * ACROSS + FEATURES + 4.4]},
         yaxis={**plain, "range": [-1.6, 2 * UP + WORDS - 0.3]},
         showlegend=False,
         margin={"l": 4, "r": 4, "t": 34, "b": 4},
