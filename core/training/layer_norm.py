@@ -160,7 +160,7 @@ def train(norm: Norm, sharing: int, seed: int, steps: int = STEPS) -> Iterator[P
         kept.append((step, sum(losses) / len(losses), float(evaluated)))
         losses.clear()
         at, trained_, evaluated_ = torch.tensor(kept, dtype=torch.float64).unbind(1)
-        yield Progress(steps, at, trained_, evaluated_, torch.stack(list(recent)).mean(0))
+        yield Progress(steps, at.long(), trained_, evaluated_, torch.stack(list(recent)).mean(0))
 
 
 # ------------------------------------------------------------------------------------------------ what is shipped
@@ -197,7 +197,7 @@ def result() -> dict[str, Any]:
 def trained(norm: Norm, sharing: int) -> tuple[Progress, ...]:
     """The shipped runs of one cell, one for each seed, as `train` would end with them. Do not change them."""
     curves = shipped("layer_norm")["result"][f"{norm}/{sharing}"]
-    at = torch.tensor(SNAPSHOTS, dtype=torch.float64)
+    at = torch.tensor(SNAPSHOTS)
     return tuple(
         Progress(STEPS, at, *(torch.tensor(c, dtype=torch.float64) for c in run))
         for run in zip(*(curves[name] for name in KEPT), strict=True)

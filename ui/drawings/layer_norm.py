@@ -38,6 +38,7 @@ SEEDS = (0, 7, 9999)
 HERO = 305  # pixels: question, prediction and hero fit one screen
 CELLS = tuple(range(TEXTS * WORDS * FEATURES))
 SAID = (("the", "cat", "sat", "down"), ("rain", "fell", "all", "day"), ("she", "reads", "old", "books"))
+NAMED = "ABC"  # the texts
 ACROSS, UP = 2.6, 4.7  # from one text’s sheet to that of the next, behind it
 
 
@@ -108,7 +109,7 @@ def block_figure(kind: Kind, cell: int, lit: Tensor, colour: str) -> Figure:
         x=figures.numbers([b * ACROSS + FEATURES + 1.3 for b in range(TEXTS)]),
         y=figures.numbers([b * UP + (WORDS - 1) / 2 for b in range(TEXTS)]),
         mode="text",
-        text=[f"text {b + 1}" + (":<br>changes" if b == changed else "") for b in range(TEXTS)],
+        text=[f"text {NAMED[b]}" + (":<br>changes" if b == changed else "") for b in range(TEXTS)],
         textposition="middle right",
         textfont={"color": INK, "size": 13},
         hoverinfo="skip",
@@ -123,7 +124,7 @@ def block_figure(kind: Kind, cell: int, lit: Tensor, colour: str) -> Figure:
     )
     figure.tabulate(
         ["text", "word", *(f"feature {f + 1} shares" for f in range(FEATURES))],
-        [[str(b + 1), SAID[b][t], *(int(v) for v in lit[b, t].tolist())] for b in range(TEXTS) for t in range(WORDS)],
+        [[NAMED[b], SAID[b][t], *(int(v) for v in lit[b, t].tolist())] for b in range(TEXTS) for t in range(WORDS)],
     )
     return figure
 
@@ -136,7 +137,7 @@ def moved_figure(kind: Kind, cell: int, own: norms.Moves, other: norms.Moves) ->
     highest = max(float(torch.cat([m.text.flatten(), m.after[:, :-1].flatten()]).max()) for m in (own, other)) or 0.8
     figure = figures.bars(
         [Series("LayerNorm", pairs[0], WITH), Series(SHORT[kind], pairs[1], WITHOUT)],
-        labels=[f"text {(text + 1) % TEXTS + 1} changes", "no next word" if last else "next word changes"],
+        labels=[f"text {NAMED[(text + 1) % TEXTS]} changes", "no next word" if last else "next word changes"],
         title=f"How far “{SAID[text][word]}” moves",
         x_title="what gets other numbers",
         y_title="move ÷ its length, after the norm",
@@ -177,7 +178,7 @@ def block_frames(kind: Kind, seed: int) -> list[Frame]:
 
 def block_reading(kind: Kind, cell: int, few: int, many: int, own: norms.Moves, other: norms.Moves) -> str:
     text, word, _ = placed(cell)
-    said, changed = f"“{SAID[text][word]}”", f"text {(text + 1) % TEXTS + 1}"
+    said, changed = f"“{SAID[text][word]}”", f"text {NAMED[(text + 1) % TEXTS]}"
     last = word == WORDS - 1
 
     def by(value: float, whole: str = " of its length") -> str:
@@ -525,7 +526,8 @@ def running_reading(k: int, momentum: float, drift: float, found: norms.Running)
     begin = f"After {count(k, 'batch', 'batches')} the running mean is {kept}, this batch’s {batch}: evaluation gives it mean {mean} and standard deviation {std}, training 0 and 1."
     behind = (float(found.true[k]) - float(found.law[k])) / drift if drift else 0.0
     if drift and k == norms.SEEN:
-        return f"{begin} On average the running mean now trails the true one by {number(behind, 2)} batches’ drift."
+        lag = number(behind, 2)
+        return f"{begin} On average the running mean now trails the true one by the drift of {lag} {'batch' if lag == '1' else 'batches'}."
     return begin
 
 
