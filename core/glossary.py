@@ -54,7 +54,7 @@ GLOSSARY = {
     "residual stream": "the running sum x that every sublayer adds to",
     "row": "one query’s weights over all keys; after a softmax they sum to 1",
     "running statistics": "averages over past batches, which BatchNorm keeps for evaluation",
-    "S": "the numbers that share one mean μ and one variance σ²",
+    "S": "the numbers that share one mean μ and one σ²",
     "saturated": "near one-hot",
     "score": "the dot product of one query with one key",
     "share r": "the part of ‖x‖² that F gives back on average",

@@ -23,7 +23,7 @@ with lesson(concept) as page:
     side, stage = page.hero()
     with side:
         rival = controls.choice("Compared with", "norm_rival", drawings.RIVALS)
-        seed = controls.seed("norm_seed")
+        seed = controls.seed("norm_block_seed")
         st.caption("Three texts of four words. Numbers from N(0, 1); no gain, no shift.")
     with stage:
         draw, shown = drawings.block_frames, {"default": 8, "labels": drawings.LABELS}
@@ -33,7 +33,7 @@ with lesson(concept) as page:
         st.markdown(
             f"What does a shared mean do to a decoder? Ours, of {training.DEPTH} causal layers, reads {training.LENGTH} fair coin tosses and after "
             f"each predicts the next: nobody can, so no honest model’s expected loss is below ln 2. In each step {training.TEXTS} texts are "
-            "normalised, in groups that share statistics: one text each, as on devices that hold one text at a time, up to all of them. "
+            "normalised, in groups that share statistics: one text each, as on devices that hold one text at a time, up to all of them. (BatchNorm over one text computes what InstanceNorm does.) "
             f"{len(training.SEEDS)} seeds, trained beforehand."
         )
         labels = drawings.SHARERS

@@ -95,11 +95,11 @@ def spread_of_mean(lengths: Int[Tensor, "*r b"], rho: float) -> Float[Tensor, "*
     How far the mean of a batch strays: B texts of L_b words, each number of variance 1; two words of one text correlate by ρ,
     words of different texts do not. Shapes: `[..., b]` → `[...]`.
 
-    The variance of a cluster sample; for equal lengths the design effect 1 + (T − 1) ρ of Kish 1965, Survey Sampling, §5.4
+    The variance of a cluster sample; for equal lengths the design effect 1 + (T − 1) ρ of Kish 1965, Survey Sampling
 
     >>> import torch
-    >>> spread_of_mean(torch.tensor([100, 100]), 0.0).item() ** 2, spread_of_mean(torch.tensor([100, 100]), 1.0).item() ** 2
-    (0.005, 0.5)
+    >>> [round(spread_of_mean(torch.tensor([100, 100]), rho).item() ** 2, 4) for rho in (0.0, 1.0)]
+    [0.005, 0.5]
     """
     n = lengths.double()
     return (n * (1 + (n - 1) * rho)).sum(-1).sqrt() / n.sum(-1)
