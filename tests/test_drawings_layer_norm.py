@@ -81,6 +81,8 @@ def test_the_bars_are_how_far_the_word_moves(kind: norms.Kind) -> None:
         values = [v for m in (own, other) for v in (float(m.text[text, word]), float(m.after[text, word]))]
         written = [note["text"] for note in figure["layout"]["annotations"]]
         assert written == [number(v, 2) for v in values if not math.isnan(v)]
+        for note in figure["layout"]["annotations"]:  # on its own bar: LayerNorm’s stands on the left
+            assert (round(note["x"]) > note["x"]) == (note["font"]["color"] == WITH)
         assert figure["layout"]["yaxis"]["range"][1] > max(v for v in values if not math.isnan(v))
         assert titles(figure) == [
             f"How far “{drawings.SAID[text][word]}” moves", "what gets other numbers", "move ÷ its length, after the norm",
@@ -258,3 +260,27 @@ def test_running_averages_are_purple_and_batches_grey(momentum: float, drift: fl
     assert frames[0].reading.startswith("Before the first batch")
     trails = "now trails the true one by the drift of 9.0 batches." in frames[-1].reading
     assert trails == (momentum == 0.1 and drift > 0)
+
+
+def test_what_the_axes_say() -> None:
+    spread, worth = drawings.noise_frames(8, "equal", 0)[0].figures
+    assert titles(spread) == [
+        "Spread of the mean of 8 texts",
+        "words of a text, T",
+        "standard deviation; a word’s is 1",
+    ]
+    assert titles(worth) == ["Worth so many independent words", "words of a text, T", "1 ÷ variance of the mean"]
+    assert titles(drawings.noise_frames(1, "mixed", 0)[0].figures[0])[:2] == [
+        "Spread of the mean of 1 text", "words of a text on average, T",
+    ]  # fmt: skip
+    mean, variance, words_ = drawings.pads_frames(2.0, 1.5, 0)[0].figures
+    for figure, name in ((mean, "Mean"), (variance, "Variance")):
+        assert titles(figure) == [f"{name} of one feature of a batch", "places that hold a pad, %", name.lower()]
+    assert titles(words_) == ["The real words, normalised", "normalised number", "share of the words"]
+    assert [t["name"] for t in words_["data"]] == ["pads counted", "pads left out"]
+    kept, spread, used = drawings.running_frames(0.1, 0.05, 0)[0].figures
+    assert titles(kept) == ["Mean of one feature", "batches seen", "mean"]
+    assert titles(spread) == ["Its variance", "batches seen", "variance"]
+    assert titles(used) == ["Each batch, normalised as in evaluation", "batches seen", "mean, standard deviation"]
+    assert [t["name"] for t in kept["data"]] == ["of each batch", "true", "running"]
+    assert [t["name"] for t in used["data"]] == ["mean", "standard deviation"]
