@@ -48,11 +48,15 @@ def test_lit_is_who_shares_and_the_frame_is_round_the_number(kind: norms.Kind) -
             sheet = sheets[TEXTS - 1 - text]
             assert centre == pytest.approx([float(sheet["x"][feature]), float(sheet["y"][WORDS - 1 - word])])
             named = [t["text"] for t in figure["data"] if t.get("mode") == "text"]
+            assert [w.removeprefix("<b>").removesuffix("</b>") for w in named[0]] == [
+                w for said in drawings.SAID for w in said
+            ]
             bold = [w for row in named for w in row if w.startswith("<b>")]
             assert bold == [f"<b>{drawings.SAID[text][word]}</b>"]
             assert [("changes" in w) for w in named[-1]] == [b == (text + 1) % TEXTS for b in range(TEXTS)]
             table = figure["layout"]["meta"]["table"]["rows"]
-            assert [row[2:] for row in table] == lit.flatten(0, 1).int().tolist() and table[5][1] == "fell"
+            listed = [[str(f + 1) in row[2].split() for f in range(FEATURES)] for row in table]
+            assert listed == lit.flatten(0, 1).bool().tolist() and table[5][:2] == ["B", "fell"]
             many = int(lit.sum())
             assert titles(figure)[0].endswith(
                 "no statistics of this batch"

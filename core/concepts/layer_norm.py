@@ -33,7 +33,7 @@ from core.training.layer_norm import Norm
 concept = Concept(
     __name__,
     equation=r"{\hat x = \frac{x - \mu_S}{\sqrt{\sigma_S^2 + \epsilon}}} \qquad\allowbreak {\text{LayerNorm: }\ }\allowbreak {\disputed{S = \text{one token’s features}}} "
-    r"\qquad\allowbreak {\text{BatchNorm: }\ }\allowbreak {\without{S = \text{one feature of all tokens}}}",
+    r"\qquad\allowbreak {\text{BatchNorm: }\ }\allowbreak {S = \text{one feature of all tokens}}",
     words=("S", "feature", "running statistics"),
 )
 
@@ -461,7 +461,7 @@ concept.judges(
 concept.judges(
     concept.topic.usual[1],
     Verdict.HOLDS,
-    "Exactly: each token by itself, over all its features together. Change, add or remove any other token, and it moves by exactly 0.",
+    "Exactly: each token by itself, over all its features together. Change, add or remove any other token: its own result moves by exactly 0.",
     by=a_token_alone,
     source=BA_2016.at("§3"),
 )

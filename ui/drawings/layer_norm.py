@@ -1,6 +1,7 @@
 """Question 6: the block whose numbers share a mean, and the word that moves; coins, noise, pads, running averages."""
 
 import math
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -35,10 +36,11 @@ SHORT: dict[Kind, str] = {
     "rms": "RMSNorm",
 }
 SEEDS = (0, 7, 9999)
-HERO = 305  # pixels: question, prediction and hero fit one screen
+HERO = 290  # pixels: question, prediction and hero fit one screen
 CELLS = tuple(range(TEXTS * WORDS * FEATURES))
 SAID = (("the", "cat", "sat", "down"), ("rain", "fell", "all", "day"), ("she", "reads", "old", "books"))
 NAMED = "ABC"  # the texts
+PLACES = [*product(range(TEXTS), range(WORDS))]
 ACROSS, UP = 2.6, 4.7  # from one text’s sheet to that of the next, behind it
 
 
@@ -84,16 +86,16 @@ def block_figure(kind: Kind, cell: int, lit: Tensor, colour: str) -> Figure:
             ygap=2,
             hoverinfo="skip",
         )
-        figure.trace(
-            "scatter",
-            x=figures.numbers([b * ACROSS - 0.6] * WORDS),
-            y=figures.numbers(np.arange(WORDS)[::-1] + b * UP),
-            mode="text",
-            text=[f"<b>{w}</b>" if (b, t) == (text, word) else w for t, w in enumerate(SAID[b])],
-            textposition="middle left",
-            textfont={"color": INK, "size": 13},
-            hoverinfo="skip",
-        )
+    figure.trace(
+        "scatter",
+        x=figures.numbers([b * ACROSS - 0.6 for b, _ in PLACES]),
+        y=figures.numbers([WORDS - 1 - t + b * UP for b, t in PLACES]),
+        mode="text",
+        text=[f"<b>{SAID[b][t]}</b>" if (b, t) == (text, word) else SAID[b][t] for b, t in PLACES],
+        textposition="middle left",
+        textfont={"color": INK, "size": 13},
+        hoverinfo="skip",
+    )
     left, low = feature + text * ACROSS - 0.5, WORDS - 1 - word + text * UP - 0.5
     figure.trace(
         "scatter",
@@ -123,8 +125,11 @@ def block_figure(kind: Kind, cell: int, lit: Tensor, colour: str) -> Figure:
         margin={"l": 4, "r": 4, "t": 34, "b": 4},
     )
     figure.tabulate(
-        ["text", "word", *(f"feature {f + 1} shares" for f in range(FEATURES))],
-        [[NAMED[b], SAID[b][t], *(int(v) for v in lit[b, t].tolist())] for b in range(TEXTS) for t in range(WORDS)],
+        ["text", "word", "features that share"],
+        [
+            [NAMED[b], SAID[b][t], " ".join(str(f + 1) for f, shares in enumerate(row) if shares)]
+            for (b, t), row in zip(PLACES, lit.flatten(0, 1).tolist(), strict=True)
+        ],
     )
     return figure
 
@@ -163,6 +168,7 @@ def block_frames(kind: Kind, seed: int) -> list[Frame]:
     """One frame for each number of the block: who shares its mean with LayerNorm, who with the other norm, and what moves it."""
     own, other = norms.moves("layer", seed), norms.moves(kind, seed)
     lit, rival = norms.shares("layer", seed), norms.shares(kind, seed)
+    counts = [[int(n) for n in shares.flatten(1).sum(1).tolist()] for shares in (lit, rival)]
     return [
         Frame(
             (
@@ -170,9 +176,9 @@ def block_frames(kind: Kind, seed: int) -> list[Frame]:
                 block_figure(kind, cell, rival[cell], WITHOUT),
                 moved_figure(kind, cell, own, other),
             ),
-            block_reading(kind, cell, int(lit[cell].sum()), int(rival[cell].sum()), own, other),
+            block_reading(kind, cell, few, many, own, other),
         )
-        for cell in CELLS
+        for cell, few, many in zip(CELLS, *counts, strict=True)
     ]
 
 
