@@ -170,7 +170,7 @@ def other_texts_move_it(training: bool = True, norm: str = "batch") -> Evidence:
     fails_if=({"norm": "layer"}, {"sharing": 64}, {"most": 1}, {"honestly": "batch"}, {"last": 0}),
 )
 @concept.says(
-    "Taken over one text at a time, they let the future into a decoder: ours beat the entropy of coin tosses in training and "
+    "Taken over one text, they let the future into a decoder: ours beat the entropy of coin tosses in training and "
     "failed in evaluation.",
     fails_if=({"norm": "layer"}, {"sharing": 64}, {"most": 1}, {"honestly": "batch"}, {"last": 0}),
 )
@@ -307,7 +307,7 @@ def running_averages_trail(momentum: float = 0.1, drift: float = 0.5) -> Evidenc
 
 
 concept.cites(
-    "Which cause dominates in practice, two papers disagree.",
+    "In practice, one paper blames fluctuating statistics, another the gap between training and inference.",
     source=(SHEN_2020.at("abstract"), WANG_2022.at("abstract")),
 )
 
@@ -453,8 +453,9 @@ def evaluation_is_a_fixed_map(mode: str = "evaluation", folded: bool = True) -> 
 concept.judges(
     concept.topic.usual[0],
     Verdict.CONTESTED,
-    "Noisy, yes; because of variable lengths, only in small part: words of one text that resemble each other add far more. Irrelevant, no: in a decoder "
-    "they can carry the answer. Shen et al. blame fluctuating statistics, Wang et al. that training and inference differ.",
+    "Noisy, yes; by variable lengths only in small part: in 8 texts, 1 to 255 words instead of 128 add less than a fifth to the spread of a "
+    "mean; a correlation of ½ within texts makes it eightfold. Irrelevant, no: in a decoder they can carry the answer. Shen et al. blame "
+    "fluctuating statistics, Wang et al. the gap between training and inference.",
     by=lengths_are_the_smaller_part,
     source=(SHEN_2020.at("abstract"), WANG_2022.at("abstract")),
 )
