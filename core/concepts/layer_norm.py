@@ -307,7 +307,7 @@ def running_averages_trail(momentum: float = 0.1, drift: float = 0.5) -> Evidenc
 
 
 concept.cites(
-    "In practice, one paper blames fluctuating statistics, another the gap between training and inference.",
+    "One paper blames fluctuating statistics, another the gap between training and inference.",
     source=(SHEN_2020.at("abstract"), WANG_2022.at("abstract")),
 )
 
