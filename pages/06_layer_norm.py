@@ -24,7 +24,7 @@ with lesson(concept) as page:
     with side:
         rival = controls.choice("Compared with", "norm_rival", drawings.RIVALS)
         seed = controls.seed("norm_block_seed")
-        st.caption("Three texts of four words. Numbers from N(0, 1); no gain, no shift.")
+        st.caption("Three texts of four words. Numbers from N(0, 1); the learned gain and shift left out.")
     with stage:
         draw, shown = drawings.block_frames, {"default": 8, "labels": drawings.LABELS}
         cell = sweep("norm_cell", "Number", drawings.CELLS, draw, rival, seed, **shown)
@@ -33,8 +33,8 @@ with lesson(concept) as page:
         st.markdown(
             f"What does a shared mean do to a decoder? Ours, of {training.DEPTH} causal layers, reads {training.LENGTH} fair coin tosses and after "
             f"each predicts the next: nobody can, so no honest model’s expected loss is below ln 2. In each step {training.TEXTS} texts are "
-            "normalised, in groups that share statistics: one text each, as on devices that hold one text at a time, up to all of them. (BatchNorm over one text computes what InstanceNorm does.) "
-            f"{len(training.SEEDS)} seeds, trained beforehand."
+            "normalised, in groups that share statistics: one text each (that is InstanceNorm, too), as on devices that hold one text at a time, up to all of them. In evaluation the running averages "
+            f"carry no toss: what the model had learned to read there is gone. {len(training.SEEDS)} seeds, trained beforehand."
         )
         labels = drawings.SHARERS
         sharing = sweep(
@@ -53,7 +53,7 @@ with lesson(concept) as page:
 
     if page.look("noise"):
         st.markdown(
-            "With many texts the leak fades. What does real text do to the statistics then? One number of a word has variance 1; two "
+            "With many texts the leak fades; noise and, in evaluation, running averages stay. What does real text do to the statistics? One number of a word has variance 1; two "
             "words of the same text correlate by ρ, as words of one subject may. How far does the mean over a batch stray?"
         )
         side, stage = beside()

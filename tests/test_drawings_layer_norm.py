@@ -57,6 +57,10 @@ def test_lit_is_who_shares_and_the_frame_is_round_the_number(kind: norms.Kind) -
             table = figure["layout"]["meta"]["table"]["rows"]
             listed = [[str(f + 1) in row[2].split() for f in range(FEATURES)] for row in table]
             assert listed == lit.flatten(0, 1).bool().tolist() and table[5][:2] == ["B", "fell"]
+            x = norms.block(7)
+            values = (float(v.flatten()[cell]) for v in (x, norms.normalise(who, x)))  # type: ignore[arg-type]
+            note = figure["layout"]["annotations"][1]
+            assert note["text"] == " → ".join(number(v, 2) for v in values) and note["font"]["color"] == colour
             many = int(lit.sum())
             assert titles(figure)[0].endswith(
                 "no statistics of this batch"
@@ -88,28 +92,48 @@ def test_the_bars_are_how_far_the_word_moves(kind: norms.Kind) -> None:
         for note in figure["layout"]["annotations"]:  # on its own bar: LayerNorm’s stands on the left
             assert (round(note["x"]) > note["x"]) == (note["font"]["color"] == WITH)
         assert figure["layout"]["yaxis"]["range"][1] > max(v for v in values if not math.isnan(v))
+        ranges = [drawings.block_frames(k, 0)[cell].figures[2]["layout"]["yaxis"]["range"] for k in drawings.RIVALS]
+        assert ranges == ranges[:1] * len(ranges), "bars of two comparisons compare"
         assert titles(figure) == [
-            f"How far “{drawings.SAID[text][word]}” moves", "what gets other numbers", "move ÷ its length, after the norm",
+            f"How far all 6 numbers of “{drawings.SAID[text][word]}” move", "what gets other numbers", "move ÷ its length, after the norm",
         ]  # fmt: skip
 
 
-def test_the_hero_says_what_moves_and_by_how_much() -> None:
-    found = norms.moves("batch", 0)
-    by = [words(percent(float(v[0, 1]))) for v in (found.text, found.after)]
-    begin = "LayerNorm’s mean is that of “cat” alone, 6 numbers: other words move it by exactly 0. "
-    assert words(drawings.block_frames("batch", 0)[8].reading) == (
-        f"{begin}BatchNorm’s is that of this feature in all 12 words: “cat” moves by {by[0]} of its length when text B changes, "
-        f"by {by[1]} when the next word does."
+@pytest.mark.parametrize(
+    ("kind", "whose"),
+    [
+        ("batch", "this feature in all 12 words"),
+        ("place", "this feature in the 3 words at this position"),
+        ("instance", "this feature in the 4 words of its text"),
+        ("group", "3 features in the 4 words of its text"),
+    ],
+)
+def test_the_hero_says_whose_mean_and_by_how_much(kind: norms.Kind, whose: str) -> None:
+    found, frames = norms.moves(kind, 0), drawings.block_frames(kind, 0)
+
+    def by(value: float, whole: str) -> str:
+        return "exactly 0" if value == 0 else words(percent(value)) + whole
+
+    text, after = (float(v[0, 1]) for v in (found.text, found.after))
+    begin = "LayerNorm’s mean is that of “cat” alone, 6 numbers: other words move “cat” by exactly 0. "
+    assert words(frames[8].reading) == (
+        f"{begin}{drawings.SHORT[kind]}’s is that of {whose}: “cat” moves by {by(text, ' of its length')} when text B changes, "
+        f"by {by(after, '')} when the next word does."
     )
-    last = drawings.block_frames("batch", 0)[23].reading
-    assert last.endswith("when text B changes; no word comes after it.")
-    assert "exactly 0 when text B changes, by " in drawings.block_frames("instance", 0)[8].reading
-    assert drawings.block_frames("place", 0)[8].reading.endswith("by exactly 0 when the next word does.")
-    for kind in ("rms", "kept"):
-        assert (
-            drawings.block_frames(kind, 0)[8].reading.startswith(begin)
-            and "%" not in drawings.block_frames(kind, 0)[8].reading
-        )
+    assert frames[23].reading.endswith("when text B changes; no word comes after it.")
+    # How many numbers the derivative finds, in the words that are said.
+    said = {"batch": TEXTS * WORDS, "place": TEXTS, "instance": WORDS, "group": 3 * WORDS}[kind]
+    assert int(norms.shares(kind, 0)[8].sum()) == said
+
+
+def test_the_hero_says_what_moves_nothing() -> None:
+    begin = "LayerNorm’s mean is that of “cat” alone, 6 numbers: other words move “cat” by exactly 0. "
+    assert drawings.block_frames("kept", 0)[8].reading == (
+        f"{begin}In evaluation BatchNorm goes by running averages of the past: other words move nothing either."
+    )
+    assert drawings.block_frames("rms", 0)[8].reading == (
+        f"{begin}RMSNorm takes a scale from the same 6 numbers, and no mean: other words move “cat” by exactly 0, too."
+    )
 
 
 # ---------------------------------------------------------------------------------------------- coins
@@ -144,13 +168,19 @@ def test_a_leak_is_called_one_only_where_it_is() -> None:
     for sharing, frame in zip(training.SHARING, frames, strict=True):
         runs = training.trained("batch", sharing)
         loss, evaluated = (drawings.final(runs, what) for what in ("loss", "evaluated"))
-        said = [number(loss, 2), number(evaluated, 2)]
-        if sharing >= 16:
+        digits, ln2 = (3, "0.693") if sharing >= 16 else (2, "0.69")
+        said = [number(loss, digits), number(evaluated, digits)]
+        if sharing >= 32:
             assert f"ends at {said[0]} nats in training and {said[1]} in evaluation" in frame.reading
-            assert frame.reading.endswith("about ln 2, no leak is seen.")
-        else:
-            assert f"ends at {said[0]} nats in training, below ln 2 = 0.69" in frame.reading
-            assert f"and at {said[1]} in evaluation" in frame.reading
+            assert frame.reading.endswith("about ln 2 = 0.693, so after 600 steps no leak is seen.")
+            continue
+        little = "a little " if sharing == 16 else ""
+        assert f"ends at {said[0]} nats in training, {little}below ln 2 = {ln2}, which only a leak" in frame.reading
+        assert f"and at {said[1]} in evaluation" in frame.reading
+        last = sum(float(run.by_position[-1]) for run in runs) / len(runs)
+        assert last > training.ENTROPY - 1e-3
+        end = f"At position 8, whose next toss is not read, it has {number(last, digits)}; LayerNorm has {ln2} throughout."
+        assert frame.reading.endswith(end)
     assert frames[0].reading.startswith("Normalised text by text")
 
 
@@ -203,10 +233,16 @@ def test_what_the_noise_says() -> None:
     assert frames[0].reading.endswith("at 512 words by 0.016. Longer texts help.")
     half = frames[drawings.ALIKE.index(0.5)].reading
     assert (
-        "ρ = 0.5, the mean of 8 texts of 128 words strays by 0.25, at 512 words by as much: longer texts do not help"
+        "ρ = 0.5, the mean of 8 texts of 128 words strays by 0.251, at 512 words by about as much: longer texts hardly help"
         in half
     )
     assert half.endswith("1,024 words are worth 16 independent ones.")
+    for rho, end in (
+        (0.01, "at 512 words by 0.039: longer texts still help. 1,024 words are worth 451 independent ones."),
+        (0.03, "at 512 words by 0.0631: longer texts hardly help. 1,024 words are worth 213 independent ones."),
+        (1.0, "at 512 words by as much: longer texts do not help. 1,024 words are worth 8 independent ones."),
+    ):
+        assert frames[drawings.ALIKE.index(rho)].reading.endswith(end)
     assert "128 words on average" in drawings.noise_frames(8, "mixed", 0)[5].reading
     assert drawings.noise_frames(1, "equal", 0)[-1].reading.endswith("128 words are worth 1 independent one.")
 
@@ -231,13 +267,19 @@ def test_pads_counted_are_grey_and_left_out_purple(mean: float, std: float) -> N
             torch.testing.assert_close(torch.from_numpy(trace["y"])[:-1], values.float())
     quarter = norms.SHARES.index(0.25)
     said = words(drawings.pads_frames(mean, std, 0)[quarter].reading)
-    own = [number(float(v)) for v in found.own[quarter]]
-    centre, spread = (number(float(v), 2) for v in found.output[quarter])
+    own, law = ([number(float(v)) for v in row[quarter]] for row in (found.own, found.law))
+    centre, spread = (number(round(float(v), 3)) for v in found.output[quarter])
     assert said == (
         f"With 25 % of pads, counted, the mean is {number(float(found.mean[quarter]))} and the variance "
-        f"{number(float(found.variance[quarter]))}; of the real words alone {own[0]} and {own[1]}. So the real words come out "
-        f"with mean {centre} and standard deviation {spread}, not with 0 and 1."
+        f"{number(float(found.variance[quarter]))} (by the law {law[0]} and {law[1]}); of the real words alone {own[0]} and {own[1]}. "
+        f"So the real words come out with mean {centre} instead of 0 and standard deviation {spread} instead of 1."
     )
+
+
+def test_a_mean_of_0_is_not_said_to_be_another() -> None:
+    found = norms.pads(0.0, 1.5, 0)
+    exact = replace(found, output=torch.tensor([[2e-4, 1.0001]]).expand_as(found.output))
+    assert drawings.pads_reading(5, exact).endswith("So the real words come out with mean 0 and standard deviation 1.")
 
 
 @pytest.mark.parametrize(("momentum", "drift"), [*itertools.product(drawings.MOMENTA, drawings.DRIFTS)])
@@ -259,11 +301,26 @@ def test_running_averages_are_purple_and_batches_grey(momentum: float, drift: fl
                 assert low <= seen.min() and seen.max() <= high
             assert {s["x0"] for s in figure["layout"]["shapes"] if s["x0"] == s["x1"]} == {float(k)}
         if k:
-            mean, std = (number(float(v), 2) for v in found.output[k])
-            assert f"gives it mean {mean} and standard deviation {std}" in frame.reading
+            mean, std = (number(round(float(v), 12), 2) for v in found.output[k])
+            assert (
+                f"gives it mean {mean} and standard deviation {std}" in frame.reading and "·10⁻¹" not in frame.reading
+            )
+            assert (momentum == 1) == ("mean 0 and standard deviation 0.99, just below" in frame.reading)
+            if momentum < 1:
+                kept, true = number(float(found.kept[k, 0])), number(float(found.true[k]))
+                assert f"the running mean is {kept}, the true one {true};" in frame.reading
+            weighs = (1 - momentum) ** k
+            assert ("started from still weighs" in frame.reading) == (weighs > 0.01)
+            if weighs > 0.01:
+                assert words(frame.reading).endswith(f"still weighs {words(percent(weighs))}.")
     assert frames[0].reading.startswith("Before the first batch")
-    trails = "now trails the true one by the drift of 9.0 batches." in frames[-1].reading
-    assert trails == (momentum == 0.1 and drift > 0)
+    ends = {0.1: "in 9 batches, ", 0.5: "in 1 batch, "}
+    trails = "now trails the true one by what that drifts" in frames[-1].reading
+    assert trails == (momentum in ends and drift > 0)
+    if trails:
+        late = {0.1: 9, 0.5: 1}[momentum] * drift
+        assert frames[-1].reading.endswith(f"{ends[momentum]}{number(float(found.true[-1] - found.law[-1]), 2)}.")
+        assert float(found.true[-1] - found.law[-1]) == pytest.approx(late, rel=0.01)
 
 
 def test_what_the_axes_say() -> None:

@@ -273,11 +273,24 @@ def test_a_leaked_count_is_worth_its_entropy(n: int) -> None:
 
 def test_the_options_say_the_numbers_that_are_measured() -> None:
     assert concept.prediction is not None
-    honest, _, hint, cheats = (float(o.text.split(",")[0]) for o in concept.prediction.options)
+    cheats, hint, honest, _ = (float(o.text.split(",")[0]) for o in concept.prediction.options)
     measured = concept.prediction.experiment()
     assert f"{measured:.2f}" == f"{cheats:.2f}" and number(measured, 2) in concept.prediction.outcome(measured)
     assert honest == round(training.ENTROPY, 2) and hint == round(norms.count_leak(training.LENGTH), 2)
-    assert concept.prediction.right(measured) == 3
+    assert concept.prediction.right(measured) == 0
+
+
+def test_a_texts_variances_tell_its_tosses_before_anything_is_learnt() -> None:
+    """At the first norm: linearly, from the 32 variances most of each toss, from the 32 means an eighth, the count."""
+    tosses = training.texts(torch.Generator().manual_seed(1), 4096)[:, :-1]
+    weights = training.first_weights(0)
+    x = (weights["embed"][tosses] + weights["place"]).detach()
+    told = tosses.double()
+    for statistic, low, high in ((x.var(1, correction=0), 0.8, 0.95), (x.mean(1), 0.05, 0.2)):
+        columns = torch.cat([statistic, torch.ones(len(x), 1).double()], 1)
+        missed = told - columns @ torch.linalg.lstsq(columns, told).solution
+        explained = 1 - missed.square().mean(0) / told.var(0, correction=0)
+        assert bool(((low < explained) & (explained < high)).all()), explained
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

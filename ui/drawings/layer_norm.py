@@ -55,23 +55,16 @@ LABELS = [f"“{SAID[b][t]}”, feature {f + 1}" for b, t, f in map(placed, CELL
 # ------------------------------------------------------------------------------------------------ who shares, who moves
 
 
-def block_figure(kind: Kind, cell: int, lit: Tensor, colour: str) -> Figure:
-    """The block, a sheet for each text: lit are the numbers that enter the normalised value of the framed one."""
+def block_figure(kind: Kind, cell: int, lit: Tensor, colour: str, became: tuple[float, float]) -> Figure:
+    """The block, a sheet for each text: lit are the numbers that enter the normalised value of the framed one.
+
+    `became` is the framed number, before and after."""
     many = int(lit.sum())
     shared = (
         "no statistics of this batch" if kind == "kept" else f"{many} share one {'scale' if kind == 'rms' else 'mean'}"
     )
     figure = Figure(f"{SHORT[kind]}: {shared}", "", "", HERO)
     text, word, feature = placed(cell)
-    corner, back = (FEATURES - 0.5, -0.5), TEXTS - 1
-    figure.trace(  # the third axis: from each sheet to the one behind it
-        "scatter",
-        x=figures.numbers([corner[0], corner[0] + back * ACROSS]),
-        y=figures.numbers([corner[1], corner[1] + back * UP]),
-        mode="lines",
-        line={"color": MASKED, "width": 1.5},
-        hoverinfo="skip",
-    )
     for b in reversed(range(TEXTS)):
         figure.trace(
             "heatmap",
@@ -108,7 +101,7 @@ def block_figure(kind: Kind, cell: int, lit: Tensor, colour: str) -> Figure:
     changed = (text + 1) % TEXTS
     figure.trace(
         "scatter",
-        x=figures.numbers([b * ACROSS + FEATURES + 1.3 for b in range(TEXTS)]),
+        x=figures.numbers([b * ACROSS + FEATURES - 0.2 for b in range(TEXTS)]),
         y=figures.numbers([b * UP + (WORDS - 1) / 2 for b in range(TEXTS)]),
         mode="text",
         text=[f"text {NAMED[b]}" + (":<br>changes" if b == changed else "") for b in range(TEXTS)],
@@ -116,7 +109,15 @@ def block_figure(kind: Kind, cell: int, lit: Tensor, colour: str) -> Figure:
         textfont={"color": INK, "size": 13},
         hoverinfo="skip",
     )
-    figure.note(f"{FEATURES} features", x=(FEATURES - 1) / 2, y=-0.55, yanchor="top", font={"color": INK, "size": 13})
+    below: dict[str, Any] = {"y": -0.55, "yanchor": "top"}
+    figure.note(f"{FEATURES} features", x=(FEATURES - 1) / 2, font={"color": INK, "size": 13}, **below)
+    figure.note(
+        " → ".join(number(v, 2) for v in became),
+        x=2 * ACROSS + FEATURES - 0.5,
+        xanchor="right",
+        font={"color": colour, "size": 16},
+        **below,
+    )
     plain = {"visible": False, "fixedrange": True}
     figure.lay_out(
         xaxis={**plain, "range": [-2.9, 2 * ACROSS + FEATURES + 4.4]},
@@ -134,16 +135,17 @@ def block_figure(kind: Kind, cell: int, lit: Tensor, colour: str) -> Figure:
     return figure
 
 
-def moved_figure(kind: Kind, cell: int, own: norms.Moves, other: norms.Moves) -> Figure:
-    """How far the word of the framed number moves when another text, or the next word, gets other numbers."""
+def moved_figure(kind: Kind, cell: int, own: norms.Moves, other: norms.Moves, highest: float) -> Figure:
+    """How far the word of the framed number moves when another text, or the next word, gets other numbers.
+
+    `highest` is the same for all that LayerNorm is compared with, so that bars of two comparisons compare."""
     text, word, _ = placed(cell)
     pairs = [torch.stack([m.text[text, word], m.after[text, word]]) for m in (own, other)]
     last = word == WORDS - 1
-    highest = max(float(torch.cat([m.text.flatten(), m.after[:, :-1].flatten()]).max()) for m in (own, other)) or 0.8
     figure = figures.bars(
         [Series("LayerNorm", pairs[0], WITH), Series(SHORT[kind], pairs[1], WITHOUT)],
         labels=[f"text {NAMED[(text + 1) % TEXTS]} changes", "no next word" if last else "next word changes"],
-        title=f"How far “{SAID[text][word]}” moves",
+        title=f"How far all {FEATURES} numbers of “{SAID[text][word]}” move",
         x_title="what gets other numbers",
         y_title="move ÷ its length, after the norm",
         y_range=(0, 1.18 * highest),
@@ -167,14 +169,18 @@ def moved_figure(kind: Kind, cell: int, own: norms.Moves, other: norms.Moves) ->
 def block_frames(kind: Kind, seed: int) -> list[Frame]:
     """One frame for each number of the block: who shares its mean with LayerNorm, who with the other norm, and what moves it."""
     own, other = norms.moves("layer", seed), norms.moves(kind, seed)
+    every = [torch.cat([m.text.flatten(), m.after[:, :-1].flatten()]) for m in (norms.moves(k, seed) for k in RIVALS)]
+    highest = float(torch.cat(every).max())
+    x = norms.block(seed)
+    before, after, others = (v.flatten().tolist() for v in (x, norms.normalise("layer", x), norms.normalise(kind, x)))
     lit, rival = norms.shares("layer", seed), norms.shares(kind, seed)
     counts = [[int(n) for n in shares.flatten(1).sum(1).tolist()] for shares in (lit, rival)]
     return [
         Frame(
             (
-                block_figure("layer", cell, lit[cell], WITH),
-                block_figure(kind, cell, rival[cell], WITHOUT),
-                moved_figure(kind, cell, own, other),
+                block_figure("layer", cell, lit[cell], WITH, (before[cell], after[cell])),
+                block_figure(kind, cell, rival[cell], WITHOUT, (before[cell], others[cell])),
+                moved_figure(kind, cell, own, other, highest),
             ),
             block_reading(kind, cell, few, many, own, other),
         )
@@ -191,11 +197,12 @@ def block_reading(kind: Kind, cell: int, few: int, many: int, own: norms.Moves, 
         return "exactly 0" if value == 0 else f"{percent(value)}{whole}"
 
     still = max(float(v) for v in (own.text[text, word], own.after[text, word]) if not v.isnan())
-    begin = f"LayerNorm’s mean is that of {said} alone, {count(few, 'number')}: other words move it by {by(still)}."
+    begin = f"LayerNorm’s mean is that of {said} alone, {count(few, 'number')}: other words move {said} by {by(still)}."
     if kind == "kept":
         return f"{begin} In evaluation BatchNorm goes by running averages of the past: other words move nothing either."
     if kind == "rms":
-        return f"{begin} RMSNorm takes a scale from the same {many} numbers, and no mean: the same."
+        most = max(float(v) for v in (other.text[text, word], other.after[text, word]) if not v.isnan())
+        return f"{begin} RMSNorm takes a scale from the same {many} numbers, and no mean: other words move {said} by {by(most)}, too."
     whose = {
         "batch": f"this feature in all {many} words",
         "place": f"this feature in the {many} words at this position",
@@ -221,6 +228,7 @@ RUNS = {seed: str(seed) for seed in training.SEEDS}
 SHARERS = [f"{n} text" if n == 1 else f"{n} texts" for n in training.SHARING]
 STEP_AXIS: dict[str, Any] = {"x_title": "training step", "x_range": (0, training.STEPS)}
 LOWEST, HIGHEST = 0.5, 20.0  # nats, of evaluation
+NO_LEAK = 0.002  # nats below ln 2: the runs of 16 texts, whose loss by position shows a leak, are 0.003 below it
 
 
 def curves(name: str, runs: tuple[training.Progress, ...], what: str, colour: str) -> list[Series]:
@@ -277,12 +285,18 @@ def final(runs: tuple[training.Progress, ...], what: str) -> float:
 def coin_reading(sharing: int, runs: tuple[training.Progress, ...], own: tuple[training.Progress, ...]) -> str:
     train, evaluated, honest = final(runs, "loss"), final(runs, "evaluated"), final(own, "loss")
     who = "Normalised text by text" if sharing == 1 else f"Where {sharing} texts share statistics"
-    ends = f"{who}, BatchNorm ends at {number(train, 2)} nats in training"
-    if abs(train - training.ENTROPY) < 0.01:
-        return f"{ends} and {number(evaluated, 2)} in evaluation, the mean of {count(len(runs), 'seed')}: about ln 2, no leak is seen."
+    below = training.ENTROPY - train
+    digits = 3 if abs(below) < 0.01 else 2  # as many as tell it from ln 2
+    said, level = number(train, digits), number(training.ENTROPY, digits)
+    ends = f"{who}, BatchNorm ends at {said} nats in training"
+    seeds = f"the mean of {count(len(runs), 'seed')}"
+    if below < NO_LEAK:
+        return f"{ends} and {number(evaluated, digits)} in evaluation, {seeds}: about ln 2 = {level}, so after {training.STEPS} steps no leak is seen."
+    last = float(torch.stack([run.by_position[-1] for run in runs]).mean())
+    little = "a little " if digits == 3 else ""
     return (
-        f"{ends}, below ln 2 = {number(training.ENTROPY, 2)}, which only a leak explains, and at {number(evaluated, 2)} in evaluation, "
-        f"the mean of {count(len(runs), 'seed')}. LayerNorm stays at {number(honest, 2)}."
+        f"{ends}, {little}below ln 2 = {level}, which only a leak explains, and at {number(evaluated, digits)} in evaluation, {seeds}. "
+        f"At position {training.LENGTH}, whose next toss is not read, it has {number(last, digits)}; LayerNorm has {number(honest, digits)} throughout."
     )
 
 
@@ -388,7 +402,8 @@ def dots(name: str, y: Tensor) -> Series:
 
 def noise_reading(texts: int, rho: float, lengths: Lengths, found: norms.Noise) -> str:
     short, long = (norms.LENGTHS.index(t) for t in (128, 512))
-    spread = [number(float(found.law[i]), 2) for i in (short, long)]
+    ratio = float(found.law[long] / found.law[short])
+    spread = [number(float(found.law[i]), 3 if ratio > 0.9 else 2) for i in (short, long)]
     worth = round(float(found.law[short]) ** -2)
     mean = "" if lengths == "equal" else " on average"
     whole = texts * 128
@@ -397,10 +412,10 @@ def noise_reading(texts: int, rho: float, lengths: Lengths, found: norms.Noise) 
             f"Independent words: the mean of {count(texts, 'text')} of 128 words{mean} strays by {spread[0]} of a word’s spread, at 512 words by {spread[1]}. "
             "Longer texts help."
         )
-    helps = "longer texts hardly help" if float(found.law[long] / found.law[short]) > 0.9 else "longer texts still help"
-    if spread[0] == spread[1]:
-        helps = "longer texts do not help"
-    at_long = "at 512 words by as much" if spread[0] == spread[1] else f"at 512 words by {spread[1]}"
+    how = "do not" if math.isclose(ratio, 1) else "hardly" if ratio > 0.9 else "still"
+    helps = f"longer texts {how} help"
+    about = "" if how == "do not" else "about "
+    at_long = f"at 512 words by {about}as much" if ratio > 0.99 else f"at 512 words by {spread[1]}"
     return (
         f"Where two words of a text correlate by ρ = {number(rho)}, the mean of {count(texts, 'text')} of 128 words{mean} strays by {spread[0]}, "
         f"{at_long}: {helps}. {whole:,} words are worth {count(worth, 'independent one')}."
@@ -457,11 +472,13 @@ def pads_reading(i: int, found: norms.Pads) -> str:
     mean, variance = number(float(found.mean[i]), 3), number(float(found.variance[i]), 3)
     if share == 0:
         return f"Without pads the feature has mean {mean} and variance {variance}; a quarter of pads, counted, makes the variance {number(float(found.variance[norms.SHARES.index(0.25)]))}."
-    centre, spread = (number(float(v), 2) for v in found.output[i])
-    own = [number(float(v), 3) for v in found.own[i]]
+    centre, spread = (number(round(float(v), 3), 3) for v in found.output[i])
+    own, law = ([number(float(v), 3) for v in row[i]] for row in (found.own, found.law))
+    centre += "" if centre == "0" else " instead of 0"
+    spread += "" if spread == "1" else " instead of 1"
     return (
-        f"With {percent(share)} of pads, counted, the mean is {mean} and the variance {variance}; of the real words alone {own[0]} and {own[1]}. "
-        f"So the real words come out with mean {centre} and standard deviation {spread}, not with 0 and 1."
+        f"With {percent(share)} of pads, counted, the mean is {mean} and the variance {variance} (by the law {law[0]} and {law[1]}); of the real "
+        f"words alone {own[0]} and {own[1]}. So the real words come out with mean {centre} and standard deviation {spread}."
     )
 
 
@@ -510,7 +527,8 @@ def running_frames(momentum: float, drift: float, seed: int) -> list[Frame]:
                         y_range=(
                             min(-0.6, 1.1 * float(found.output[1:].min())), max(2.0, 1.2 * float(found.output[1:].max())),
                         ),
-                        levels={"training: 1": (1.0, WITHOUT), "training: 0": (0.0, WITHOUT)}, **axis,
+                        levels={"training: 1": (1.0, WITHOUT), "training: 0": (0.0, WITHOUT)},
+                        x_ticks=(0, 50, 100), **{**axis, "x_range": (0, norms.SEEN + 42)},  # the levels’ names stand free
                     ),
                 ),
                 running_reading(k, momentum, drift, found),
@@ -523,17 +541,24 @@ def running_reading(k: int, momentum: float, drift: float, found: norms.Running)
     if k == 0:
         return "Before the first batch nothing is known: the running mean is 0 and the running variance 1, as PyTorch starts them."
     kept, batch = (number(float(v[k, 0]), 3) for v in (found.kept, found.batch))
-    mean, std = (number(float(v), 2) for v in found.output[k])
+    mean, std = (number(round(float(v), 12), 2) for v in found.output[k])  # 0 is 0, not a rest of rounding
     if momentum == 1:
         return (
             f"With momentum 1 only the last batch is kept, mean {batch}: evaluation gives it mean {mean} and standard deviation {std}, just below "
             "training’s 1, since the kept variance is the unbiased one."
         )
-    begin = f"After {count(k, 'batch', 'batches')} the running mean is {kept}, this batch’s {batch}: evaluation gives it mean {mean} and standard deviation {std}, training 0 and 1."
-    behind = (float(found.true[k]) - float(found.law[k])) / drift if drift else 0.0
+    begin = (
+        f"After {count(k, 'batch', 'batches')} the running mean is {kept}, the true one {number(float(found.true[k]), 3)}; this batch’s is {batch}, so evaluation "
+        f"gives it mean {mean} and standard deviation {std}, training 0 and 1."
+    )
+    start = (1 - momentum) ** k
+    if start > 0.01:
+        return f"{begin} The 0 that it started from still weighs {percent(start)}."
     if drift and k == norms.SEEN:
-        lag = number(behind, 2)
-        return f"{begin} On average the running mean now trails the true one by the drift of {lag} {'batch' if lag == '1' else 'batches'}."
+        late = float(found.true[k] - found.law[k])
+        lag = round(late / drift, 1)
+        batches = f"{number(lag, 2)} {'batch' if lag == 1 else 'batches'}"
+        return f"{begin} On average the running mean now trails the true one by what that drifts in {batches}, {number(late, 2)}."
     return begin
 
 
