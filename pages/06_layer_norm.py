@@ -24,7 +24,7 @@ with lesson(concept) as page:
     with side:
         rival = controls.choice("Compared with", "norm_rival", drawings.RIVALS)
         seed = controls.seed("norm_block_seed")
-        st.caption("Three texts of four words. Numbers from N(0, 1); the learned gain and shift left out.")
+        st.caption("Three texts of four words. Numbers from N(0, 1); no learned gain or shift. BN: BatchNorm.")
     with stage:
         draw, shown = drawings.block_frames, {"default": 8, "labels": drawings.LABELS}
         cell = sweep("norm_cell", "Number", drawings.CELLS, draw, rival, seed, **shown)

@@ -32,8 +32,8 @@ from core.training.layer_norm import Norm
 
 concept = Concept(
     __name__,
-    equation=r"{\hat x = \frac{x - \mu_S}{\sqrt{\sigma_S^2 + \epsilon}}} \qquad\allowbreak {\text{LayerNorm: }\ \disputed{S = \text{one token’s features}}} "
-    r"\qquad\allowbreak {\text{BatchNorm: }\ S = \text{one feature of all tokens}}",
+    equation=r"{\hat x = \frac{x - \mu_S}{\sqrt{\sigma_S^2 + \epsilon}}} \qquad\allowbreak {\text{LayerNorm: }\disputed{S = \text{a token’s features}}} "
+    r"\qquad\allowbreak {\text{BatchNorm: }S = \text{a feature, all tokens}}",
     words=("S", "feature", "nats"),
 )
 
@@ -87,8 +87,7 @@ def one_line(alone: Kind = "layer", shared: Kind = "batch") -> Evidence:
 
 
 @concept.predicts(
-    "A causal decoder reads 8 fair coin tosses and bets on each next one; guessing costs ln 2 = 0.69 nats. It has BatchNorm, over those 8 "
-    "alone: its training loss?",
+    "A causal decoder reads 8 fair coin tosses, predicting each next one. With BatchNorm over those 8: its training loss in nats?",
     Option(
         "0.10, nearly sure",
         0.0,
@@ -106,7 +105,7 @@ def one_line(alone: Kind = "layer", shared: Kind = "batch") -> Evidence:
         "0.69, as guessing",
         0.65,
         0.72,
-        "That is LayerNorm’s. The causal mask hides later tosses from attention; it does not know of the norm’s statistics.",
+        "Guessing costs ln 2 = 0.69 nats, and that is LayerNorm’s loss. The causal mask hides later tosses from attention, not from the norm’s statistics.",
     ),
     Option(
         "0.80, worse",
@@ -114,7 +113,7 @@ def one_line(alone: Kind = "layer", shared: Kind = "batch") -> Evidence:
         math.inf,
         "Statistics of one text are noisy. But noise would be a lesser problem: they contain the answer.",
     ),
-    shows="It ended at {0} nats a toss, the mean of the shipped runs: far below guessing, so the answer came in.",
+    shows="It ended at {0} nats a toss, the mean of the shipped runs: far below ln 2 = 0.69 of guessing, so the answer came in.",
 )
 def what_coins_cost() -> float:
     return float(ends("batch").mean())

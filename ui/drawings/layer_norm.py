@@ -120,7 +120,7 @@ def block_figure(kind: Kind, cell: int, lit: Tensor, colour: str, became: tuple[
     )
     plain = {"visible": False, "fixedrange": True}
     figure.lay_out(
-        xaxis={**plain, "range": [-2.9, 2 * ACROSS + FEATURES + 4.4]},
+        xaxis={**plain, "range": [-2.9, 2 * ACROSS + FEATURES + 3.2]},
         yaxis={**plain, "range": [-1.6, 2 * UP + WORDS - 0.3]},
         showlegend=False,
         margin={"l": 4, "r": 4, "t": 34, "b": 4},
