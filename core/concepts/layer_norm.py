@@ -536,9 +536,9 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "Why then does BatchNorm work for images?",
-    "There its statistics hardly fluctuate, and a classifier has no later word to leak: its label is not in the image. Shen et al. find them close "
-    "to the running ones in a ResNet20 on CIFAR-10, far from them in a Transformer on IWSLT14. With few images in a batch it fails there, too: at 2, Wu and He "
-    "report a 10.6 % lower error with GroupNorm, ResNet-50 on ImageNet.",
+    "A classifier of images has no later word to leak: its label is not among its inputs. And its statistics are steadier: Shen et al. find those of a batch close "
+    "to the running ones in a ResNet20 on CIFAR-10, far from them in a Transformer with BatchNorm on IWSLT14. With few images in a batch it suffers, too: at 2, "
+    "Wu and He report a 10.6 % lower error with GroupNorm (ResNet-50, ImageNet).",
     (SHEN_2020.at("figure 2"), WU_2018.at("abstract")),
 )
 concept.pushes_back(
