@@ -1,6 +1,7 @@
 """Whose numbers share a mean, and what follows: who moves whom, how noisy the mean is, what pads do, what is left to evaluate with."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal
@@ -83,6 +84,17 @@ def moves(kind: Kind, seed: int) -> Moves:
             y[b, t + 1] = other[b, t + 1]
             after[b, t] = moved(kind, x, y)[b, t]
     return Moves(text, after)
+
+
+def others_move(norm: Callable[[Block], Block], seed: int = 0) -> float:
+    """The most that a number of a word moves through a norm when every other word of the block is drawn again."""
+    x, other = block(seed), block(seed, salt=1)
+    before, worst = norm(x), 0.0
+    for b, t in product(range(TEXTS), range(WORDS)):
+        y = other.clone()
+        y[b, t] = x[b, t]
+        worst = max(worst, float((norm(y) - before)[b, t].abs().max()))
+    return worst
 
 
 # ------------------------------------------------------------------------------------------------ how noisy a mean is
