@@ -1,0 +1,108 @@
+"""Question 10: the feed-forward layer."""
+
+from functools import partial
+
+import streamlit as st
+
+from ui.lesson import lesson, opening
+
+opening(__file__)
+
+from core.concepts.feed_forward import concept
+from core.experiments import cross_attention as cross
+from core.experiments import feed_forward as layers
+from core.experiments import masking, residuals
+from core.ops import counting, feedforward
+from core.ops.dates import MOST as LONGEST
+from core.ops.words import MOST
+from core.training import feed_forward as training
+from ui import controls
+from ui.drawings import feed_forward as drawings
+from ui.sweep import figure, sweep
+from ui.training import live
+
+with lesson(concept) as page:
+    side, stage = page.hero()
+    with side:
+        text = controls.words(f"Your sentence (2 to {MOST} words)", "ff_sentence", masking.SENTENCE, max_chars=100)
+        sentence, refused = masking.sentence_of(text)
+        if refused:
+            st.warning(f"{refused} Until then, the figures show “{sentence}”.")
+        sees = controls.choice("In attention a word sees", "ff_sees", drawings.SEES, help=drawings.SEES_HELP)
+        seed = controls.seed("ff_seed")
+        st.caption("Random weights, 16 wide; the middle of the feed-forward layer 64.")
+    with stage:
+        part = sweep(
+            "ff_part",
+            "What acts through",
+            layers.PARTS,
+            drawings.reach_frames,
+            sentence,
+            sees,
+            seed,
+            default="feed-forward",
+            buttons=True,
+            panel_width=340,
+        )
+
+    if page.look("xor"):
+        st.markdown(
+            "What is there to compute inside a token? Take one that holds two bits and shall say whether exactly one of them is 1: "
+            "XOR, which no straight line separates. A token that sees only itself gives itself weight 1, so attention is linear there, "
+            "and so are two matrices without an activation. Judge by the loss: a line can have three of four cases right, 75 %, "
+            "without having learned anything. Let each token see all four cases, and attention’s own softmax may learn it."
+        )
+        side, stage = st.columns([1, 5], gap="medium")
+        with side:
+            token_sees = controls.choice("Each token sees", "xor_sees", drawings.TOKEN_SEES)
+        with stage:
+            draw, before = partial(drawings.training_frame, token_sees), training.trained(token_sees)
+            live("xor", "Train all 15 now", training.train, draw, token_sees, share=lambda p: p.done, shipped=before)
+
+    if page.look("memory"):
+        st.markdown(
+            "So what does a trained layer compute? Written neuron by neuron it is a sum like attention’s, but its keys and values are "
+            "weights, the same for every text: a memory. Here is the decoder of question 12, which writes dates, one run of training. A "
+            "neuron’s key says when it fires; its value, read out by the model’s last matrix, what it speaks for. (Not that a single one is "
+            f"needed: without both of the decoder’s feed-forward layers {drawings.left((1, 2))} of held-out characters stay right, without the last alone "
+            f"{drawings.left((2,))}.)"
+        )
+        side, stage = st.columns([1, 5], gap="medium")
+        with side:
+            text = controls.words(f"A date (up to {LONGEST} characters)", "ff_date", cross.EXAMPLE, max_chars=60)
+            source, refused = cross.source_of(text)
+            if refused:
+                st.warning(f"{refused} Until then, the figures show “{source}”.")
+            layer = controls.choice("Decoder layer", "ff_layer", drawings.DECODER_LAYERS)
+        with stage:
+            labels = drawings.steps(layers.memories(source, layer))
+            usual = min(2, len(labels) - 1)
+            draw, chosen = drawings.memory_frames, (source, layer)
+            sweep(
+                "ff_step", "Writing", range(len(labels)), draw, *chosen, default=usual, labels=labels, panel_width=300
+            )
+
+    if page.look("share"):
+        st.markdown(
+            "How much can such a memory hold? Most of what a layer has: 8 d² of 12 d² weights where d_ff = 4 d, more where heads share keys "
+            "and values. It meets every token once, whatever the length; attention also multiplies with every token in view, so in a "
+            "long text the work is attention’s. In a text under a causal mask a token sees half of it on average."
+        )
+        sweep("ff_model", "A layer of", layers.SHOWN, drawings.share_frames, default="Llama 3 8B", panel_width=340)
+
+    if page.look("collapse"):
+        st.markdown(
+            "And what is it not for? Attention averages, and stacks of nothing else make all tokens alike. The feed-forward layer is often said to "
+            "prevent that. In untrained stacks with Xavier weights it does not; what question 14 is about does, the skip. "
+            "(A layer that stretches more can slow the collapse, as Dong et al. 2021 show.)"
+        )
+        side, stage = st.columns([1, 5], gap="medium")
+        with side:
+            norm = controls.choice("Normalisation", "ff_norm", drawings.PLACES)
+        with stage:
+            figure("collapse", drawings.collapse_frame, norm, seed)
+
+    page.ran(layers.part, layers.reach, feedforward.feed_forward, feedforward.fires, feedforward.recalled)
+    page.ran(training.logits_of, training.train, layers.memories, layers.firing)
+    page.ran(counting.layer_weights, counting.attention_overtakes, residuals.stack)
+    page.takes(sentence=sentence, sees=sees, part=part, seed=seed)
