@@ -30,7 +30,7 @@ with lesson(concept) as page:
             st.warning(f"{refused} Until then, the figures show “{sentence}”.")
         sees = controls.choice("In attention a word sees", "ff_sees", drawings.SEES, help=drawings.SEES_HELP)
         seed = controls.seed("ff_seed")
-        st.caption("Random weights, 16 wide; the middle of the feed-forward layer 64.")
+        st.caption("Random weights. A number: how far an output moves for a step of 1 of that input.")
     with stage:
         part = sweep(
             "ff_part",
@@ -47,7 +47,7 @@ with lesson(concept) as page:
 
     if page.look("xor"):
         st.markdown(
-            "What is there to compute inside a token? Take one that holds two bits and shall say whether exactly one of them is 1: "
+            "What is there to compute inside a token? Take one that holds two bits and is to say whether exactly one of them is 1: "
             "XOR, which no straight line separates. A token that sees only itself gives itself weight 1, so attention is linear there, "
             "and so are two matrices without an activation. Judge by the loss: a line can have three of four cases right, 75 %, "
             "without having learned anything. Let each token see all four cases, and attention’s own softmax may learn it."
@@ -62,7 +62,7 @@ with lesson(concept) as page:
     if page.look("memory"):
         st.markdown(
             "So what does a trained layer compute? Written neuron by neuron it is a sum like attention’s, but its keys and values are "
-            "weights, the same for every text: a memory. Here is the decoder of question 12, which writes dates, one run of training. A "
+            "weights, the same for every text: a memory. Here is the decoder of question 12, which writes dates (the first of its runs). A "
             "neuron’s key says when it fires; its value, read out by the model’s last matrix, what it speaks for. (Not that a single one is "
             f"needed: without both of the decoder’s feed-forward layers {drawings.left((1, 2))} of held-out characters stay right, without the last alone "
             f"{drawings.left((2,))}.)"

@@ -20,8 +20,8 @@ from core.training.residuals import Skips
 
 concept = Concept(
     __name__,
-    equation=r"{\mathrm{Attention}(X)_i = \textstyle\sum_{\text{tokens } j} a_{ij}(X)\; \value{x_j W_V}\, W_O} \qquad\allowbreak "
-    r"{\mathrm{FFN}(x_i) = \textstyle\sum_{\text{neurons } m} \disputed{\phi(x_i \cdot \key{k_m})}\; \value{v_m}}",
+    equation=r"{\mathrm{Attn}_i = \textstyle\sum_{\text{tokens } j} \mathrm{softmax}_j(\query{q_i} \cdot \key{k_j})\, \value{v_j}} "
+    r"\qquad\allowbreak {\mathrm{FFN}_i = \textstyle\sum_{\text{neurons } m} \disputed{\phi(x_i \cdot \key{k_m})}\, \value{v_m}}",
     words=("acts", "neuron m", "φ", "XOR"),
 )
 
@@ -80,7 +80,7 @@ def stays_at_a_guess(variant: Variant, sees: training.Sees) -> Evidence:
 
 
 @concept.in_one_sentence(
-    "To compute inside each token with what attention has brought there: none of its outputs depends on another token, its ReLU "
+    "To compute inside each token with what attention has brought there: each output depends on that token’s vector only, its ReLU "
     "learned XOR where attention on a lone token could not, and it holds two thirds of the weights in a layer of GPT-2.",
     fails_if=(
         {"part": "one block"},
@@ -226,7 +226,11 @@ def neurons_are_keys_and_values(
     )
     return (
         Evidence.near("the layer’s output less the sum over its neurons", apart, 0, within=rounding)
-        & Evidence.above("written tokens that the strongest neuron’s value raises most, share", names, 0.5)
+        & Evidence.above(
+            "written tokens that the strongest neuron’s value, read out by the last matrix, speaks for most, share",
+            names,
+            0.5,
+        )
         & Evidence.below("if each key had another’s value", wrongly, 0.5)
         & Evidence.above("tokens right, each after the right ones, share", layers.right_without(layers_left), 0.9)
     )

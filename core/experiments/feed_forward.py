@@ -222,7 +222,7 @@ class Memories:
     sizes: Float[
         Tensor, "t f"
     ]  # the length of what each neuron adds: how strongly it fires times the length of its value
-    promotes: Float[Tensor, "f v"]  # by how much each neuron's value raises each token's logit, above their mean
+    promotes: Float[Tensor, "f v"]  # what each neuron's value says for each token, see `values_said`
 
     def strongest(self, step: int, most: int = STRONGEST) -> Int[Tensor, " m"]:
         """Those that add most, the largest first."""
@@ -303,8 +303,8 @@ class Firing:
 
     written: Int[Tensor, " m"]
     by_token: Float[Tensor, "f v"]  # how strongly each neuron fires before each token, on average
-    strongest: Int[Tensor, " m"]  # the token that the value of the neuron which adds most raises most
-    whole: Int[Tensor, " m"]  # the token that the whole layer's output raises most
+    strongest: Int[Tensor, " m"]  # the token that the value of the neuron which adds most speaks for most
+    whole: Int[Tensor, " m"]  # the token that the whole layer's output speaks for most
     wrongly: Int[Tensor, " m"]  # the same of the strongest, if each key had the value of another neuron
 
 

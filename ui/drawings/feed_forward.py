@@ -110,6 +110,8 @@ def wires(found: layers.Reach, part: Part) -> Figure:
             "range": [-0.05, WIDEST],
             "fixedrange": True,
             "showgrid": False,
+            "showline": False,
+            "ticks": "",
             "tickvals": figures.numbers(at).tolist(),
             "ticktext": [
                 figures.escape(shortened(word)) if n <= ROOMY else str(i) for i, word in enumerate(found.words)
@@ -215,8 +217,8 @@ def reach_reading(found: layers.Reach, part: Part, sees: Sees) -> str:
 TOKEN_SEES: dict[training.Sees, str] = {"itself": "itself only", "all": "all four cases"}
 RUNS: dict[Variant, tuple[str, str]] = {
     "attention": ("attention alone", WITHOUT),
-    "linear": ("+ feed-forward, no activation", OCHRE),
-    "relu": ("+ feed-forward, ReLU", WITH),
+    "linear": ("+ linear layer", OCHRE),
+    "relu": ("+ ReLU layer", WITH),
 }
 LEARNED = 0.01  # nats
 
@@ -225,7 +227,8 @@ def training_frame(sees: training.Sees, progress: Progress) -> Frame:
     """The loss of every run, how many cases are right, and what is answered now."""
     axis: dict[str, Any] = {"x": progress.at, "x_title": "training step", "x_range": (0, progress.steps), "height": 330}
 
-    def every_run(values: Tensor, which: Sequence[Variant]) -> list[Series]:
+    def runs(values: Tensor, which: Sequence[Variant], most: int) -> list[Series]:
+        """The first so many runs of some variants; the legend names each variant once."""
         return [
             Series(
                 RUNS[v][0] if not r else f"{RUNS[v][0]}, run {r + 1}",
@@ -236,20 +239,21 @@ def training_frame(sees: training.Sees, progress: Progress) -> Frame:
                 legend=not r,
             )
             for v in which
-            for r in range(values.shape[1])
+            for r in range(most)
         ]
 
+    many = progress.losses.shape[1]
     loss = figures.lines(
-        every_run(progress.losses, VARIANTS),
-        title=f"Loss, {count(progress.losses.shape[1], 'run')} each",
+        runs(progress.losses, VARIANTS, many),
+        title=f"Loss, {count(many, 'run')} each",
         y_title="nats",
         y_range=(0, 1.5),
         levels={"always ½: ln 2": (FLOOR, INK)},
         **axis,
     )
     right = figures.lines(
-        every_run(100 * progress.right, ("attention", "relu")),
-        title="Cases right at the moment",
+        runs(100 * progress.right, ("attention", "relu"), 1),
+        title="Cases right, run 1: attention, ReLU",
         y_title="of the four, %",
         y_range=(0, 105),
         y_ticks=(0, 25, 50, 75, 100),
@@ -311,15 +315,12 @@ def left(without: tuple[int, ...]) -> str:
 
 @corners(source=DATES, layer=tuple(DECODER_LAYERS))
 def memory_frames(source: str, layer: int) -> list[Frame]:
-    """One frame for each written token: which neurons add most, what their values raise, when the first of them fires."""
+    """One frame for each written token: which neurons add most, what their values speak for, when the first of them fires."""
     found, firing = layers.memories(source, layer), layers.firing(layer)
-    high = max(
-        float(found.promotes[found.strongest(t)][:, list(layers.TOKENS)].abs().max()) for t in range(len(found.written))
-    )
-    return [memory_frame(found, firing, t, high) for t in range(len(found.written))]
+    return [memory_frame(found, firing, t) for t in range(len(found.written))]
 
 
-def memory_frame(found: layers.Memories, firing: layers.Firing, t: int, high: float) -> Frame:
+def memory_frame(found: layers.Memories, firing: layers.Firing, t: int) -> Frame:
     strongest, tokens = found.strongest(t), list(layers.TOKENS)
     names = [said(token) for token in tokens]
     numbers_ = [str(m) for m in strongest.tolist()]
@@ -335,13 +336,12 @@ def memory_frame(found: layers.Memories, firing: layers.Firing, t: int, high: fl
     )
     raised = figures.heatmap(
         found.promotes[strongest][:, tokens],
-        title="What their values raise (orange) and lower (blue)",
+        title="What their values speak for (blue: against)",
         rows=numbers_,
         columns=names,
         row_title="neuron",
         column_title="character that may be written",
         colours=SIGNED,
-        limits=(-high, high),
         colour_bar=True,
         height=330,
     )
@@ -369,16 +369,17 @@ def memory_frame(found: layers.Memories, firing: layers.Firing, t: int, high: fl
 def memory_reading(found: layers.Memories, firing: layers.Firing, t: int) -> str:
     first, written = int(found.strongest(t, 1)), said(found.written[t])
     fire, every = int((found.fires[t] > 0).sum()), found.fires.shape[-1]
-    raises = said(int(found.promotes[first].argmax()))
-    answers = said(int(firing.by_token[first].argmax()))
-    what = "the end" if written == "end" else f"“{written}”"
-    begun = f"When {what} is written, {fire} of {every} neurons fire, and number {first} adds most."
-    if raises == answers == written:
-        return f"{begun} Its key fires most strongly before that very character, and its value raises it most."
-    mine = {True: "that character", False: ""}
-    key = mine[answers == written] or ("the end" if answers == "end" else f"“{answers}”")
-    value = mine[raises == written] or ("the end" if raises == "end" else f"“{raises}”")
-    return f"{begun} Its key fires most strongly before {key}, and its value raises {value} most."
+    tokens = list(layers.TOKENS)
+    key, value = (said(tokens[int(one[first][tokens].argmax())]) for one in (firing.by_token, found.promotes))
+
+    def named(token: str) -> str:
+        return "the end" if token == "end" else f"“{token}”"
+
+    begun = f"When {named(written)} is written, {fire} of {every} neurons fire; the most comes from number {first}."
+    if key == value == written:
+        return f"{begun} Its key fires most strongly before that very character, and its value speaks for it most."
+    before, speaks = ("that character" if one == written else named(one) for one in (key, value))
+    return f"{begun} Its key fires most strongly before {before}, and its value speaks for {speaks} most."
 
 
 # ------------------------------------------------------------------------------------------------ its part of the whole
