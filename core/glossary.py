@@ -36,6 +36,7 @@ GLOSSARY = {
     "LN": "sets a vector to mean 0, variance 1, so ‖x‖² = d",
     "logit": "a score before the softmax",
     "logit gap": "how far the right class’s score stands above a wrong one’s",
+    "lone token": "one that sees only itself",
     "mask": "who may look at whom",
     "mask M": "added to the logits: 0 where token i sees token j, −∞ where it does not",
     "memory M": "the encoder’s last output: a vector for each token of the source",

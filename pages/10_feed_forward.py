@@ -50,7 +50,7 @@ with lesson(concept) as page:
             "What is there to compute inside a token? Take one that holds two bits and is to say whether exactly one of them is 1: "
             "XOR, which no straight line separates. A token that sees only itself gives itself weight 1, so attention is linear there, "
             "and so are two matrices without an activation. Judge by the loss: a line can have three of four cases right, 75 %, "
-            "without having learned anything. Let each token see all four cases, and attention’s own softmax may learn it."
+            "at a loss no lower than a guess’s. Let each token see all four cases, and attention’s own softmax may learn it."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
@@ -63,9 +63,8 @@ with lesson(concept) as page:
         st.markdown(
             "So what does a trained layer compute? Written neuron by neuron it is a sum like attention’s, but its keys and values are "
             "weights, the same for every text: a memory. Here is the decoder of question 12, which writes dates (the first of its runs). A "
-            "neuron’s key says when it fires; its value, read out by the model’s last matrix, what it speaks for. (Not that a single one is "
-            f"needed: without both of the decoder’s feed-forward layers {drawings.left((1, 2))} of held-out characters stay right, without the last alone "
-            f"{drawings.left((2,))}.)"
+            "neuron’s key says when it fires; its value, read out by the model’s last matrix, what it speaks for. (To speak for a character is "
+            f"not to be needed: {drawings.left_out()}.)"
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
@@ -79,13 +78,13 @@ with lesson(concept) as page:
             usual = min(2, len(labels) - 1)
             draw, chosen = drawings.memory_frames, (source, layer)
             sweep(
-                "ff_step", "Writing", range(len(labels)), draw, *chosen, default=usual, labels=labels, panel_width=300
+                "ff_step", "Writing", range(len(labels)), draw, *chosen, default=usual, labels=labels, panel_width=240
             )
 
     if page.look("share"):
         st.markdown(
             "How much can such a memory hold? Most of what a layer has: 8 d² of 12 d² weights where d_ff = 4 d, more where heads share keys "
-            "and values. It meets every token once, whatever the length; attention also multiplies with every token in view, so in a "
+            "and values or d_ff is wider. It meets every token once, whatever the length; attention also multiplies with every token in view, so in a "
             "long text the work is attention’s. In a text under a causal mask a token sees half of it on average."
         )
         sweep("ff_model", "A layer of", layers.SHOWN, drawings.share_frames, default="Llama 3 8B", panel_width=340)

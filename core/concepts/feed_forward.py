@@ -22,7 +22,7 @@ concept = Concept(
     __name__,
     equation=r"{\mathrm{Attn}_i = \textstyle\sum_{\text{tokens } j} \mathrm{softmax}_j(\query{q_i} \cdot \key{k_j})\, \value{v_j}} "
     r"\qquad\allowbreak {\mathrm{FFN}_i = \textstyle\sum_{\text{neurons } m} \disputed{\phi(x_i \cdot \key{k_m})}\, \value{v_m}}",
-    words=("acts", "neuron m", "φ", "XOR"),
+    words=("acts", "neuron m", "φ", "lone token", "XOR"),
 )
 
 DONG_2021 = Source(
@@ -76,8 +76,8 @@ def stays_at_a_guess(variant: Variant, sees: training.Sees) -> Evidence:
 
 
 @concept.in_one_sentence(
-    "To compute inside each token with what attention has brought there: each output depends on that token’s vector only, its ReLU "
-    "learned XOR where attention on a lone token could not, and it holds two thirds of the weights in a layer of GPT-2.",
+    "To compute inside each token with what attention has brought there: each output depends on that token’s vector only, with ReLU "
+    "it learned XOR where attention on a lone token could not, and it holds two thirds of the weights in a layer of GPT-2.",
     fails_if=(
         {"part": "one block"},
         {"brings": "feed-forward"},
@@ -110,7 +110,7 @@ def one_line(
 # ---------------------------------------------------------------------------------------------- prediction
 
 
-# The borders: three cases right at best cost what one wrong case costs, which only weights without bounds bring below ln 2 / 4.
+# The borders: what rounds to ln 2 = 0.69 or lies near it is a guess; a run that has learned ends far below 0.1.
 @concept.predicts(
     "A token holds two bits and sees only itself. Attention alone, trained to say whether exactly one bit is 1, ends …",
     Option(

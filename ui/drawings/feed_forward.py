@@ -308,9 +308,13 @@ def steps(found: layers.Memories) -> list[str]:
     return [said(token) for token in found.written]
 
 
-def left(without: tuple[int, ...]) -> str:
-    """The share of characters that stay right without the feed-forward layers of these layers of the decoder."""
-    return percent(layers.right_without(without))
+def left_out() -> str:
+    """How many characters stay right without feed-forward layers in the decoder."""
+    last, both = (percent(layers.right_without(which)) for which in ((dates.LAYERS,), (1, dates.LAYERS)))
+    return (
+        f"without the decoder’s last feed-forward layer {last} of the characters of {len(layers.held_out()[0])} held-out dates stay "
+        f"right, without both {both}"
+    )
 
 
 @corners(source=DATES, layer=tuple(DECODER_LAYERS))
@@ -444,12 +448,12 @@ def flops_figure(share: layers.Share, name: str) -> Figure:
 
 
 def share_reading(share: layers.Share, name: str) -> str:
-    experts = preset(name).experts
-    of = f", its {experts} experts all counted," if experts > 1 else ""
-    per = f" (of {count(preset(name).experts_used, 'expert')})" if experts > 1 else ""
+    a = preset(name)
+    of = f", its {a.experts} experts all counted," if a.experts > 1 else ""
+    than = f" than the {count(a.experts_used, 'expert')} that it is sent to" if a.experts > 1 else ""
     return (
-        f"In {name} the feed-forward layer{of} holds {percent(share.weights)} of the weights of a layer. Attention’s FLOPs for a token "
-        f"overtake its{per} from {number(share.even)} visible tokens on."
+        f"In {name} the feed-forward layer{of} holds {percent(share.weights)} of the weights of a layer. Beyond {number(share.even)} "
+        f"visible tokens attention costs a token more FLOPs{than}."
     )
 
 
