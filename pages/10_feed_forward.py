@@ -49,7 +49,7 @@ with lesson(concept) as page:
         st.markdown(
             "What is there to compute inside a token? Take one that holds two bits and is to say whether exactly one of them is 1: "
             "XOR, which no straight line separates. A token that sees only itself gives itself weight 1, so attention is linear there, "
-            "and so are two matrices without an activation. Judge by the loss: a line can have three of four cases right, 75 %, "
+            "and so are two matrices without an activation. Judge by the loss: a line can have three of four cases right, 75\u00a0%, "
             "at a loss no lower than a guess’s. Let each token see all four cases, and attention’s own softmax may learn it."
         )
         side, stage = st.columns([1, 5], gap="medium")

@@ -197,6 +197,20 @@ def test_a_strength_is_how_far_an_output_moves(part: layers.Part) -> None:
     torch.testing.assert_close(layers.reach(SENTENCE, "causal", 3).strength[part], expected, rtol=1e-5, atol=1e-7)
 
 
+def test_each_sublayer_is_measured_where_it_stands() -> None:
+    """On the stream that reaches it, sums of skips and all."""
+    found, x, seen = layers.reach(SENTENCE, "causal", 2), layers.inputs(SENTENCE.split()), layers.visible("causal", 6)
+    for block, pair in zip(layers.blocks(2), (found.sublayers[:2], found.sublayers[2:]), strict=True):
+        middle = x + block.attend(F.layer_norm(x, (16,)), seen)
+        for stream, sublayer, strength in (
+            (x, lambda y, b=block: b.attend(F.layer_norm(y, (16,)), seen), pair[0]),
+            (middle, lambda y, b=block: b.think(F.layer_norm(y, (16,))), pair[1]),
+        ):
+            jacobian = torch.autograd.functional.jacobian(sublayer, stream)
+            torch.testing.assert_close(strength, jacobian.square().sum((1, 3)).div(16).sqrt())
+        x = block(x, seen)
+
+
 def test_the_blocks_are_torchs() -> None:
     """One block as nn.TransformerEncoderLayer with the same weights computes it, with the causal mask."""
     first, _ = layers.blocks(5)

@@ -173,7 +173,7 @@ def only_attention_crosses(part: Part = "feed-forward", brings: Part = "attentio
 
 @concept.looks_closer(
     "xor",
-    "On a lone token ReLU learns XOR; attention and linear layers stay at ln 2, at times 75 % right.",
+    "On a lone token ReLU learns XOR; attention and linear layers stay at ln 2, at times 75\u00a0% right.",
     fails_if=({"sees": "all"}, {"bent": "linear"}, {"activation": "none"}, {"seen": 6}),
 )
 @concept.says(
@@ -234,11 +234,11 @@ def neurons_are_keys_and_values(
 
 @concept.looks_closer(
     "share",
-    "2/3 of a GPT-2 layer’s weights, 81 % of a Llama 3 8B’s; in long texts attention costs more.",
+    "2/3 of a GPT-2 layer’s weights, 81\u00a0% of a Llama 3 8B’s; in long texts attention costs more.",
     fails_if=({"model": "Qwen2.5 7B"}, {"other": GPT_2}, {"gated": False}, {"even": 64, "long": 64}),
 )
 @concept.says(
-    "It holds two thirds of a GPT-2 layer’s weights, 81 % of a Llama 3 8B layer’s.",
+    "It holds two thirds of a GPT-2 layer’s weights, 81\u00a0% of a Llama 3 8B layer’s.",
     fails_if=({"model": "Qwen2.5 7B"}, {"other": GPT_2}, {"gated": False}, {"even": 64, "long": 64}),
 )
 def most_weights_are_here(

@@ -291,6 +291,7 @@ def summed(most: int | None = None, layer: int = dates.LAYERS) -> tuple[float, f
     return float(apart.abs().max()), len(values) * torch.finfo(x.dtype).eps * float((a @ values.abs()).max())
 
 
+@remember
 def held_out(every: int = EVERY) -> tuple[Int[Tensor, "b n"], Int[Tensor, "b t"]]:
     """Some of the dates that the model was not trained on, in all styles; and what should be written."""
     texts, right = dates.test_set()

@@ -340,16 +340,16 @@ def memory_frame(found: layers.Memories, firing: layers.Firing, t: int) -> Frame
     )
     raised = figures.heatmap(
         found.promotes[strongest][:, tokens],
-        title="What their values speak for (blue: against)",
+        title="Values: orange for, blue against",
         rows=numbers_,
         columns=names,
         row_title="neuron",
         column_title="character that may be written",
         colours=SIGNED,
-        colour_bar=True,
+        colour_bar=False,
         height=330,
     )
-    raised.lay_out(yaxis={"type": "linear"})
+    raised.lay_out(xaxis={"tickangle": 0})
     if written in tokens:
         k = tokens.index(written)
         raised.shape(
