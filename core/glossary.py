@@ -5,7 +5,7 @@ Alphabetical. The search of the front door finds them too.
 
 GLOSSARY = {
     "[j = y]": "1 for the right class y, 0 for the others",
-    "acts": "a step of this input moves that output: the derivative is not 0",
+    "acts": "moves the output: the derivative is not 0",
     "amplification": "how much the output moves when all weights move a little",
     "branch F": "attention or feed-forward",
     "calibrated": "right as often as it is sure: of answers held 80 % likely, 80 % are right",
@@ -42,7 +42,7 @@ GLOSSARY = {
     "memory M": "the encoder’s last output: a vector for each token of the source",
     "N, d": "the tokens of a text, and the width of the model",
     "nats": "the unit of a loss that is measured with ln",
-    "neuron m": "its key k is column m of W₁, its value v row m of W₂",
+    "neuron m": "its key is column m of W₁, its value row m of W₂",
     "one-hot": "one weight is 1, the rest are 0",
     "P": "puts rows into another order",
     "pad": "a filler token that makes all rows equally long",
@@ -72,7 +72,7 @@ GLOSSARY = {
     "W_up, W_down": "the feed-forward layer’s two: to width d_ff and back",
     "warm-up": "a learning rate that starts small and rises",
     "W₂": "the feed-forward layer’s second matrix",
-    "XOR": "1 if exactly one of two bits is 1, else 0",
+    "XOR": "exactly one of two bits is 1",
     "Z": "the sum of exp(logit) over a query’s real keys; P is the number of pads",
-    "φ": "the activation, such as ReLU: max(0, ·)",
+    "φ": "the activation, as ReLU: max(0, ·)",
 }

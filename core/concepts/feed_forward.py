@@ -21,7 +21,7 @@ from core.training.residuals import Skips
 concept = Concept(
     __name__,
     equation=r"{\mathrm{Attn}_i = \textstyle\sum_{\text{tokens } j} \mathrm{softmax}_j(\query{q_i} \cdot \key{k_j})\, \value{v_j}} "
-    r"\qquad\allowbreak {\mathrm{FFN}_i = \textstyle\sum_{\text{neurons } m} \disputed{\phi(x_i \cdot \key{k_m})}\, \value{v_m}}",
+    r"\quad\allowbreak {\mathrm{FFN}_i = \textstyle\sum_{\text{neurons } m} \disputed{\phi(x_i \cdot \key{k_m})}\, \value{v_m}}",
     words=("acts", "neuron m", "φ", "lone token", "XOR"),
 )
 

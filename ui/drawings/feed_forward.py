@@ -35,7 +35,7 @@ PARTS_SHOWN: dict[Part, tuple[int, ...]] = {
     "attention": (0,), "feed-forward": (1,), "one block": (0, 1), "two blocks": (0, 1, 2, 3)
 }  # fmt: skip
 RANDOM = (0, 3, 9999)
-HERO = 310  # pixels: question, prediction and hero fit one screen
+HERO = 305  # pixels: question, prediction and hero fit one screen
 
 # ------------------------------------------------------------------------------------------------ who acts on whom
 
