@@ -62,7 +62,7 @@ with lesson(concept) as page:
     if page.look("memory"):
         st.markdown(
             "So what does a trained layer compute? Written neuron by neuron it is a sum like attention’s, but its keys and values are "
-            "weights, the same for every text: a memory. Here is the decoder of question 12, which writes dates (the first of its runs). A "
+            "weights, the same for every text: a memory, as Geva et al. 2021 read it. Here is the decoder of question 12, which writes dates (the first of its runs). A "
             "neuron’s key says when it fires; its value, read out by the model’s last matrix, what it speaks for. (To speak for a character is "
             f"not to be needed: {drawings.left_out()}.)"
         )

@@ -120,13 +120,14 @@ def test_what_the_hero_says() -> None:
     causal = [words(f.reading) for f in drawings.reach_frames(SENTENCE, "causal", 0)]
     assert "21 of 36" in causal[0] and "to itself and to what came before" in causal[0]
     assert "21 of 36 pairs act, as many as through one" in causal[3]
+    assert "answers to both words." in drawings.reach_frames("yes no", "near", 0)[0].reading
     assert drawings.card().reading == drawings.reach_frames(SENTENCE, "all", 0)[1].reading
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)
 @pytest.mark.parametrize("sees", list(drawings.SEES))
 def test_what_is_said_of_blocks_holds_for_every_sentence(sentence: str, sees: layers.Sees) -> None:
-    for seed in drawings.RANDOM:
+    for seed in drawings.RANDOM[:2]:
         found = layers.reach(sentence, sees, seed)
         assert torch.equal(found.acts("one block"), found.acts("attention")), "just those"
         alone = torch.eye(len(found.words), dtype=torch.bool)

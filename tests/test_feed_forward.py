@@ -18,7 +18,7 @@ from core.experiments.parameters import matrices_of, one_of_each
 from core.models import counted_flops
 from core.ops import counting
 from core.ops.feedforward import feed_forward, fires, recalled, xor_neurons
-from core.presets import PRESETS, preset
+from core.presets import preset
 from core.training import cross_attention as dates
 from core.training.feed_forward import BITS, TARGET
 
@@ -92,10 +92,6 @@ def test_no_plane_costs_less_than_a_guess_and_none_has_four_cases_right() -> Non
 # ---------------------------------------------------------------------------------------------- its part of the weights
 
 
-def dense() -> list[str]:
-    return [name for name, found in PRESETS.items() if found.architecture.experts == 1]
-
-
 @pytest.mark.parametrize("name", ["GPT-2 small", "Llama 3 8B", "Qwen2.5 7B", "Mixtral 8x7B", "T5 small", "gpt-oss 20B"])
 def test_the_weights_of_a_layer_are_those_that_are_built(name: str) -> None:
     a = preset(name)
@@ -112,10 +108,8 @@ def test_the_weights_of_a_layer_are_those_that_are_built(name: str) -> None:
 
 
 def test_classic_layers_have_two_thirds_and_what_is_said_of_others() -> None:
-    shares = {name: counting.feed_forward_share(preset(name)) for name in dense()}
-    assert min(shares.values()) == shares["Qwen3 0.6B"] == 0.6 and max(shares, key=shares.__getitem__) == "Gemma 2B"
     for name in ("BERT base", "GPT-2 small", "OPT 175B", "Transformer base (2017)"):
-        assert shares[name] == 2 / 3
+        assert counting.feed_forward_share(preset(name)) == 2 / 3
     assert [counting.attention_overtakes(preset(n)) for n in ("GPT-2 small", "Llama 3 8B")] == [1536, 16384]
     assert round(preset("Mixtral 8x7B").parameters / 1e9) == 47
     assert (
@@ -182,7 +176,7 @@ def test_a_changed_word_says_the_same_as_the_derivative(part: layers.Part, sees:
     assert torch.equal(layers.moved(part, sees), layers.reach(SENTENCE, sees).acts(part))
 
 
-@pytest.mark.parametrize("part", ["attention", "one block", "two blocks"])
+@pytest.mark.parametrize("part", ["attention", "two blocks"])
 def test_a_strength_is_how_far_an_output_moves(part: layers.Part) -> None:
     """By differences: the root mean square over steps of 1 along each feature of the input, extrapolated from small ones."""
     x = layers.inputs(SENTENCE.split())

@@ -234,7 +234,7 @@ def neurons_are_keys_and_values(
 
 @concept.looks_closer(
     "share",
-    "2/3 of a GPT-2 layer’s weights, 81\u00a0% of a Llama 3 8B’s; in long texts attention costs more.",
+    "It holds 2/3 of a GPT-2 layer’s weights, 81\u00a0% of Llama 3 8B’s; at length attention costs more.",
     fails_if=({"model": "Qwen2.5 7B"}, {"other": GPT_2}, {"gated": False}, {"even": 64, "long": 64}),
 )
 @concept.says(

@@ -191,10 +191,11 @@ def reach_reading(found: layers.Reach, part: Part, sees: Sees) -> str:
     pairs = {one: found.pairs(one) for one in PARTS}
     here, every = pairs[part], n * n
     of = f"all {every}" if here == every else f"{here} of {every}"
+    whom = "to both words" if n == 2 and sees != "causal" else WHOM[sees]
     match part:
         case "attention":
             return (
-                f"Through attention {of} pairs act: each word’s output answers {WHOM[sees]}. Through the feed-forward layer "
+                f"Through attention {of} pairs act: each word’s output answers {whom}. Through the feed-forward layer "
                 f"{pairs['feed-forward']} do, each word on itself."
             )
         case "feed-forward":
