@@ -282,8 +282,8 @@ def training_reading(sees: training.Sees, progress: Progress) -> str:
     lowest = number(float(progress.losses[0, :, -1].min()))
     most = round(4 * float(progress.right[0].max()))
     said = (
-        f"After {count(int(progress.at[-1]), 'step')}, of {runs} runs each, {learned['attention']} have learned XOR by attention "
-        f"alone, {learned['linear']} with a linear layer, {learned['relu']} with ReLU (loss below {LEARNED} nats)."
+        f"After {count(int(progress.at[-1]), 'step')}, of {runs} runs each have learned XOR (loss below {LEARNED} nats): attention "
+        f"alone {learned['attention']}, with a linear layer {learned['linear']}, with ReLU {learned['relu']}."
     )
     if learned["attention"]:
         return f"{said} The softmax over several tokens bends too."
