@@ -238,7 +238,7 @@ def neurons_are_keys_and_values(
     fails_if=({"model": "Qwen2.5 7B"}, {"other": GPT_2}, {"gated": False}, {"even": 64, "long": 64}),
 )
 @concept.says(
-    "It holds two thirds of a GPT-2 layer’s weights, 81\u00a0% of a Llama 3 8B layer’s.",
+    "Its neurons hold two thirds of a GPT-2 layer’s weights, 81\u00a0% of Llama 3 8B’s.",
     fails_if=({"model": "Qwen2.5 7B"}, {"other": GPT_2}, {"gated": False}, {"even": 64, "long": 64}),
 )
 def most_weights_are_here(
@@ -266,7 +266,7 @@ def most_weights_are_here(
     fails_if=({"skips": "both"}, {"other": "none"}),
 )
 @concept.says(
-    "Untrained, with Xavier weights, it does not keep tokens apart; skips do.",
+    "Untrained, with Xavier weights, the layer does not keep tokens apart; skips do.",
     fails_if=({"skips": "both"}, {"other": "none"}),
 )
 def only_skips_keep_tokens_apart(skips: Skips = "none", other: Skips = "both") -> Evidence:
