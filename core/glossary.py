@@ -5,8 +5,8 @@ Alphabetical. The search of the front door finds them too.
 
 GLOSSARY = {
     "[j = y]": "1 for the right class y, 0 for the others",
-    "acts": "moves the output: the derivative is not 0",
     "amplification": "how much the output moves when all weights move a little",
+    "Attn, FFN": "here without scale, W_O and biases; FFN is φ(x W₁) W₂",
     "branch F": "attention or feed-forward",
     "calibrated": "right as often as it is sure: of answers held 80 % likely, 80 % are right",
     "causal": "sees itself and what came before, nothing later",

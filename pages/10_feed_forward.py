@@ -30,7 +30,10 @@ with lesson(concept) as page:
             st.warning(f"{refused} Until then, the figures show “{sentence}”.")
         sees = controls.choice("In attention a word sees", "ff_sees", drawings.SEES, help=drawings.SEES_HELP)
         seed = controls.seed("ff_seed")
-        st.caption("Random weights. A number: how far an output moves for a step of 1 of that input.")
+        st.caption(
+            "Random weights. A number: how far an output moves for a step of 1 of that input.",
+            help=drawings.NUMBER_HELP,
+        )
     with stage:
         part = sweep(
             "ff_part",
@@ -47,10 +50,11 @@ with lesson(concept) as page:
 
     if page.look("xor"):
         st.markdown(
-            "What is there to compute inside a token? Take one that holds two bits and is to say whether exactly one of them is 1: "
-            "XOR, which no straight line separates. A token that sees only itself gives itself weight 1, so attention is linear there, "
-            "and so are two matrices without an activation. Judge by the loss: a line can have three of four cases right, 75\u00a0%, "
-            "at a loss no lower than a guess’s. Let each token see all four cases, and attention’s own softmax may learn it."
+            "What is there to compute inside a token? Take one that holds two bits (each adds a vector of its own) and is to say whether "
+            "exactly one of them is 1: XOR, which no straight line separates. A token that sees only itself gives itself weight 1, so attention is "
+            "linear there, and so are two matrices without an activation. Judge by the loss: a line can have three of four cases right, 75\u00a0%, "
+            "at a loss no lower than a guess’s. The scope matters: let each token see all four cases, or put a norm before attention, and it may "
+            "learn XOR too, for softmax and norm are not linear."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
@@ -63,8 +67,7 @@ with lesson(concept) as page:
         st.markdown(
             "So what does a trained layer compute? Written neuron by neuron it is a sum like attention’s, but its keys and values are "
             "weights, the same for every text: a memory, as Geva et al. 2021 read it. Here is the decoder of question 12, which writes dates (the first of its runs). A "
-            "neuron’s key says when it fires; its value, read out by the model’s last matrix, what it speaks for. (To speak for a character is "
-            f"not to be needed: {drawings.left_out()}.)"
+            "neuron’s key says when it fires; its value, read out by the model’s last matrix, what it speaks for."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
@@ -80,20 +83,23 @@ with lesson(concept) as page:
             sweep(
                 "ff_step", "Writing", range(len(labels)), draw, *chosen, default=usual, labels=labels, panel_width=240
             )
+        st.markdown(f"To speak for a character is not yet to be needed. {drawings.left_out()}.")
 
     if page.look("share"):
         st.markdown(
-            "How much can such a memory hold? Most of what a layer has: 8 d² of 12 d² weights where d_ff = 4 d, more where heads share keys "
-            "and values or d_ff is wider. It meets every token once, whatever the length; attention also multiplies with every token in view, so in a "
-            "long text the work is attention’s. In a text under a causal mask a token sees half of it on average."
+            "How much can such a memory hold? Most of what a layer has: 8 d² of 12 d² weights with two matrices and d_ff = 4 d; more where heads share "
+            "keys and values, or where a gate adds a third matrix: Llama 3 8B’s d_ff is 3.5 d, and three such matrices make 10.5 d² beside 2.5 d² of attention. "
+            "The layer meets every token once, whatever the length; attention also multiplies with every token in view. (Under a causal mask a token "
+            "sees half of the text on average, so for a whole text both cost the same at twice that length. Dotted: beyond the published window.)"
         )
         sweep("ff_model", "A layer of", layers.SHOWN, drawings.share_frames, default="Llama 3 8B", panel_width=340)
 
     if page.look("collapse"):
         st.markdown(
             "And what is it not for? Attention averages, and stacks of nothing else make all tokens alike. The feed-forward layer is often said to "
-            "prevent that. In untrained stacks with Xavier weights it does not; what question 14 is about does, the skip. "
-            "(A layer that stretches more can slow the collapse, as Dong et al. 2021 show.)"
+            "prevent that: Dong et al. 2021 name skips and feed-forward layers as what stops it, and in their bound such a layer slows it, the more it stretches. "
+            "Untrained, with Xavier weights, ours do not keep tokens apart: what slows the tokens’ falling together is what question 14 is about, the skip, and how much "
+            "hangs on the norm."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:

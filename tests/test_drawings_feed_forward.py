@@ -104,6 +104,18 @@ def test_a_stronger_pair_has_a_wider_line() -> None:
     table = wires["layout"]["meta"]["table"]
     assert table["columns"] == ["sublayer", "output of", "input of", "strength"] and len(table["rows"]) == 72
     assert table["rows"][strongest][3] == float(found.max()) and table["rows"][36][0] == "feed-forward 1"
+    # Each sublayer’s own strongest line is the widest; rows of the table name output and input.
+    widest = {t["y"][0] for t in wires["data"] if t["mode"] == "lines" and len(t["y"]) and t["line"]["width"] == 4.0}
+    assert widest == {0, 1}
+    assert table["rows"][1][1:] == ["0 the", "1 cat", float(found[0, 1])] != [*table["rows"][6][1:]]
+
+
+def test_a_cell_is_named_input_to_output() -> None:
+    cells = drawings.reach_frames(SENTENCE, "causal", 0)[0].figures[1]["data"][0]
+    assert cells["hovertemplate"].startswith("input %{x} → output %{y}:")
+    assert np.isnan(cells["z"][0]).tolist() == [False, *[True] * 5], (
+        "across stand the inputs: the first word hears itself only"
+    )
 
 
 def test_what_the_hero_says() -> None:
@@ -151,12 +163,13 @@ def test_the_training_is_drawn_run_by_run(sees: training.Sees) -> None:
     for v, trace in zip((0, 2), right["data"], strict=True):
         np.testing.assert_array_equal(trace["y"], 100 * progress.right[v, 0].float().numpy())
         assert trace["line"]["color"] == (WITHOUT, OCHRE, WITH)[v] and trace["line"]["shape"] == "hv"
+        assert trace["line"]["width"] == (1, 0, 2)[v]
     for v, trace in enumerate(answers["data"]):
         np.testing.assert_allclose(trace["y"], progress.answers[v].mean(0), rtol=1e-6)
         assert list(trace["x"]) == ["0 and 0", "0 and 1", "1 and 0", "1 and 1"]
         assert trace["name"] == ("attention alone", "+ linear layer", "+ ReLU layer")[v]
     assert [f["layout"]["yaxis"]["title"]["text"] for f in frame.figures] == [
-        "nats", "of the four, %", "probability given to 1",
+        "loss, nats", "of the four, %", "probability given to 1",
     ]  # fmt: skip
     (level,) = (s for s in loss["layout"]["shapes"])
     assert level["y0"] == pytest.approx(training.FLOOR)
@@ -167,12 +180,24 @@ def test_the_training_is_drawn_run_by_run(sees: training.Sees) -> None:
 def test_what_a_training_says() -> None:
     said = words(drawings.training_frame("itself", training.trained("itself")).reading)
     assert said == (
-        "After 300 steps, of 5 runs each have learned XOR (loss below 0.01 nats): attention alone 0, with a linear layer 0, with "
+        "After 300 steps so many of 5 runs have learned XOR (loss below 0.01 nats): attention alone 0, with a linear layer 0, with "
         "ReLU 5. Attention alone had up to 3 of 4 cases right, and its best loss is 0.693; always ½ costs 0.693."
     )
     both = words(drawings.training_frame("all", training.trained("all")).reading)
     assert "attention alone 4, with a linear layer 3, with ReLU 5." in both
-    assert both.endswith("The softmax over several tokens bends too.")
+    assert both.endswith("for a softmax over several tokens is not linear; one run more or less says little.")
+    normed = words(drawings.training_frame("itself, normed", training.trained("itself, normed")).reading)
+    assert normed.endswith(
+        "attention alone 5, with a linear layer 5, with ReLU 5. Attention can here, for the norm before it is not linear."
+    )
+    # Half of the runs are not all: the best loss is that of attention, at the end.
+    early = training.trained("itself")
+    cut = replace(early, at=early.at[:3], losses=early.losses[..., :3], right=early.right[..., :3])
+    best = number(float(early.losses[0, :, 2].min()))
+    most = round(4 * float(early.right[0, :, :3].max()))
+    assert f"up to {most} of 4 cases right, and its best loss is {best};" in words(
+        drawings.training_frame("itself", cut).reading
+    )
 
 
 @pytest.mark.parametrize("sees", training.SEEING)
@@ -254,14 +279,16 @@ def test_shares_are_those_of_the_models() -> None:
             assert bars["layout"]["annotations"][k]["text"] == f"{share:.0f}"
         assert (mine["marker"]["color"], other["marker"]["color"]) == (WITH, WITHOUT)
         share_ = layers.share(preset(name))
-        forward, attention = lines["data"]
-        np.testing.assert_allclose(forward["y"], 100 * share_.flops, rtol=1e-5)
-        np.testing.assert_allclose(forward["y"] + attention["y"], 100, rtol=1e-5)
-        assert (forward["name"], forward["line"]["color"]) == ("feed-forward", WITH)
-        (rule,) = lines["layout"]["shapes"]
-        assert rule["x0"] == share_.even
-        below = np.asarray(layers.LENGTHS) < share_.even
-        assert (forward["y"][below] > 50).all() and (forward["y"][~below] <= 50.001).all()
+        window, lengths = layers.WINDOWS[name], np.asarray(layers.LENGTHS)
+        for k, part, dash in ((0, lengths <= window, "solid"), (2, lengths >= window, "dot")):
+            forward, attention = lines["data"][k : k + 2]
+            np.testing.assert_array_equal(forward["x"], lengths[part])
+            np.testing.assert_allclose(forward["y"], 100 * share_.flops[torch.from_numpy(part)], rtol=1e-5)
+            np.testing.assert_allclose(forward["y"] + attention["y"], 100, rtol=1e-5)
+            assert (forward["line"]["color"], forward["line"]["dash"]) == (WITH, dash)
+            assert ((forward["y"] > 50) == (lengths[part] < share_.even)).all()
+        assert sorted(rule["x0"] for rule in lines["layout"]["shapes"]) == sorted([share_.even, window])
+        assert f"{window:,}" in frame.reading and ("would cost" in frame.reading) == (share_.even > window)
         assert words(percent(share_.weights)) in words(frame.reading) and number(share_.even) in frame.reading
         assert lines["layout"]["title"]["text"].startswith(name)
         assert ("2 experts" in frame.reading) == (name == "Mixtral 8x7B")
@@ -270,29 +297,36 @@ def test_shares_are_those_of_the_models() -> None:
 @pytest.mark.parametrize("norm", list(drawings.PLACES))
 def test_the_collapse_is_that_of_question_14s_stacks(norm: residuals.Norm) -> None:
     (frame,) = drawings.collapse_frame(norm, 0)
-    (chart,) = frame.figures
+    every, with_skips = frame.figures
     wanted = {
         "skips and feed-forward": ("both", True, WITH, "solid"),
         "skips only": ("both", False, WITH, "dash"),
         "feed-forward only": ("none", True, WITHOUT, "solid"),
         "neither": ("none", False, WITHOUT, "dash"),
     }
-    assert [t["name"] for t in chart["data"]] == list(wanted)
-    for trace in chart["data"]:
+    assert [t["name"] for t in every["data"]] == list(wanted)
+    assert [t["name"] for t in with_skips["data"]] == list(wanted)[:2]
+    for trace in (*every["data"], *with_skips["data"]):
         skips, thinks, colour, dash = wanted[trace["name"]]
-        expected = residuals.stack(norm, skips, drawings.BLOCKS, thinks, 0).distinct.clamp_min(drawings.LEAST)
+        expected = residuals.stack(norm, skips, 16, thinks, 0).distinct.clamp_min(drawings.LEAST)
         np.testing.assert_allclose(trace["y"], expected, rtol=1e-5)
         assert (trace["line"]["color"], trace["line"]["dash"]) == (colour, dash)
-    both, skips_only = (
-        number(float(residuals.stack(norm, "both", drawings.BLOCKS, thinks, 0).distinct[4]), 2)
+    (level,) = every["layout"]["shapes"]
+    assert level["y0"] == 1e-13, "as the reading counts rounding"
+    (both, both_late), (skips_only, late) = (
+        [number(float(residuals.stack(norm, "both", 16, thinks, 0).distinct[k]), 2) for k in (4, 16)]
         for thinks in (True, False)
     )
-    assert f"With skips it is {both} of their length, without feed-forward layers {skips_only} of" in frame.reading
+    assert (
+        f"With skips it is {both} of their length with feed-forward layers and {skips_only} without; after 16 blocks {both_late} and {late}."
+        in frame.reading
+    )
     assert "without skips what tells the tokens apart is no more than rounding" in frame.reading
 
 
 def test_sides_are_named_where_they_differ() -> None:
-    said = drawings.collapse_reading("pre", [0.7, 0.8, 1e-5, 1e-14])
+    found = [torch.full((17,), value) for value in (0.7, 0.8, 1e-5, 1e-14)]
+    said = drawings.collapse_reading("pre", found)
     assert "is 1·10⁻⁵ of their length with feed-forward layers and no more than rounding without" in said.replace(
         "1.0·", "1·"
     )
@@ -319,11 +353,11 @@ def test_the_page_hands_its_controls_on() -> None:
 
 def test_what_the_page_says_of_layers_left_out() -> None:
     text = " ".join(str(m.value) for m in opened(PAGE, look="memory").markdown)
-    last, both = (percent(layers.right_without(which)) for which in ((2,), (1, 2)))
+    whole, last, first, both = (percent(layers.right_without(which)) for which in ((), (2,), (1,), (1, 2)))
     assert (
-        f"without the decoder’s last feed-forward layer {last} of the characters of 60 held-out dates stay right, without both {both}"
-        in text
-    )
+        f"the model has {whole} of the characters (and ends) right; without the last feed-forward layer of the decoder {last}, "
+        f"without the first {first}, without both {both}."
+    ) in text
 
 
 def test_a_refused_sentence_and_date_say_why() -> None:

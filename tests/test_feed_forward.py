@@ -15,7 +15,7 @@ from core.experiments import quadratic_cost
 from core.experiments.feed_forward import PARTS
 from core.experiments.masking import SENTENCE
 from core.experiments.parameters import matrices_of, one_of_each
-from core.models import counted_flops
+from core.models import FeedForward, counted_flops
 from core.ops import counting
 from core.ops.feedforward import feed_forward, fires, recalled, xor_neurons
 from core.presets import preset
@@ -85,6 +85,7 @@ def test_no_plane_costs_less_than_a_guess_and_none_has_four_cases_right() -> Non
     losses_ = F.binary_cross_entropy_with_logits(x @ planes, target[:, None].expand(4, 20_000), reduction="none").mean(
         0
     )
+    assert layers.slope_at_a_guess() == float(slope.abs().max()) == 0 < layers.slope_at_a_guess("and")
     assert right.max() == 0.75 and losses_.min() >= math.log(2)
     assert losses_[right == 0.75].min() > math.log(2), "three of four right, and the loss is higher for it"
 
@@ -115,6 +116,25 @@ def test_classic_layers_have_two_thirds_and_what_is_said_of_others() -> None:
     assert (
         round(counting.active(preset("Mixtral 8x7B")) / 1e9) == 13
     )  # “47 billion parameters, of which a token meets 13”
+
+
+def test_a_gated_neuron_has_two_keys() -> None:
+    """What is said of SwiGLU, on the layer that PyTorch builds for Llama 3 8B’s kind; and its 3.5 d and 10.5 d²."""
+    layer = FeedForward(counting.Architecture(6, 1, 1, 9, 1, gated=True)).double()
+    x, (gate, up, down) = normal(4, 6), (m.weight.detach() for m in (layer.gate, layer.up, layer.down))
+    each = F.silu(x @ gate.T) * (x @ up.T)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x), sum(each[:, m, None] * down[:, m] for m in range(9)))
+    llama = preset("Llama 3 8B")
+    assert llama.gated and llama.d_ff == 3.5 * llama.d_model
+    assert counting.layer_weights(llama) == (10.5 * llama.d_model**2, 2.5 * llama.d_model**2)
+
+
+def test_windows_are_those_of_the_models_positions() -> None:
+    assert list(layers.WINDOWS) == list(layers.SHOWN) and set(layers.WINDOWS.values()) <= set(layers.LENGTHS)
+    for name, window in layers.WINDOWS.items():
+        learned = preset(name).positions  # OPT never uses two of its
+        assert not learned or window == learned - 2 * (name == "OPT 175B")
 
 
 @quick
@@ -225,6 +245,15 @@ def test_the_blocks_are_torchs() -> None:
 
 def test_a_convolution_of_one_token_is_the_layer_and_of_three_is_not() -> None:
     assert layers.as_convolution(1, seed=4) < 1e-12 and layers.as_convolution(3, seed=4) > 0.1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_order_test_takes_the_largest_difference(seed: int) -> None:
+    """A mean of signed differences could be 0 where outputs differ."""
+    x, first = layers.inputs(SENTENCE.split()), layers.blocks(seed)[0]
+    seen = torch.ones(6, 6, dtype=torch.bool).tril()
+    one, other = (first.attend(F.layer_norm(y, (16,)), seen) for y in (x.flip(0), x))
+    assert layers.out_of_order("attention", "causal", seed) == pytest.approx(float((one - other.flip(0)).abs().max()))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -342,6 +371,7 @@ def test_what_is_said_of_neurons_and_of_layers_left_out() -> None:
     assert names[1] > 0.85 > names[0] > 0.4
     whole, none, last = (layers.right_without(k) for k in ((), (1, 2), (2,)))
     assert whole == 1 and last > 0.98 and 0.6 < none < 0.85
+    assert 0.95 < layers.right_without((1,)) < 1
     apart, rounding = layers.summed()
     assert apart <= rounding < 1e-10 and layers.summed(255)[0] >= 0 and layers.summed(128)[0] > 0.1
 

@@ -27,7 +27,8 @@ def plain(seed: int, variant: str, sees: str, steps: int) -> list[float]:
     curve = []
     for _ in range(steps):
         x = torch.tensor([[a, b, 1.0] for a, b in BITS], dtype=torch.float64) @ embed
-        q, k, v = (x @ qkv).split(WIDTH, -1)
+        heard = F.layer_norm(x, (WIDTH,)) if "normed" in sees else x
+        q, k, v = (heard @ qkv).split(WIDTH, -1)
         rows = []
         for i in range(4):
             others = range(4) if sees == "all" else [i]
@@ -66,7 +67,7 @@ def test_variants_begin_with_the_same_weights_and_seeds_do_not() -> None:
 
 def test_a_token_that_sees_itself_knows_of_no_other() -> None:
     weights = {name: w.detach() for name, w in model.first_weights((0,)).items()}
-    for sees, same in (("itself", True), ("all", False)):
+    for sees, same in (("itself", True), ("itself, normed", True), ("all", False)):
         usual = model.logits_of(weights, sees)  # type: ignore[arg-type]
         changed = dict(weights)
 
@@ -99,7 +100,8 @@ def test_the_shipped_runs_are_what_the_program_gives(sees: model.Sees) -> None:
 
 
 def test_what_is_said_of_the_runs() -> None:
-    alone, all_ = model.trained("itself"), model.trained("all")
+    alone, all_, normed = (model.trained(sees) for sees in SEEING)
+    assert normed.losses[..., -1].max() < 0.005, "a norm before attention is enough, in every run"
     attention, linear, relu = alone.losses[..., -1]
     for stays, right in ((attention, alone.right[0]), (linear, alone.right[1])):
         assert (stays - FLOOR).abs().max() < 1e-6 and (right.amax(-1) == 0.75).all()

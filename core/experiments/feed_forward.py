@@ -24,6 +24,8 @@ from core.ops.feedforward import Activation, feed_forward, fires, recalled
 from core.ops.norms import layer_norm, pre_norm
 from core.ops.words import tokens
 from core.training import cross_attention as dates
+from core.training import feed_forward as training
+from core.training.feed_forward import BITS
 
 Part = Literal["attention", "feed-forward", "one block", "two blocks"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -204,6 +206,23 @@ def normed_xor(norm: bool = True) -> Float[Tensor, " 4"]:
     return layer_norm(x, eps=0.0)[..., 2] if norm else x[..., 2]
 
 
+Task = Literal["xor", "and"]
+
+
+def slope_at_a_guess(task: Task = "xor") -> float:
+    r"""The largest $\lvert \partial L / \partial w \rvert$ at w = 0 of a plane w over two bits and a 1, L being the mean cross-entropy of its logits
+
+    There every answer is ½ and L = ln 2. L is convex in w, so ln 2 is the least that a plane can reach if this is 0.
+
+    Goodfellow et al. 2016, Deep Learning, §6.1, for the squared error
+
+    >>> slope_at_a_guess("xor"), slope_at_a_guess("and")
+    (0.0, 0.25)
+    """
+    target = torch.tensor([float(a != b if task == "xor" else a and b) for a, b in BITS], dtype=torch.float64)
+    return float((training.inputs().T @ (0.5 - target) / len(BITS)).abs().max())
+
+
 # ---------------------------------------------------------------------------------------------- a trained layer's neurons
 
 
@@ -344,6 +363,11 @@ SHOWN = (
     *("Qwen2.5 7B", "Gemma 2B", "Mixtral 8x7B"),
 )
 LENGTHS = tuple(2**k for k in range(7, 19))
+# How many tokens each sees at most: max_position_embeddings in the configuration it was published with.
+WINDOWS = {
+    **{"BERT base": 512, "GPT-2 small": 1024, "OPT 175B": 2048, "Llama 2 7B": 4096, "Llama 3 8B": 8192},
+    **{"Llama 3.1 405B": 131072, "Qwen2.5 7B": 131072, "Gemma 2B": 8192, "Mixtral 8x7B": 32768},
+}
 
 
 @dataclass(frozen=True, eq=False)

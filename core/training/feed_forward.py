@@ -2,7 +2,7 @@
 with one that has. All three begin with the same weights of a seed and see the same four tokens.
 
 Each token holds two bits, which enter linearly: x = a e₁ + b e₂ + e₃. One block without norms, which would be an activation of
-their own, reads out one logit. A token attends to itself only, or to all four.
+their own, reads out one logit. A token attends to itself only, to all four, or to itself behind a LayerNorm, to see what a norm adds.
 
 In float64. The losses that stay, stay at a floor, and those that fall, fall to a thousandth of it: no outcome hangs on rounding.
 """
@@ -20,12 +20,13 @@ from torch import Tensor
 
 from core.ops import masks
 from core.ops.attention import attention
+from core.ops.norms import layer_norm
 from core.training.shipped import shipped
 
 Variant = Literal["attention", "linear", "relu"]
 VARIANTS: tuple[Variant, ...] = ("attention", "linear", "relu")
-Sees = Literal["itself", "all"]
-SEEING: tuple[Sees, ...] = ("itself", "all")
+Sees = Literal["itself", "all", "itself, normed"]
+SEEING: tuple[Sees, ...] = ("itself", "all", "itself, normed")
 SEEDS = (0, 1, 2, 3, 4)
 WIDTH, D_FF, STEPS, RATE, EVERY = 8, 16, 300, 0.02, 3
 FLOOR = math.log(2)  # nats: what the answer ½ costs in every case
@@ -72,7 +73,8 @@ def logits_of(weights: dict[str, Tensor], sees: Sees) -> Float[Tensor, "v r 4"]:
     """One logit for each of the four tokens, of every variant and run."""
     x = inputs() @ weights["embed"]
     visible = masks.full(4) if sees == "all" else torch.eye(4, dtype=torch.bool)
-    query, key, value = (x @ weights["qkv"]).chunk(3, -1)
+    heard = layer_norm(x) if sees == "itself, normed" else x
+    query, key, value = (heard @ weights["qkv"]).chunk(3, -1)
     x = x + attention(query, key, value, visible) @ weights["out"]
     hidden = x @ weights["up"] + weights["bias"]
     activated = torch.stack([torch.zeros_like(hidden[0]), hidden[1], hidden[2].relu()])  # in the order of VARIANTS
@@ -104,7 +106,7 @@ def train(sees: Sees = "itself", seeds: tuple[int, ...] = SEEDS, steps: int = ST
 
 
 def result() -> dict[str, Any]:
-    """What `python -m core.training feed_forward` ships: every seed of every variant, seeing itself and seeing all."""
+    """What `python -m core.training feed_forward` ships: every seed of every variant, seeing itself, seeing all, and itself behind a norm."""
     found: dict[str, Any] = {}
     for sees in SEEING:
         print(f"each token sees {sees}", file=sys.stderr)

@@ -30,6 +30,10 @@ SEES: dict[Sees, str] = {"all": "all words", "causal": "itself and before", "nea
 SEES_HELP = (
     "All words: no mask. Itself and before: the causal mask. Its neighbours: itself, and one word on either side."
 )
+NUMBER_HELP = (
+    "An input acts on an output if the derivative is not 0. The step is in a random direction, the move its root mean square. Lines are "
+    "as wide as they are strong beside the strongest of their own sublayer; numbers are comparable throughout."
+)
 LABELS: dict[Part, str] = {part: part for part in PARTS}
 PARTS_SHOWN: dict[Part, tuple[int, ...]] = {
     "attention": (0,), "feed-forward": (1,), "one block": (0, 1), "two blocks": (0, 1, 2, 3)
@@ -215,7 +219,11 @@ def reach_reading(found: layers.Reach, part: Part, sees: Sees) -> str:
 
 # ------------------------------------------------------------------------------------------------ XOR
 
-TOKEN_SEES: dict[training.Sees, str] = {"itself": "itself only", "all": "all four cases"}
+TOKEN_SEES: dict[training.Sees, str] = {
+    "itself": "itself only",
+    "all": "all four cases",
+    "itself, normed": "itself, behind a norm",
+}
 RUNS: dict[Variant, tuple[str, str]] = {
     "attention": ("attention alone", WITHOUT),
     "linear": ("+ linear layer", OCHRE),
@@ -247,7 +255,7 @@ def training_frame(sees: training.Sees, progress: Progress) -> Frame:
     loss = figures.lines(
         runs(progress.losses, VARIANTS, many),
         title=f"Loss, {count(many, 'run')} each",
-        y_title="nats",
+        y_title="loss, nats",
         y_range=(0, 1.5),
         levels={"always ½: ln 2": (FLOOR, INK)},
         **axis,
@@ -260,8 +268,11 @@ def training_frame(sees: training.Sees, progress: Progress) -> Frame:
         y_ticks=(0, 25, 50, 75, 100),
         **axis,
     )
+    loss.lay_out(  # in the corner that the curves leave at once, so that the three panels stand alike
+        legend={"orientation": "v", "x": 1, "xanchor": "right", "y": 1, "yanchor": "top"}, margin={"t": 34}
+    )
     for trace in right["data"]:
-        trace["line"]["shape"] = "hv"
+        trace["line"] |= {"shape": "hv", "width": 1 if trace["line"]["color"] == WITHOUT else 2}
     answers = figures.bars(
         [Series(RUNS[v][0], progress.answers[i].mean(0), RUNS[v][1]) for i, v in enumerate(VARIANTS)],
         labels=[f"{a} and {b}" for a, b in BITS],
@@ -271,6 +282,8 @@ def training_frame(sees: training.Sees, progress: Progress) -> Frame:
         y_range=(0, 1.05),
         height=330,
     )
+    for trace in answers["data"]:
+        trace["marker"]["line"] = {"color": trace["marker"]["color"], "width": 2}  # an answer of 0 is a line
     for one in (right, answers):
         one.lay_out(showlegend=False)
     return Frame((loss, right, answers), training_reading(sees, progress))
@@ -282,11 +295,13 @@ def training_reading(sees: training.Sees, progress: Progress) -> str:
     lowest = number(float(progress.losses[0, :, -1].min()))
     most = round(4 * float(progress.right[0].max()))
     said = (
-        f"After {count(int(progress.at[-1]), 'step')}, of {runs} runs each have learned XOR (loss below {LEARNED} nats): attention "
+        f"After {count(int(progress.at[-1]), 'step')} so many of {runs} runs have learned XOR (loss below {LEARNED} nats): attention "
         f"alone {learned['attention']}, with a linear layer {learned['linear']}, with ReLU {learned['relu']}."
     )
     if learned["attention"]:
-        return f"{said} The softmax over several tokens bends too."
+        if sees == "itself, normed":
+            return f"{said} Attention can here, for the norm before it is not linear."
+        return f"{said} Attention can here, for a softmax over several tokens is not linear; one run more or less says little."
     return (
         f"{said} Attention alone had up to {most} of 4 cases right, and its best loss is {lowest}; always ½ costs "
         f"{number(FLOOR)}."
@@ -311,10 +326,12 @@ def steps(found: layers.Memories) -> list[str]:
 
 def left_out() -> str:
     """How many characters stay right without feed-forward layers in the decoder."""
-    last, both = (percent(layers.right_without(which)) for which in ((dates.LAYERS,), (1, dates.LAYERS)))
+    whole, last, first, both = (
+        percent(layers.right_without(which)) for which in ((), (dates.LAYERS,), (1,), (1, dates.LAYERS))
+    )
     return (
-        f"without the decoder’s last feed-forward layer {last} of the characters of {len(layers.held_out()[0])} held-out dates stay "
-        f"right, without both {both}"
+        f"On {len(layers.held_out()[0])} held-out dates, each character written after the right ones, the model has {whole} of the characters "
+        f"(and ends) right; without the last feed-forward layer of the decoder {last}, without the first {first}, without both {both}"
     )
 
 
@@ -430,12 +447,24 @@ def weights_figure(shares: dict[str, layers.Share], chosen: str) -> Figure:
 
 
 def flops_figure(share: layers.Share, name: str) -> Figure:
+    """Dotted where the model cannot see so far."""
+    lengths, window = torch.tensor(layers.LENGTHS), layers.WINDOWS[name]
+    within, beyond = lengths <= window, lengths >= window
+    parts = (
+        ("feed-forward", 100 * share.flops, WITH),
+        ("attention, with its own matrices", 100 * (1 - share.flops), WITHOUT),
+    )
     return figures.lines(
         [
-            Series("feed-forward", 100 * share.flops, WITH),
-            Series("attention, with its own matrices", 100 * (1 - share.flops), WITHOUT),
+            *(Series(one, of[within], colour, x=lengths[within]) for one, of, colour in parts),
+            *(
+                Series(
+                    f"{one}, beyond the window", of[beyond], colour, "dot", x=lengths[beyond], width=1.5, legend=False
+                )
+                for one, of, colour in parts
+            ),
         ],
-        x=torch.tensor(layers.LENGTHS),
+        x=lengths,
         title=f"{name}: a token’s FLOPs in a layer",
         x_title="tokens that it sees, N",
         y_title="share, %",
@@ -443,7 +472,16 @@ def flops_figure(share: layers.Share, name: str) -> Figure:
         x_range=(layers.LENGTHS[0], layers.LENGTHS[-1]),
         x_ticks=(128, 1024, 8192, 65536),
         y_range=(0, 105),
-        marks={f"equal at {share.even:,.0f}": (share.even, INK)},
+        marks={
+            name: place
+            for name, place in sorted(
+                {
+                    f"equal at {share.even:,.0f}": (share.even, INK),
+                    f"sees at most {window:,}": (window, WITHOUT),
+                }.items(),
+                key=lambda mark: mark[1][0],
+            )
+        },
         height=340,
     )
 
@@ -452,9 +490,11 @@ def share_reading(share: layers.Share, name: str) -> str:
     a = preset(name)
     of = f", its {a.experts} experts all counted," if a.experts > 1 else ""
     than = f" than the {count(a.experts_used, 'expert')} that it is sent to" if a.experts > 1 else ""
+    window = layers.WINDOWS[name]
+    costs, sees = ("would cost", f"{name} sees at most") if share.even > window else ("costs", f"{name} sees up to")
     return (
         f"In {name} the feed-forward layer{of} holds {percent(share.weights)} of the weights of a layer. Beyond {number(share.even)} "
-        f"visible tokens attention costs a token more FLOPs{than}."
+        f"visible tokens attention {costs} a token more FLOPs{than}; {sees} {window:,}."
     )
 
 
@@ -462,7 +502,7 @@ def share_reading(share: layers.Share, name: str) -> str:
 
 Dash = Literal["solid", "dash", "dot"]
 PLACES: dict[Norm, str] = {"pre": "Pre-Norm", "none": "no norm", "post": "Post-Norm"}
-BLOCKS, LATE = 8, 4
+BLOCKS, LATE = 16, 4
 STACKS: tuple[tuple[Skips, bool, str, str, Dash], ...] = (
     ("both", True, "skips and feed-forward", WITH, "solid"),
     ("both", False, "skips only", WITH, "dash"),
@@ -473,34 +513,40 @@ STACKS: tuple[tuple[Skips, bool, str, str, Dash], ...] = (
 
 @corners(norm=("pre", "none", "post"), seed=RANDOM)
 def collapse_frame(norm: Norm, seed: int) -> list[Frame]:
-    """How distinct the tokens are at every height, with and without skips and feed-forward layers."""
+    """How distinct the tokens are at every height, with and without skips and feed-forward layers; and those with skips enlarged."""
     found = [residuals.stack(norm, skips, BLOCKS, thinks, seed).distinct for skips, thinks, *_ in STACKS]
-    chart = figures.lines(
-        [
-            Series(name, one.clamp_min(LEAST), colour, dash, markers=True)
-            for one, (_, _, name, colour, dash) in zip(found, STACKS, strict=True)
-        ],
-        x=torch.arange(BLOCKS + 1),
-        title=f"How distinct the tokens are: untrained stacks of attention, {PLACES[norm]}",
-        x_title="blocks below",
-        y_title="‖X − mean‖ ÷ ‖X‖",
-        x_range=(0, BLOCKS),
+    series = [
+        Series(name, one.clamp_min(LEAST), colour, dash, markers=True)
+        for one, (_, _, name, colour, dash) in zip(found, STACKS, strict=True)
+    ]
+    axis: dict[str, Any] = {
+        "x": torch.arange(BLOCKS + 1),
+        "x_title": "blocks passed",
+        "y_title": "‖X − mean token‖ ÷ ‖X‖",
+        "x_range": (0, BLOCKS),
+        "x_ticks": range(0, BLOCKS + 1, LATE),
+        "height": 360,
+    }
+    every = figures.lines(
+        series,
+        title=f"How distinct tokens are: untrained, {PLACES[norm]}",
         log_y=True,
         y_range=(LEAST, 10),
-        levels={"no more than rounding": (1e-13, MASKED)},
-        level_at="bottom right",
-        height=360,
+        levels={"no more than rounding": (1e-13, WITHOUT)},
+        **axis,
     )
-    return [Frame((chart,), collapse_reading(norm, [float(one[LATE]) for one in found]))]
+    with_skips = figures.lines(series[:2], title="Only with skips, equal steps", y_range=(0, 1.05), **axis)
+    return [Frame((every, with_skips), collapse_reading(norm, found))]
 
 
-def collapse_reading(norm: Norm, found: list[float]) -> str:
-    both, skips, forward, neither = (distinctness(one) for one in found)
+def collapse_reading(norm: Norm, found: Sequence[Tensor]) -> str:
+    forward, neither = (distinctness(float(one[LATE])) for one in found[2:])
     where = {"none": "Without norms", "pre": "With Pre-Norm", "post": "With Post-Norm"}[norm]
     without = forward if forward == neither else f"{forward} with feed-forward layers and {neither} without"
+    (both, skips), (both_late, skips_late) = ([number(float(one[k]), 2) for one in found[:2]] for k in (LATE, BLOCKS))
     return (
-        f"{where}, after {LATE} blocks without skips what tells the tokens apart is {without}. With skips it is {both}, "
-        f"without feed-forward layers {skips}."
+        f"{where}, after {LATE} blocks without skips what tells the tokens apart is {without}. With skips it is {both} of their length with "
+        f"feed-forward layers and {skips} without; after {BLOCKS} blocks {both_late} and {skips_late}."
     )
 
 
