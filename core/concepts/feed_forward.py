@@ -78,8 +78,8 @@ def stays_at_a_guess(variant: Variant, sees: training.Sees) -> Evidence:
 
 
 @concept.in_one_sentence(
-    "To compute inside each token with what attention has brought there. With ReLU the layer learned XOR, which attention without "
-    "a norm on a lone token could not; and it holds two thirds of the weights in a layer of GPT-2.",
+    "To compute inside each token with what attention has brought there. With ReLU the layer learned XOR, which attention on a "
+    "lone token could not without a norm; and it holds two thirds of the weights in a layer of GPT-2.",
     fails_if=(
         {"part": "one block"},
         {"brings": "feed-forward"},
@@ -225,7 +225,7 @@ def xor_needs_a_bend(
 
 @concept.looks_closer(
     "memory",
-    "Neurons are keys and values; the strongest of our last layer mostly says what is written.",
+    "A neuron is a key and a value; the strongest of our decoder’s last layer mostly says its output.",
     fails_if=({"neurons": 128}, {"paired": False}, {"layers_left": (1, 2)}),
 )
 @concept.says(

@@ -222,7 +222,7 @@ def reach_reading(found: layers.Reach, part: Part, sees: Sees) -> str:
 TOKEN_SEES: dict[training.Sees, str] = {
     "itself": "itself only",
     "all": "all four cases",
-    "itself, normed": "itself, behind a norm",
+    "itself, normed": "itself, normed",
 }
 RUNS: dict[Variant, tuple[str, str]] = {
     "attention": ("attention alone", WITHOUT),
@@ -465,23 +465,14 @@ def flops_figure(share: layers.Share, name: str) -> Figure:
             ),
         ],
         x=lengths,
-        title=f"{name}: a token’s FLOPs in a layer",
-        x_title="tokens that it sees, N",
+        title=f"A token’s FLOPs in {name}, window {window:,}",
+        x_title="tokens that it sees (dotted: beyond the window)",
         y_title="share, %",
         log_x=True,
         x_range=(layers.LENGTHS[0], layers.LENGTHS[-1]),
         x_ticks=(128, 1024, 8192, 65536),
         y_range=(0, 105),
-        marks={
-            name: place
-            for name, place in sorted(
-                {
-                    f"equal at {share.even:,.0f}": (share.even, INK),
-                    f"sees at most {window:,}": (window, WITHOUT),
-                }.items(),
-                key=lambda mark: mark[1][0],
-            )
-        },
+        marks={f"equal at {share.even:,.0f}": (share.even, INK)},
         height=340,
     )
 
@@ -535,7 +526,7 @@ def collapse_frame(norm: Norm, seed: int) -> list[Frame]:
         levels={"no more than rounding": (1e-13, WITHOUT)},
         **axis,
     )
-    with_skips = figures.lines(series[:2], title="Only with skips, equal steps", y_range=(0, 1.05), **axis)
+    with_skips = figures.lines(series[:2], title="Only with skips, linear scale", y_range=(0, 1.05), **axis)
     return [Frame((every, with_skips), collapse_reading(norm, found))]
 
 
