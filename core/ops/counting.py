@@ -628,3 +628,54 @@ def written_scores(n: int, cached: bool = True) -> int:
     (78, 364)
     """
     return n * (n + 1) // 2 if cached else n * (n + 1) * (n + 2) // 6
+
+
+# ------------------------------------------------------------------------------------------------ the feed-forward layer's part
+
+
+def feed_forward_share(a: Architecture, used: bool = False) -> float:
+    r"""$F / (F + A)$ of the weight matrices of one block: $8d^2 / 12d^2 = 2/3$ in the textbook's
+
+    In an encoder-decoder of the encoder's. With `used`, of several experts only those count that a token is sent to.
+
+    Geva et al. 2021 (“two-thirds of a transformer model's parameters”), arXiv 2012.14913
+
+    >>> feed_forward_share(Architecture(768, 12, 12, 3072, 50257)) == 2 / 3
+    True
+    """
+    forward, attention = layer_weights(a, used)
+    return forward / (forward + attention)
+
+
+def layer_weights(a: Architecture, used: bool = False) -> tuple[int, int]:
+    r"""$F$ and $A$: the numbers in the weight matrices of one block, of its feed-forward layer and of its self-attention
+
+    With `used`, of several experts only those that a token is sent to; a token's FLOPs through the weights are twice that.
+
+    Kaplan et al. 2020, §2.1, arXiv 2001.08361
+
+    >>> layer_weights(Architecture(768, 12, 12, 3072, 50257)) == (8 * 768**2, 4 * 768**2)
+    True
+    """
+    matrices = [t for t in a.terms if t.place == "block" and t.matrix]
+
+    def kept(t: Term) -> int:
+        return t.rows * t.columns * (a.experts_used if used and t.routed else t.each)
+
+    forward, attention = (sum(kept(t) for t in matrices if t.part == part) for part in ("feed-forward", "attention"))
+    return forward, attention
+
+
+def attention_overtakes(a: Architecture) -> float:
+    r"""$N = (F - A) / (2\,h\,d_h)$: from so many visible keys on, attention costs a token more FLOPs than the feed-forward layer
+
+    Attention multiplies $2A$ through its weights and $4\,h\,d_h\,N$ between tokens, the feed-forward layer $2F$. In the
+    textbook's layer that is N = 2d. Negative where attention costs more from the start.
+
+    Kaplan et al. 2020, §2.1, arXiv 2001.08361
+
+    >>> attention_overtakes(Architecture(768, 12, 12, 3072, 50257)) == 2 * 768
+    True
+    """
+    forward, attention = layer_weights(a, used=True)
+    return (forward - attention) / (2 * a.n_heads * a.d_head)
