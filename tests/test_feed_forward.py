@@ -121,6 +121,9 @@ def test_classic_layers_have_two_thirds_and_what_is_said_of_others() -> None:
 def test_a_gated_neuron_has_two_keys() -> None:
     """What is said of SwiGLU, on the layer that PyTorch builds for Llama 3 8B’s kind; and its 3.5 d and 10.5 d²."""
     layer = FeedForward(counting.Architecture(6, 1, 1, 9, 1, gated=True)).double()
+    g = torch.Generator().manual_seed(2)
+    for parameter in layer.parameters():  # built without drawing any: what the memory held would be its weights
+        nn.init.normal_(parameter, generator=g)
     x, (gate, up, down) = normal(4, 6), (m.weight.detach() for m in (layer.gate, layer.up, layer.down))
     each = F.silu(x @ gate.T) * (x @ up.T)
     with torch.no_grad():
