@@ -38,6 +38,7 @@ GLOSSARY = {
     "mask": "who may look at whom",
     "mask M": "added to the logits: 0 where token i sees token j, −∞ where it does not",
     "memory M": "the encoder’s last output: a vector for each token of the source",
+    "m̂, v̂": "Adam’s running means of the gradient and of its square",
     "N, d": "the tokens of a text, and the width of the model",
     "nats": "the unit of a loss that is measured with ln",
     "one-hot": "one weight is 1, the rest are 0",
@@ -45,7 +46,9 @@ GLOSSARY = {
     "pad": "a filler token that makes all rows equally long",
     "parameter": "a number that training changes",
     "plain loss": "the cross-entropy with ε = 0",
+    "plateau": "the loss of a model that knows each token’s frequency and reads nothing",
     "position encoding": "numbers that tell a token where it stands",
+    "Post-Norm": "LN (to mean 0, variance 1) after each sum; Pre-Norm: before each sublayer",
     "Pre-Norm": "LN (to mean 0, variance 1) before F; Post-Norm: after the sum",
     "query": "a token times W_Q: what it looks for",
     "qⱼ, pⱼ": "what class j of K should get, and what the model gives it",
@@ -70,4 +73,5 @@ GLOSSARY = {
     "warm-up": "a learning rate that starts small and rises",
     "W₂": "the feed-forward layer’s second matrix",
     "Z": "the sum of exp(logit) over a query’s real keys; P is the number of pads",
+    "η, w": "the learning rate, and the steps of the warm-up",
 }

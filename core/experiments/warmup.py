@@ -11,6 +11,7 @@ from torch import Tensor
 
 from core.memory import remember
 from core.ops import schedules
+from core.ops.adam import adam_step
 
 # ------------------------------------------------------------------------------------------------ schedules
 
@@ -51,12 +52,25 @@ def _run(
 
 
 def torchs_own(warmup: int, total: int, rising: int, updates: int) -> list[float]:
-    """`SequentialLR` of a `LinearLR` from 1/w, in `rising` steps, and a `CosineAnnealingLR`: what torch offers without a lambda."""
+    """`SequentialLR` of a `LinearLR` that rises from 1/w in `rising` steps and a `CosineAnnealingLR`: torch’s, without a lambda.
+
+    Counted from 1, w steps of warm-up rise w − 1 times. Who lets them rise w times has another slope, and the peak one update later.
+    """
     of = torch.optim.lr_scheduler
     optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     rise = of.LinearLR(optimiser, start_factor=1 / warmup, total_iters=rising)
     fall = of.CosineAnnealingLR(optimiser, T_max=total - warmup)
-    return _run(optimiser, of.SequentialLR(optimiser, [rise, fall], milestones=[warmup]), updates)
+    return _run(optimiser, of.SequentialLR(optimiser, [rise, fall], milestones=[rising]), updates)
+
+
+def linear_lr_refuses(start_factor: float) -> bool:
+    """Whether `torch.optim.lr_scheduler.LinearLR` refuses to begin with this share of the peak."""
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    try:
+        torch.optim.lr_scheduler.LinearLR(optimiser, start_factor)
+    except ValueError:
+        return True
+    return False
 
 
 # The field's schedulers, written down again from their documentation and not from ours: the share of the peak after
@@ -110,21 +124,15 @@ def annotated(step: int, model_size: int, warmup: int, factor: float = 1.0) -> f
     return factor * (model_size**-0.5 * min(step**-0.5, step * warmup**-1.5))
 
 
-def bits_apart(warmup: int, total: int = 5000, decay: int = 1000, width: int = 512) -> dict[str, float]:
+def bits_apart(warmup: int, total: int = 5000, decay: int = 1000, width: int = 512, off: int = 0) -> dict[str, float]:
     """The largest difference of each of our schedules from the field's, from 0 to the end of a training. No tolerance.
 
-    Beyond the end Hugging Face's cosine rises again, ours stays at 0.
+    Beyond the end Hugging Face's cosine rises again, ours stays at 0. `off` is by how many updates ours counts wrongly.
     """
     rest = total - warmup - decay
     pairs: dict[str, tuple[Share, Share]] = {
-        "linear": (
-            lambda s: schedules.linear(s, warmup, total),
-            lambda s: hugging_face_linear(s, warmup, total),
-        ),
-        "cosine": (
-            lambda s: schedules.cosine(s, warmup, total),
-            lambda s: hugging_face_cosine(s, warmup, total),
-        ),
+        "linear": (lambda s: schedules.linear(s, warmup, total), lambda s: hugging_face_linear(s, warmup, total)),
+        "cosine": (lambda s: schedules.cosine(s, warmup, total), lambda s: hugging_face_cosine(s, warmup, total)),
         "inverse square root": (
             lambda s: schedules.inverse_square_root(s, warmup),
             lambda s: hugging_face_inverse_sqrt(s, warmup),
@@ -142,7 +150,9 @@ def bits_apart(warmup: int, total: int = 5000, decay: int = 1000, width: int = 5
             lambda s: annotated(s, width, warmup),
         ),
     }
-    return {name: max(abs(ours(s) - theirs(s)) for s in range(total + 1)) for name, (ours, theirs) in pairs.items()}
+    return {
+        name: max(abs(ours(s + off) - theirs(s)) for s in range(total + 1)) for name, (ours, theirs) in pairs.items()
+    }
 
 
 # ------------------------------------------------------------------------------------------------ Adam's first steps
@@ -184,11 +194,7 @@ def noise_steps(beta_1: float, beta_2: float, seed: int = 0, eps: float = 1e-8) 
     mean, root = average(beta_1, gradient), average(beta_2, gradient.square()).sqrt()
     step = mean.abs() / (root + eps)
     rate = 1 / (root + eps)
-    return Steps(
-        step.mean(-1),
-        step.std(-1) / math.sqrt(WEIGHTS),
-        rate.quantile(0.99, dim=-1) / rate.median(-1).values,
-    )
+    return Steps(step.mean(-1), step.std(-1) / math.sqrt(WEIGHTS), rate.quantile(0.99, dim=-1) / rate.median(-1).values)
 
 
 def noise_floor(beta_1: float) -> float:
@@ -200,9 +206,7 @@ def first_step(gradient: float, by: Literal["adam", "sgd"] = "adam", rate: float
     """By how many learning rates torch's optimiser moves a weight in its first step; with a warm-up, the rate at its end counts."""
     weight = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     start = rate * schedules.linear(1, warmup, warmup + 2) if warmup else rate
-    optimiser = (
-        torch.optim.Adam([weight], lr=start, eps=1e-15) if by == "adam" else torch.optim.SGD([weight], lr=start)
-    )
+    optimiser = torch.optim.Adam([weight], lr=start, eps=1e-15) if by == "adam" else torch.optim.SGD([weight], lr=start)
     weight.grad = torch.full_like(weight, gradient)
     optimiser.step()
     return abs(float(weight.detach())) / rate
@@ -235,3 +239,14 @@ def rectified(beta_2: float) -> Float[Tensor, " t"]:
 
 def steps_at() -> Int[Tensor, " t"]:
     return torch.tensor(AT)
+
+
+def wander(rate: float, warmup: int, steps: int, weights: int = 1000) -> float:
+    """How far weights have wandered, the mean |w| after so many steps of Adam on noise alone (β = 0.9, 0.98)."""
+    g = torch.Generator().manual_seed(0)
+    weight = first = second = torch.zeros(weights, dtype=torch.float64)
+    for step in range(1, steps + 1):
+        gradient = torch.randn(weights, generator=g, dtype=torch.float64)
+        lr = rate * min(1.0, step / warmup) if warmup else rate
+        weight, first, second = adam_step(weight, gradient, first, second, step, lr, (0.9, 0.98))
+    return float(weight.abs().mean())

@@ -6,7 +6,6 @@ it: the loss of a model that knows how frequent the eight tokens are and nothing
 as excess: the model's cross-entropy minus the source's own on the same tokens. Weights, wiring and betas are those of question 7.
 """
 
-import math
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -113,8 +112,8 @@ def attend_back(qkv: Tensor, out: Tensor) -> Map:
     """Attention to what stands before."""
 
     def sublayer(x: Tensor) -> Tensor:
-        heads = (x @ qkv).unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
-        return F.scaled_dot_product_attention(*heads.unbind(), is_causal=True).transpose(1, 2).flatten(2) @ out
+        q, k, v = (x @ qkv).unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2) @ out
 
     return sublayer
 
@@ -135,7 +134,13 @@ def predict(weights: Weights, tokens: Int[Tensor, "b n"], order: Order) -> Float
 
 
 def train(
-    order: Order, rate: float, warmup: int, seed: int, depth: int = DEPTH, optimiser: Optimiser = "adam", steps: int = STEPS
+    order: Order,
+    rate: float,
+    warmup: int,
+    seed: int,
+    depth: int = DEPTH,
+    optimiser: Optimiser = "adam",
+    steps: int = STEPS,
 ) -> Iterator[Progress]:
     """Adam or RAdam (β = 0.9, 0.98) on fresh batches of 16 texts; yields at each of SNAPSHOTS."""
     weights = first_weights(depth, seed)
@@ -199,7 +204,8 @@ def _cell(cell: Cell) -> dict[str, list]:
         *_, last = train(order, rate, warmup, seed, depth, optimiser)
         runs.append(last)
     return {
-        name: [[float(f"{v:.4g}") for v in getattr(run, name).tolist()] for run in runs] for name in ("excess", "update")
+        name: [[float(f"{v:.4g}") for v in getattr(run, name).tolist()] for run in runs]
+        for name in ("excess", "update")
     }
 
 
@@ -234,9 +240,10 @@ def trained(
 
 
 def level(run: Progress, step: int = STEPS) -> float:
-    """The mean excess of a run over the fifty steps that end at `step`, nats."""
+    """The mean excess of a run over the fifty steps that end at `step`, a snapshot; nats."""
+    covered = run.at.diff(prepend=torch.zeros(1, dtype=run.at.dtype))
     window = (run.at > step - 50) & (run.at <= step)
-    return float(run.excess[window].mean())
+    return float((run.excess * covered)[window].sum() / covered[window].sum())
 
 
 def ends(

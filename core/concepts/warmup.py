@@ -1,0 +1,469 @@
+"""Question 17: why does training begin with a learning-rate warm-up?"""
+
+import math
+from typing import Literal
+
+import torch
+
+from core.course import Concept, Evidence, Option, Source, Verdict
+from core.experiments.warmup import (
+    AT,
+    bits_apart,
+    by_torch,
+    first_step,
+    linear_lr_refuses,
+    noise_floor,
+    noise_steps,
+    radam_steps,
+    torchs_own,
+    wander,
+)
+from core.ops import schedules
+from core.sources import LLAMA_2023, VASWANI_2017, XIONG_2020
+from core.training import warmup as training
+from core.training.warmup import BETAS, DEEP, DEEP_RATES, HIGH, RATES, SEEDS, WARMUP, Optimiser, Order
+
+concept = Concept(
+    __name__,
+    equation=r"\eta_t = \eta \cdot \disputed{\min(1,\; t/w)} \quad\allowbreak \text{Adam: } \theta_t = \theta_{t-1} - \eta_t\, \hat m_t / (\sqrt{\hat v_t} + \epsilon)",
+    words=("η, w", "m̂, v̂", "plateau", "Post-Norm"),
+)
+
+RADAM = Source("Liu et al. 2020", "On the Variance of the Adaptive Learning Rate and Beyond", "arXiv 1908.03265")
+MA = Source("Ma and Yarats 2021", "On the Adequacy of Untuned Warmup for Adaptive Optimization", "arXiv 1910.04209")
+KALRA = Source("Kalra and Barkeshli 2024", "Why Warmup the Learning Rate?", "arXiv 2406.09405")
+GOYAL = Source("Goyal et al. 2017", "Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour", "arXiv 1706.02677")
+HUGGING_FACE = Source(
+    "Hugging Face",
+    "transformers, optimization.py",
+    "https://github.com/huggingface/transformers/blob/main/src/transformers/optimization.py",
+)
+T2T = Source(
+    "Tensor2Tensor",
+    "learning_rate.py",
+    "https://github.com/tensorflow/tensor2tensor/blob/master/tensor2tensor/utils/learning_rate.py",
+)
+ANNOTATED = Source("The Annotated Transformer", "rate", "https://nlp.seas.harvard.edu/annotated-transformer/")
+
+RUNS = len(SEEDS)
+SHIPPED = "shipped runs (`python -m core.training warmup`)"
+By = Literal["adam", "sgd"]
+
+
+def ahead(order: Order, rate: float, warmup: int = WARMUP, sign: int = 1) -> int:
+    """In how many pairs of the same seed the run with a warm-up ends lower; with sign −1, higher."""
+    return int((sign * (training.ends(order, rate, 0) - training.ends(order, rate, warmup)) > 0).sum())
+
+
+# ---------------------------------------------------------------------------------------------- in one sentence
+
+
+@concept.in_one_sentence(
+    "Adam’s first step moves every weight by about the learning rate, be its gradient large or small; a warm-up keeps that step and "
+    "those after it short, and at a high rate Post-Norm models that would get stuck learn.",
+    fails_if=({"by": "sgd"}, {"warmup": 0}, {"rate": 0.004}),
+)
+def short_first_steps(by: By = "adam", warmup: int = WARMUP, rate: float = HIGH) -> Evidence:
+    sizes = [first_step(g, by) for g in (1e-6, 1e-3, 1.0, 1e3)]
+    return (
+        # |g| ÷ (|g| + ε) with ε = 1e-8 beside a gradient of 1e-6: 1 % short of 1.
+        Evidence.between("first step ÷ learning rate for gradients from 10⁻⁶ to 10³, the least", min(sizes), 0.99, 1)
+        & Evidence.between("the most", max(sizes), 0.99, 1)
+        & Evidence.between(f"with {WARMUP} steps of warm-up", first_step(1.0, by, warmup=warmup), 0.0, 0.01)
+        & Evidence.exactly(
+            f"Post-Norm at {rate:g}, no warm-up: {SHIPPED} that got stuck", training.stuck("post", rate, 0), RUNS
+        )
+        & Evidence.exactly("with a warm-up", training.stuck("post", rate, warmup), 0)
+    )
+
+
+# ---------------------------------------------------------------------------------------------- prediction
+
+
+@concept.predicts(
+    f"Six Post-Norm layers, learning rate {HIGH:g}, no warm-up: what does the loss do?",
+    Option(
+        "falls as it should",
+        -math.inf,
+        0.25,
+        "At half that rate it does, with or without a warm-up. At this one the runs with a warm-up fall, the others do not.",
+    ),
+    Option(
+        "falls more slowly",
+        0.25,
+        0.75,
+        "Steps that are too long often cost time only, and Pre-Norm at this rate is such a case. These runs do not move at all.",
+    ),
+    Option(
+        "stays on a plateau",
+        0.75,
+        1.25,
+        "The models learn how frequent each token is, within some dozen steps, and nothing of what stands before it.",
+    ),
+    Option(
+        "becomes NaN",
+        1.25,
+        math.inf,
+        "That is what one fears, in half precision above all. But the norms keep all sizes in bounds, and Adam’s steps have a "
+        "bounded length: the loss stays finite, and the failure is quiet.",
+    ),
+    shows="Three runs, trained beforehand: at the end they stand at {percent} of what counting tokens alone gives, above the best possible.",
+)
+def level_without() -> float:
+    level = float(training.ends("post", HIGH, 0).mean()) / training.plateau()
+    return level if math.isfinite(level) else math.inf
+
+
+# ---------------------------------------------------------------------------------------------- the answer, and its looks
+
+
+@concept.looks_closer(
+    "schedule",
+    "Counted from 0, the first update moves nothing; counted from 1, it gets 1/w of the peak.",
+    fails_if=({"begin": 1}, {"begin_other": 0}, {"shape": "constant"}),
+)
+@concept.says(
+    "A linear warm-up raises the rate from near zero to its peak in equal steps.",
+    fails_if=({"begin": 1}, {"begin_other": 0}, {"shape": "constant"}),
+)
+def first_updates(begin: int = 0, begin_other: int = 1, shape: str = "linear", warmup: int = 100) -> Evidence:
+    def rates(counted_from: int) -> list[float]:
+        return by_torch(
+            lambda s: schedules.linear(s + counted_from, warmup, 1000) if shape == "linear" else 1.0, warmup
+        )
+
+    zero, one = rates(begin), rates(begin_other)
+    rise = torch.tensor(one, dtype=torch.float64).diff()
+    return (
+        Evidence.exactly("rate ÷ peak of the first update, LambdaLR, counted from 0", zero[0], 0)
+        & Evidence.near("counted from 1, times w", warmup * one[0], 1, within=1e-12)
+        & Evidence.near("least rise of a step, times w", warmup * float(rise.min()), 1, within=1e-11)
+        & Evidence.near("largest", warmup * float(rise.max()), 1, within=1e-11)
+    )
+
+
+@concept.looks_closer(
+    "steps",
+    "On pure noise, with β₁ = 0.9, Adam’s first step is over five times as long as its later ones.",
+    fails_if=({"beta_1": 0.0}, {"first": 10}, {"by": "sgd"}),
+)
+@concept.says(
+    "Adam’s first step is about as long as the learning rate, whatever the gradient; on pure noise later ones are under a fifth of that "
+    "(β₁ = 0.9).",
+    fails_if=({"beta_1": 0.0}, {"first": 10}, {"by": "sgd"}),
+)
+def first_steps_are_long(beta_1: float = 0.9, first: int = 1, by: By = "adam") -> Evidence:
+    found, late = noise_steps(beta_1, BETAS[1]), AT.index(300)
+    sizes = [first_step(g, by) for g in (1e-6, 1.0, 1e3)]
+    update, error = (float(values[late]) for values in (found.update, found.error))
+    return (
+        Evidence.near(
+            "mean |step| ÷ learning rate on noise at step 1", float(found.update[AT.index(first)]), 1, within=1e-4
+        )
+        & Evidence.below(f"at step 300, β₁ = {beta_1:g}", update, 1 / 5)
+        # With β₂ = 0.98 the root √v̂ is off by 1/√(2·99) = 7 %: on average its inverse by 3/8 · 2/99 = 0.8 %.
+        & Evidence.near("beside √(2/π) √((1−0.9)/(1+0.9))", update, noise_floor(0.9), within=4 * error + 0.01 * update)
+        & Evidence.between("first step for gradients from 10⁻⁶ to 10³, the least", min(sizes), 0.99, 1)
+        & Evidence.between("the most", max(sizes), 0.99, 1)
+    )
+
+
+@concept.looks_closer(
+    "length",
+    "At rate 0.008 a warm-up of 25 steps saves one Post-Norm run of three, one of 50 all three.",
+    fails_if=({"short": 50}, {"enough": 25}),
+)
+def fifty_steps_are_enough(short: int = 25, enough: int = 50) -> Evidence:
+    return (
+        Evidence.exactly(f"Post-Norm at 0.008, no warm-up: {SHIPPED} that got stuck", _stuck(0), RUNS)
+        & Evidence.exactly(f"{short} steps of warm-up", _stuck(short), RUNS - 1)
+        & Evidence.exactly(f"{enough} steps", _stuck(enough), 0)
+        & Evidence.exactly("100 steps", _stuck(100), 0)
+    )
+
+
+def _stuck(warmup: int) -> int:
+    return training.stuck("post", HIGH, warmup)
+
+
+@concept.looks_closer(
+    "price",
+    "At rate 0.001 every run ends higher with a warm-up; at 0.008 every one lower, Pre-Norm too.",
+    fails_if=({"low": HIGH}, {"high": 0.001}, {"warmup": 0}),
+)
+@concept.says(
+    "At rate 0.008 our six-layer Post-Norm models all got stuck without it and none with it, and Pre-Norm ended lower; at 0.001 it only "
+    "cost time.",
+    fails_if=({"low": HIGH}, {"high": 0.001}, {"warmup": 0}),
+)
+def it_depends_on_the_rate(low: float = 0.001, high: float = HIGH, warmup: int = WARMUP) -> Evidence:
+    return (
+        Evidence.exactly(
+            f"Post-Norm at {high:g}, no warm-up: {SHIPPED} that got stuck", training.stuck("post", high, 0), RUNS
+        )
+        & Evidence.exactly("with a warm-up", training.stuck("post", high, warmup), 0)
+        & Evidence.exactly("pairs in which it ends lower with one, Post-Norm", ahead("post", high, warmup), RUNS)
+        & Evidence.exactly("Pre-Norm", ahead("pre", high, warmup), RUNS)
+        & Evidence.exactly(f"at {low:g}: higher, Post-Norm", ahead("post", low, warmup, -1), RUNS)
+        & Evidence.exactly("Pre-Norm", ahead("pre", low, warmup, -1), RUNS)
+        & Evidence.exactly("runs that got stuck there without one", training.stuck("post", low, 0), 0)
+    )
+
+
+concept.cites(
+    "Why it helps is contested: large gradients in Post-Norm, the variance of Adam’s divisor, the size of its updates.",
+    source=(XIONG_2020, RADAM, MA),
+)
+
+# ---------------------------------------------------------------------------------------------- corrections
+
+
+@concept.corrects(
+    "Without a warm-up the loss becomes NaN.",
+    better="It may elsewhere, in half precision above all. Our three Post-Norm runs that fail at rate 0.008 fail quietly: they end, "
+    "finite, within a tenth of the plateau, the loss of a model that knows how frequent each token is and reads nothing. At half that rate "
+    "the same models learn.",
+    fails_if=({"warmup": WARMUP}, {"half": HIGH}),
+)
+def failure_is_a_plateau(warmup: int = 0, half: float = HIGH / 2) -> Evidence:
+    level, ends = training.plateau(), training.ends("post", HIGH, warmup)
+    return (
+        Evidence.between("level at the end ÷ plateau, the lowest of three", float(ends.min()) / level, 0.9, 1.1)
+        & Evidence.between("the highest", float(ends.max()) / level, 0.9, 1.1)
+        & Evidence.exactly(f"runs that got stuck at {half:g}, no warm-up", training.stuck("post", half, 0), 0)
+    )
+
+
+@concept.corrects(
+    "The first update is made at a learning rate of 0.",
+    better="It depends on who counts. Hugging Face’s schedulers count from 0: their first update is made at rate 0 and moves nothing. The "
+    "first Transformer’s formula has no value at t = 0 and counts from 1: it begins with 1/w of its peak, as Tensor2Tensor does; the "
+    "Annotated Transformer takes 0 for 1, so that its first two updates have one rate. torch’s own `LinearLR` refuses to begin at 0. Apart from "
+    "that, formulas of one shape agree to the last bit.",
+    fails_if=({"begin": 1}, {"first": 2}, {"repeat": False}, {"off": 1}, {"late": 1}, {"start": 1e-9}),
+    source=(HUGGING_FACE, VASWANI_2017.at("§5.3"), T2T, ANNOTATED),
+)
+def who_counts(
+    begin: int = 0, first: int = 1, repeat: bool = True, off: int = 0, late: int = 0, start: float = 0.0
+) -> Evidence:
+    warmup, total, updates = 100, 1000, 300
+    hugging_face = by_torch(lambda s: schedules.linear(s + begin, warmup, total), 1)
+    paper = schedules.transformer(first, warmup, 512) * math.sqrt(512 * warmup)
+    annotated = by_torch(lambda s: schedules.transformer(max(1, s) if repeat else s + 1, warmup, 512), 2)
+    torchs = torchs_own(warmup, total, warmup - 1 + late, updates)
+    ours = [schedules.cosine(t, warmup, total) for t in range(1, updates + 1)]
+    return (
+        Evidence.exactly("Hugging Face’s first rate ÷ peak, set by LambdaLR", hugging_face[0], 0)
+        & Evidence.near("the paper’s, times w", warmup * paper, 1, within=1e-12)
+        & Evidence.exactly("the Annotated Transformer’s second rate ÷ its first", annotated[1] / annotated[0], 1)
+        & Evidence.exactly(
+            "largest difference of our six schedules from the field’s formulas",
+            max(bits_apart(warmup, off=off).values()),
+            0,
+        )
+        # torch multiplies its way up and down: a hundred roundings.
+        & Evidence.near(
+            "LinearLR, then CosineAnnealingLR, beside ours",
+            max(abs(a - b) for a, b in zip(torchs, ours, strict=True)),
+            0,
+            within=updates * 2**-52,
+        )
+        & Evidence.exactly("LinearLR(start_factor=0): refused", linear_lr_refuses(start), 1)
+    )
+
+
+@concept.corrects(
+    "A warm-up is needed to stabilise the early variance.",
+    better="That is one of several explanations. The variance is there: on noise, at step 1, one weight in a hundred has a rate 1/√v̂ over "
+    "thirty times the median’s; at step 100 not even one and a half times. But the steps themselves, too, are over five times as long at step 1 as later, and "
+    "this is what Ma and Yarats blame. RAdam, made against the variance, saves our three runs without a warm-up, but it does not decide: "
+    "it shortens the first steps as well, at step 6, with β₂ = 0.999, to 3 % of Adam’s.",
+    fails_if=({"early": 100}, {"late": 1}, {"optimiser": "adam"}, {"later": 1000}),
+    source=(RADAM, MA, XIONG_2020, KALRA),
+    verdict=Verdict.CONTESTED,
+)
+def two_explanations(early: int = 1, late: int = 100, optimiser: Optimiser = "radam", later: int = 6) -> Evidence:
+    found = noise_steps(0.9, BETAS[1])
+    begin, end = AT.index(early), AT.index(late)
+    return (
+        Evidence.above("1/√v̂ on noise, 99th percentile ÷ median, at step 1", float(found.spread[begin]), 30)
+        & Evidence.below("at step 100", float(found.spread[end]), 1.5)
+        & Evidence.above("mean |step| at step 1 ÷ at step 100", float(found.update[begin] / found.update[end]), 5)
+        & Evidence.exactly(
+            f"Post-Norm at 0.008, no warm-up, RAdam: {SHIPPED} that got stuck",
+            training.stuck("post", HIGH, 0, optimiser=optimiser),
+            0,
+        )
+        # What rounds to 3 %.
+        & Evidence.between("torch’s RAdam’s step 6 ÷ Adam’s, β₂ = 0.999", radam_steps(0.999, later)[-1], 0.025, 0.035)
+    )
+
+
+@concept.corrects(
+    "Pre-Norm needs no warm-up.",
+    better="At moderate rates ours does not: at 0.001 and 0.002 every Pre-Norm run ends higher with one. At 0.008 every one ends lower: without "
+    "a warm-up the runs are on average over 1.5 times as far above the best possible. Xiong et al. leave it out; LLaMA, Pre-Norm "
+    "too, keeps one of 2,000 steps.",
+    fails_if=({"high": 0.001}, {"low": HIGH}),
+    source=(XIONG_2020, LLAMA_2023.at("§2.3")),
+)
+def pre_norm_at_a_high_rate(high: float = HIGH, low: float = 0.002) -> Evidence:
+    without, with_it = (float(training.ends("pre", high, w).mean()) for w in (0, WARMUP))
+    return (
+        Evidence.exactly(
+            f"Pre-Norm at {low:g}: pairs of {SHIPPED} that end higher with one", ahead("pre", low, sign=-1), RUNS
+        )
+        & Evidence.exactly(f"at {high:g}: lower", ahead("pre", high), RUNS)
+        & Evidence.above("mean level at the end, without ÷ with", without / with_it, 1.5)
+    )
+
+
+@concept.corrects(
+    "A learning rate that is safe for a small model is safe for a deep one.",
+    better="Not in Post-Norm. At 0.004 our six-layer models learn without a warm-up, all three; with twelve layers all three get stuck, and with "
+    "200 steps of warm-up all three learn.",
+    fails_if=({"deep": 6}, {"shallow": 12}, {"warmup": 0}),
+)
+def depth_lowers_the_limit(deep: int = DEEP, shallow: int = training.DEPTH, warmup: int = WARMUP) -> Evidence:
+    rate = max(DEEP_RATES)
+    return (
+        Evidence.exactly(
+            f"{shallow} layers at {rate:g}, no warm-up: {SHIPPED} that got stuck",
+            training.stuck("post", rate, 0, shallow),
+            0,
+        )
+        & Evidence.exactly(f"{deep} layers", training.stuck("post", rate, 0, deep), RUNS)
+        & Evidence.exactly("12 layers with a warm-up", training.stuck("post", rate, warmup, DEEP), 0)
+    )
+
+
+# ---------------------------------------------------------------------------------------------- the usual answer
+
+
+@concept.corrects(
+    "A warm-up is always crucial for Transformers.",
+    better="It is above a learning rate. Of our six-layer runs without one, all three of Post-Norm get stuck at 0.008 and none at 0.001, 0.002 or "
+    "0.004; of Pre-Norm none at any of the four.",
+    fails_if=({"needs_it": "pre"}, {"warmup": WARMUP}, {"safe": HIGH}, {"does_not": "post"}),
+)
+def crucial_above_a_rate(
+    needs_it: Order = "post", does_not: Order = "pre", warmup: int = 0, safe: float = 0.004
+) -> Evidence:
+    below = sum(training.stuck(needs_it, rate, warmup) for rate in RATES if rate <= safe)
+    return (
+        Evidence.exactly(
+            f"{needs_it}-norm at {HIGH:g}, no warm-up: {SHIPPED} that got stuck",
+            training.stuck(needs_it, HIGH, warmup),
+            RUNS,
+        )
+        & Evidence.exactly("at 0.001 to 0.004", below, 0)
+        & Evidence.exactly(
+            f"{does_not}-norm at all four rates", sum(training.stuck(does_not, rate, warmup) for rate in RATES), 0
+        )
+    )
+
+
+concept.judges(
+    concept.topic.usual[0],
+    Verdict.HOLDS_IF,
+    "It holds for the first Transformer’s recipe: linear, 4,000 steps, though from 1/4,000 of the peak and not from 0, and then down again like "
+    "1/√t. Exactly 0 is Hugging Face’s first step. How many steps it takes depends on the optimiser: the rule 2/(1−β₂) says 100 to 2,000.",
+    by=who_counts,
+    source=(VASWANI_2017.at("§5.3"), MA),
+)
+concept.judges(
+    concept.topic.usual[1],
+    Verdict.HOLDS_IF,
+    "“Crucial” holds above a learning rate, which is lower in Post-Norm: at 0.008 all three of our six-layer Post-Norm runs get stuck without it, "
+    "no Pre-Norm run does; at 0.004 none at all. “Variance” is one explanation of several, and contested.",
+    by=crucial_above_a_rate,
+    source=(RADAM, MA),
+)
+
+# ---------------------------------------------------------------------------------------------- push-back
+
+concept.pushes_back(
+    "Does it start from exactly 0?",
+    "That depends on who counts. Hugging Face’s schedulers begin with 0, and the first update moves nothing: harmless, one step of thousands. "
+    "The paper’s formula begins with 1/w of the peak. What matters is that the first steps are short.",
+    (HUGGING_FACE, VASWANI_2017.at("§5.3")),
+)
+concept.pushes_back(
+    "Per step or per epoch?",
+    "Per update. Its length may be given in epochs, as Goyal et al. do with five, but the rate rises at every iteration. Call the scheduler once "
+    "per epoch by mistake, and one that counts from 0 leaves the weights where they are for the whole first epoch.",
+    GOYAL.at("§2.2"),
+)
+concept.pushes_back(
+    "Is it only for Adam?",
+    "No. Goyal et al. need it for SGD with large batches and large rates; Kalra and Barkeshli find, with SGD and with Adam, that it "
+    "mainly lets a network bear a larger rate. Adam adds a reason of its own: its first steps are long whatever the gradient.",
+    (GOYAL.at("§2.2"), KALRA),
+)
+concept.pushes_back(
+    "How long should it be?",
+    "Ma and Yarats’ default is 2/(1 − β₂) steps: 2,000 for β₂ = 0.999, 100 for 0.98. In our models, with 0.98, 25 steps were too few and 50 enough. "
+    "Longer costs time at the low rate: in a training of 500 steps, 200 of them are felt; of 100,000 they are not.",
+    MA,
+)
+concept.pushes_back(
+    "Can one do without?",
+    "Yes: with a lower rate, with Pre-Norm at a moderate rate, or with an optimiser that shortens its own first steps. Here six "
+    "Post-Norm layers learn at 0.004 without it, and with RAdam even at 0.008. What it buys is the higher rate.",
+    (RADAM, XIONG_2020),
+)
+
+concept.reads(
+    VASWANI_2017.at("§5.3"),
+    RADAM,
+    MA,
+    XIONG_2020,
+    KALRA,
+    GOYAL.at("§2.2"),
+    HUGGING_FACE,
+    T2T,
+    ANNOTATED,
+    LLAMA_2023.at("§2.3"),
+)
+
+# ---------------------------------------------------------------------------------------------- to take away
+
+
+@concept.writes(
+    """
+import torch
+
+rate, step, warmup = $rate, $step, 200
+betas = (0.9, 0.98)
+
+
+def wander(warmup):
+    # Gradients that are noise alone: nothing is to be learned, so every step is a step too far.
+    g = torch.Generator().manual_seed(0)
+    weight = torch.zeros(1000, dtype=torch.float64, requires_grad=True)
+    adam = torch.optim.Adam([weight], lr=rate, betas=betas)
+    # LambdaLR counts from 0: with t + 1 the first update gets 1/w of the rate, with t it would get 0.
+    scheduler = torch.optim.lr_scheduler.LambdaLR(adam, lambda t: min(1.0, (t + 1) / warmup) if warmup else 1.0)
+    for t in range(step):
+        before = weight.detach().clone()
+        weight.grad = torch.randn(1000, generator=g, dtype=torch.float64)
+        adam.step()
+        if t in (0, 9, step - 1):
+            length = (weight - before).abs().mean().item()
+            print(f"  update {t + 1}: rate {adam.param_groups[0]['lr']:.2g}, mean |step| {length:.2g}")
+        scheduler.step()
+    return weight.abs().mean().item()
+
+
+print("without a warm-up:")
+without = wander(0)
+print(f"with {warmup} steps of warm-up:")
+with_it = wander(warmup)
+print(f"how far the weights have wandered after {step} updates, with ÷ without:")
+print(round(with_it / without, 4))
+""",
+    {"rate": 0.008, "step": 500},
+    {"rate": 0.001, "step": 50},
+)
+def wandered(rate: float, step: int) -> float:
+    return wander(rate, WARMUP, step) / wander(rate, 0, step)
