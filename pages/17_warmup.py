@@ -61,12 +61,12 @@ with lesson(concept) as page:
             seed = controls.seed("warm_seed")
         with stage:
             values, draw = experiments.BETAS_2, drawings.noise_frames
-            sweep("warm_square", "β₂", values, draw, beta_1, seed, default=0.98, panel_width=300)
+            sweep("warm_square", "β₂", values, draw, beta_1, seed, default=0.98, panel_width=270)
 
     if page.look("length"):
         st.markdown(
             f"How many small steps are enough? For β₂ = {training.BETAS[1]:g}, as here, the rule 2/(1 − β₂) says "
-            f"{round(schedules.rule_of_thumb(training.BETAS[1]))}."
+            f"{round(schedules.rule_of_thumb(training.BETAS[1]))}. With 25, two of the three runs begin to learn, and are back on the plateau later."
         )
         lengths, draw = training.LENGTHS, drawings.length_frames
         sweep("warm_enough", "Steps of warm-up", lengths, draw, default=25, panel_width=340)

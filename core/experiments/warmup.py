@@ -18,7 +18,7 @@ from core.ops.adam import adam_step
 Shape = Literal["transformer", "linear", "cosine", "stable"]
 SHAPES: tuple[Shape, ...] = ("transformer", "linear", "cosine", "stable")
 TOTAL = 100_000  # steps, as the first Transformer's base model was trained
-WARMUPS = (0, 500, 1000, 2000, 4000, 8000, 16_000)
+WARMUPS = (500, 1000, 2000, 4000, 8000, 16_000)
 DECAY = 20_000  # the last steps, in which warm-up, stable, decay comes down
 
 Share = Callable[[int], float]

@@ -19,13 +19,14 @@ from ui.palette import INK, KEY, MASKED, QUERY, VALUE, WITH, WITHOUT, faded
 
 NAMES: dict[Order, str] = {"post": "Post-Norm", "pre": "Pre-Norm"}
 RATES = {HIGH: "0.008", 0.004: "0.004", 0.002: "0.002", 0.001: "0.001"}
-BOTH: dict[int, tuple[str, str]] = {0: ("without warm-up", WITHOUT), training.WARMUP: ("with warm-up", WITH)}
+BOTH: dict[int, tuple[str, str]] = {0: ("no warm-up", WITHOUT), training.WARMUP: ("warm-up", WITH)}
 STOPS = (50, 100, 150, 200, 250, 300, 350, 400, 450, training.STEPS)
 WARMUPS = {0: "none", training.WARMUP: f"{training.WARMUP} steps"}
 SEEDS = (0, 3, 14, 9999)
-TOP = 0.95  # nats: a fresh model stands a little above the plateau
+TOP = 1.0  # nats: the plateau’s name stands above it
+HERO = 350  # pixels: question, prediction and hero fit one screen
 LOSS = "nats above the best possible"
-PLATEAU = "the plateau: {} is what counting tokens gives"
+PLATEAU = "plateau {}: reads nothing"
 
 
 def between(values: Tensor) -> str:
@@ -75,13 +76,14 @@ def race_frames(rate: float) -> list[Frame]:
     for step in STOPS:
         panels = [
             loss_panel(
-                f"{NAMES[order]}, {count(DEPTH, 'layer')}",
+                f"Loss of {NAMES[order]}, {count(DEPTH, 'layer')}",
                 [s for w, (name, colour) in BOTH.items() for s in curves(runs[order, w], name, colour, step)],
+                height=HERO,
             )
             for order in training.ORDERS
         ]
         levels = {cell: torch.tensor([training.level(run, step) for run in each]) for cell, each in runs.items()}
-        frames.append(Frame((*panels, rate_figure(rate, step)), race_reading(step, rate, levels)))
+        frames.append(Frame((rate_figure(rate, step), *panels), race_reading(step, rate, levels)))
     return frames
 
 
@@ -99,7 +101,7 @@ def rate_figure(rate: float, step: int) -> Figure:
         y_title="learning rate",
         x_range=(0, training.STEPS + 8),
         y_range=(0, 1.2 * rate),
-        height=320,
+        height=HERO,
     )
 
 
@@ -124,10 +126,10 @@ def race_reading(step: int, rate: float, levels: Mapping[tuple[Order, int], Tens
 # ------------------------------------------------------------------------------------------------ schedules
 
 SHAPES: dict[Shape, str] = {
-    "transformer": "the first Transformer’s",
-    "linear": "linear to 0",
+    "transformer": "1/√t (paper)",
+    "linear": "linear",
     "cosine": "cosine",
-    "stable": "stable, then down",
+    "stable": "stable, decay",
 }
 FORMULAS: dict[Shape, str] = {
     "transformer": r"\eta_t = d^{-0.5} \cdot \min(t^{-0.5},\; t\,w^{-1.5})",
@@ -414,8 +416,10 @@ def budget_figure(order: Order, levels: Mapping[int, Tensor]) -> Figure:
         log_x=True,
         x_range=(0.0009, 0.009),
         x_ticks=training.RATES,
-        y_range=(0, TOP),
-        levels={number(level): (level, INK)},
+        log_y=True,
+        y_range=(0.04, 1.4),
+        y_ticks=(0.05, 0.1, 0.2, 0.5, 1),
+        levels={PLATEAU.format(number(level)): (level, INK)},
         height=320,
     )
 
