@@ -71,9 +71,11 @@ with lesson(concept) as page:
         lengths, draw = training.LENGTHS, drawings.length_frames
         sweep("warm_enough", "Steps of warm-up", lengths, draw, default=25, panel_width=340)
         st.markdown(
-            "RAdam shortens the first steps by itself. And the deeper the Post-Norm model, the lower the rate at which it needs help:"
+            "RAdam shortens the first steps by itself. SGD does not divide by √v̂, and needs a warm-up all the same:"
         )
-        figure("warm_instead", drawings.instead_frames, panel_width=300)
+        figure("warm_optimisers", drawings.optimiser_frames, panel_width=340)
+        st.markdown("And the deeper the Post-Norm model, the lower the rate at which it needs one:")
+        figure("warm_depth", drawings.depth_frames, panel_width=340)
 
     if page.look("price"):
         st.markdown(

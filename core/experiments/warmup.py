@@ -206,7 +206,7 @@ def first_step(gradient: float, by: Literal["adam", "sgd"] = "adam", rate: float
     """By how many learning rates torch's optimiser moves a weight in its first step; with a warm-up, the rate at its end counts."""
     weight = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     start = rate * schedules.linear(1, warmup, warmup + 2) if warmup else rate
-    optimiser = torch.optim.Adam([weight], lr=start, eps=1e-15) if by == "adam" else torch.optim.SGD([weight], lr=start)
+    optimiser = torch.optim.Adam([weight], lr=start) if by == "adam" else torch.optim.SGD([weight], lr=start)
     weight.grad = torch.full_like(weight, gradient)
     optimiser.step()
     return abs(float(weight.detach())) / rate

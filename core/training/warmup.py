@@ -6,8 +6,9 @@ it: the loss of a model that knows how frequent the eight tokens are and nothing
 as excess: the model's cross-entropy minus the source's own on the same tokens. Weights, wiring and betas are those of question 7.
 """
 
+import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
@@ -26,7 +27,7 @@ from core.training.pre_post_norm import BETAS, HEADS, PER_LAYER, WIDTH, learned_
 from core.training.shipped import shipped
 
 Order = Literal["post", "pre"]
-Optimiser = Literal["adam", "radam"]
+Optimiser = Literal["adam", "radam", "sgd"]
 ORDERS: tuple[Order, ...] = ("post", "pre")
 VOCABULARY, LENGTH, BATCH, DEPTH, STEPS = 8, 32, 16, 6, 500
 RATES, WARMUP, SEEDS = (0.001, 0.002, 0.004, 0.008), 200, (0, 1, 2)
@@ -75,9 +76,17 @@ def entropy(p: Float[Tensor, "*b c"]) -> Float[Tensor, "*b"]:
     return -torch.xlogy(p, p).sum(-1)
 
 
+def best() -> float:
+    """What the source itself loses on the texts, nats a token: at the first prediction it knows one token, at the others two."""
+    one = pairs().sum(1)
+    first = (one * entropy(pairs() / one[:, None])).sum()
+    others = (pairs() * entropy(source())).sum()
+    return float(first + (LENGTH - 1) * others) / LENGTH
+
+
 def plateau() -> float:
-    """The excess of a model that knows the frequency of each token and nothing else: H(token) − H(token | two before)."""
-    return float(entropy(pairs().sum(0)) - (pairs() * entropy(source())).sum())
+    """The excess of a model that knows the frequency of each token and nothing else."""
+    return float(entropy(pairs().sum(0))) - best()
 
 
 def texts(generator: torch.Generator, many: int = BATCH) -> Int[Tensor, "b n"]:
@@ -133,6 +142,15 @@ def predict(weights: Weights, tokens: Int[Tensor, "b n"], order: Order) -> Float
     return x @ weights["head"]
 
 
+def optimisers() -> dict[Optimiser, Callable[[list[Tensor], float], torch.optim.Optimizer]]:
+    """torch's."""
+    return {
+        "adam": lambda weights, rate: torch.optim.Adam(weights, lr=rate, betas=BETAS, fused=True),
+        "radam": lambda weights, rate: torch.optim.RAdam(weights, lr=rate, betas=BETAS),
+        "sgd": lambda weights, rate: torch.optim.SGD(weights, lr=rate, momentum=BETAS[0]),
+    }
+
+
 def train(
     order: Order,
     rate: float,
@@ -142,16 +160,12 @@ def train(
     optimiser: Optimiser = "adam",
     steps: int = STEPS,
 ) -> Iterator[Progress]:
-    """Adam or RAdam (β = 0.9, 0.98) on fresh batches of 16 texts; yields at each of SNAPSHOTS."""
+    """Adam or RAdam (β = 0.9, 0.98) or SGD (momentum 0.9) on fresh batches of 16 texts; yields at each of SNAPSHOTS."""
     weights = first_weights(depth, seed)
     if order == "post":
         del weights["final_gain"], weights["final_shift"]
     moving = list(weights.values())
-    by = (
-        torch.optim.Adam(moving, lr=rate, betas=BETAS, fused=True)
-        if optimiser == "adam"
-        else torch.optim.RAdam(moving, lr=rate, betas=BETAS)
-    )
+    by = optimisers()[optimiser](moving, rate)
     data = torch.Generator().manual_seed(10_000 + seed)
     losses: list[float] = []
     kept: list[tuple[float, ...]] = []
@@ -180,12 +194,14 @@ Cell = tuple[Order, int, float, int, Optimiser]  # order, layers, learning rate,
 HIGH = RATES[-1]
 LENGTHS = (0, 25, 50, 100, 200)  # steps of warm-up that are tried at the highest rate
 DEEP, DEEP_RATES = 12, (0.002, 0.004)
+SGD_RATE = 0.3
 RACE: tuple[Cell, ...] = tuple(
     (order, DEPTH, rate, warmup, "adam") for rate, order, warmup in product(RATES[::-1], ORDERS, (0, WARMUP))
 )
 MORE: tuple[Cell, ...] = (
     *(("post", DEPTH, HIGH, warmup, "adam") for warmup in LENGTHS[1:-1]),
     *(("post", DEPTH, rate, 0, "radam") for rate in RATES[:1:-1]),
+    *(("post", DEPTH, SGD_RATE, warmup, "sgd") for warmup in (0, WARMUP)),
     *(("post", DEEP, rate, warmup, "adam") for rate, warmup in product(DEEP_RATES[::-1], (0, WARMUP))),
 )
 CELLS = RACE + MORE
@@ -203,10 +219,16 @@ def _cell(cell: Cell) -> dict[str, list]:
     for seed in SEEDS:
         *_, last = train(order, rate, warmup, seed, depth, optimiser)
         runs.append(last)
-    return {
-        name: [[float(f"{v:.4g}") for v in getattr(run, name).tolist()] for run in runs]
-        for name in ("excess", "update")
-    }
+    return {name: [_short(getattr(run, name)) for run in runs] for name in ("excess", "update")}
+
+
+def _short(values: Float[Tensor, " t"]) -> list[float | None]:
+    """Four digits of each number; null where it is none, as JSON has it."""
+    return [float(f"{v:.4g}") if math.isfinite(v) else None for v in values.tolist()]
+
+
+def _long(values: list[float | None]) -> Float[Tensor, " t"]:
+    return torch.tensor([math.nan if v is None else v for v in values])
 
 
 def result() -> dict[str, Any]:
@@ -233,10 +255,7 @@ def trained(
     """The shipped runs of one cell, one for each seed, as `train` would end with them. Do not change them."""
     curves = shipped("warmup")["result"][_name((order, depth, rate, warmup, optimiser))]
     at = torch.tensor(SNAPSHOTS)
-    return tuple(
-        Progress(STEPS, at, *(torch.tensor(c) for c in run))
-        for run in zip(curves["excess"], curves["update"], strict=True)
-    )
+    return tuple(Progress(STEPS, at, *map(_long, run)) for run in zip(curves["excess"], curves["update"], strict=True))
 
 
 def level(run: Progress, step: int = STEPS) -> float:
@@ -256,3 +275,8 @@ def ends(
 def stuck(order: Order, rate: float, warmup: int, depth: int = DEPTH, optimiser: Optimiser = "adam") -> int:
     """How many of the seeds end near the plateau."""
     return int((ends(order, rate, warmup, depth, optimiser) > STUCK).sum())
+
+
+def lost(order: Order, rate: float, warmup: int, depth: int = DEPTH, optimiser: Optimiser = "adam") -> int:
+    """How many of the seeds end with a loss that is not a number."""
+    return int(ends(order, rate, warmup, depth, optimiser).isnan().sum())

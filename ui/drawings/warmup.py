@@ -24,7 +24,7 @@ STOPS = (50, 100, 150, 200, 250, 300, 350, 400, 450, training.STEPS)
 WARMUPS = {0: "none", training.WARMUP: f"{training.WARMUP} steps"}
 SEEDS = (0, 3, 14, 9999)
 TOP = 1.0  # nats: the plateau’s name stands above it
-HERO = 350  # pixels: question, prediction and hero fit one screen
+HERO = 315  # pixels: question, prediction and hero fit one screen
 LOSS = "nats above the best possible"
 PLATEAU = "plateau {}: reads nothing"
 
@@ -83,7 +83,7 @@ def race_frames(rate: float) -> list[Frame]:
             for order in training.ORDERS
         ]
         levels = {cell: torch.tensor([training.level(run, step) for run in each]) for cell, each in runs.items()}
-        frames.append(Frame((rate_figure(rate, step), *panels), race_reading(step, rate, levels)))
+        frames.append(Frame((*panels, rate_figure(rate, step)), race_reading(step, rate, levels)))
     return frames
 
 
@@ -117,7 +117,7 @@ def race_reading(step: int, rate: float, levels: Mapping[tuple[Order, int], Tens
     ahead = int(sum((levels[o, warm] < levels[o, 0]).sum() for o in training.ORDERS))
     runs = len(training.ORDERS) * len(training.SEEDS)
     if at or warm_at:
-        then = f"Near the plateau: {at} of {runs} runs without, {warm_at} of {runs} with."
+        then = f"Above {training.STUCK:g}, near the plateau: {at} of {runs} runs without, {warm_at} of {runs} with."
     else:
         then = f"Seed by seed, the run with a warm-up is ahead in {ahead} of {runs} pairs."
     return f"Around step {step}, rate {RATES[rate]}: {said}. {then}"
@@ -183,6 +183,8 @@ def schedule_frame(shape: Shape, warmup: int, peak: float, top: float) -> Frame:
         x_range=(0.7, FIRST + 0.3),
         y_range=(-0.04 * FIRST * peak / warmup, 1.12 * FIRST * peak / warmup),
     )
+    for figure in (whole, begin):
+        figure.lay_out(yaxis={"exponentformat": "power"})
     return Frame((whole, begin), schedule_reading(warmup, peak, first))
 
 
@@ -231,6 +233,7 @@ def noise_frame(beta_1: float, beta_2: float, seed: int) -> Frame:
         y_title="mean |step| ÷ learning rate",
         y_range=(0, 1.1),
         levels={f"{number(floor, 2)}, once its averages are old": (floor, INK)},
+        level_at="bottom left",
         **STEP_AXIS,
     )
     spread = figures.lines(
@@ -262,8 +265,8 @@ def noise_reading(beta_1: float, beta_2: float, found: experiments.Steps) -> str
     late = experiments.AT.index(100)
     paper, torchs = (experiments.switches(beta_2, above) for above in (4.0, 5.0))
     return (
-        f"With β₁ = {beta_1:g} and β₂ = {beta_2:g}, Adam’s step on noise is {number(float(found.update[0]), 2)} learning rates long at step 1 "
-        f"and {number(float(found.update[late]), 2)} at step 100. RAdam divides by √v̂ from step {paper} on (torch: {torchs}); the rule 2/(1−β₂) "
+        f"With β₁ = {beta_1:g} and β₂ = {beta_2:g}, Adam’s step on noise is as long as the learning rate at step 1, and "
+        f"{number(float(found.update[late]), 2)} of it at step 100. RAdam divides by √v̂ from step {paper} on (torch: {torchs}); the rule 2/(1−β₂) "
         f"asks for {count(round(schedules.rule_of_thumb(beta_2)), 'step')}."
     )
 
@@ -335,48 +338,67 @@ def length_reading(chosen: int, levels: Mapping[int, Tensor]) -> str:
         return f"{begins}: {at} of {runs} near the plateau."
     best = min(levels, key=lambda w: float(levels[w].mean()))
     if best == chosen:
-        return f"{begins}: of the lengths tried, this ends lowest on average."
-    return f"{begins}: none near the plateau. Lowest on average ends {warmed(best)}, {between(levels[best])}."
+        return f"{begins}. Of the lengths tried, this one ends lowest on average."
+    return f"{begins}. Of the lengths tried, {count(best, 'step')} end lowest on average, at {between(levels[best])}."
 
 
 @corners()
-def instead_frames() -> list[Frame]:
-    """RAdam in the place of a warm-up, and a deeper model at two lower rates."""
-    end = training.STEPS
-    without, with_it = ("Adam, no warm-up", WITHOUT), ("Adam, warm-up", WITH)
-    panels = [
-        loss_panel(
-            f"{count(DEPTH, 'layer')}, rate {RATES[HIGH]}: RAdam",
-            [
-                *curves(training.trained("post", HIGH, 0), *without, end),
-                *curves(training.trained("post", HIGH, training.WARMUP), *with_it, end),
-                *curves(
-                    training.trained("post", HIGH, 0, optimiser="radam"), "RAdam, no warm-up", VALUE, end, dash="dot"
-                ),
-            ],
+def optimiser_frames() -> list[Frame]:
+    """RAdam in the place of a warm-up; and SGD, which needs one too."""
+    end, warm = training.STEPS, training.WARMUP
+    radam = [
+        *curves(training.trained("post", HIGH, 0), "Adam, no warm-up", WITHOUT, end),
+        *curves(training.trained("post", HIGH, warm), "Adam, warm-up", WITH, end),
+        *curves(training.trained("post", HIGH, 0, optimiser="radam"), "RAdam, no warm-up", VALUE, end, dash="dot"),
+    ]
+    rate = training.SGD_RATE
+    sgd = [
+        *curves(training.trained("post", rate, 0, optimiser="sgd"), "SGD, no warm-up", WITHOUT, end),
+        *curves(training.trained("post", rate, warm, optimiser="sgd"), "SGD, warm-up", WITH, end),
+    ]
+    layers = f"Post-Norm, {count(DEPTH, 'layer')}"
+    return [
+        Frame(
+            (loss_panel(f"{layers}, rate {RATES[HIGH]}", radam), loss_panel(f"{layers}, SGD at rate {rate:g}", sgd)),
+            optimiser_reading(),
         )
     ]
-    for rate in training.DEEP_RATES[::-1]:
-        panels.append(
-            loss_panel(
-                f"{count(DEEP, 'layer')}, rate {RATES[rate]}",
-                [
-                    *curves(training.trained("post", rate, 0, DEEP), *without, end),
-                    *curves(training.trained("post", rate, training.WARMUP, DEEP), *with_it, end),
-                ],
-            )
-        )
-    return [Frame(tuple(panels), instead_reading())]
 
 
-def instead_reading() -> str:
-    runs = len(training.SEEDS)
-    radam = training.ends("post", HIGH, 0, optimiser="radam")
-    deep = [f"{training.stuck('post', rate, 0, DEEP)} of {runs} at {RATES[rate]}" for rate in training.DEEP_RATES[::-1]]
+def optimiser_reading() -> str:
+    adam, radam = training.ends("post", HIGH, 0), training.ends("post", HIGH, 0, optimiser="radam")
+    without, with_it = (training.ends("post", training.SGD_RATE, w, optimiser="sgd") for w in BOTH)
+    lost, runs = int(without.isnan().sum()), len(without)
+    fate = f" ({lost} of {runs} runs stop being numbers)" if lost else ""
     return (
-        f"RAdam without a warm-up ends at {between(radam)} nats where Adam ends at {between(training.ends('post', HIGH, 0))}. "
-        f"With {count(DEEP, 'layer')} and no warm-up, {deep[0]} and {deep[1]} end near the plateau."
+        f"Without a warm-up RAdam ends at {between(radam)} nats where Adam ends at {between(adam)}. SGD at rate {training.SGD_RATE:g} ends at "
+        f"{between(without[without.isfinite()])} without{fate} and at {between(with_it)} with one."
     )
+
+
+@corners()
+def depth_frames() -> list[Frame]:
+    """A deeper model at two lower rates."""
+    end, warm = training.STEPS, training.WARMUP
+    panels = tuple(
+        loss_panel(
+            f"Post-Norm, {count(DEEP, 'layer')}, rate {RATES[rate]}",
+            [s for w, named in BOTH.items() for s in curves(training.trained("post", rate, w, DEEP), *named, end)],
+        )
+        for rate in training.DEEP_RATES[::-1]
+    )
+    runs = len(training.SEEDS)
+    stuck = {(r, w): training.stuck("post", r, w, DEEP) for r in training.DEEP_RATES for w in BOTH}
+    without = " and ".join(f"{stuck[r, 0]} of {runs} runs at {RATES[r]}" for r in training.DEEP_RATES[::-1])
+    with_it = sum(stuck[r, warm] for r in training.DEEP_RATES)
+    six = sum(training.stuck("post", r, 0) for r in training.DEEP_RATES)
+    return [
+        Frame(
+            panels,
+            f"With {count(DEEP, 'layer')}, {without} end near the plateau without a warm-up; with one, {with_it or 'none'}. With "
+            f"{count(DEPTH, 'layer')} at these rates, {six or 'none'} do, without one.",
+        )
+    ]
 
 
 # ------------------------------------------------------------------------------------------------ where it hurts
