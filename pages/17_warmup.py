@@ -51,7 +51,7 @@ with lesson(concept) as page:
     if page.look("steps"):
         st.markdown(
             "Why should small first steps matter? Adam divides the mean gradient m̂ by the root of the mean square, √v̂. At step 1 both are "
-            f"made of one gradient, and the quotient is ±1 whatever its size. Here are {experiments.WEIGHTS:,} weights whose gradients are "
+            f"made of one gradient, and the quotient is ±1 whatever its size (far above ε). Here are {experiments.WEIGHTS:,} weights whose gradients are "
             "noise alone: nothing is to be learned, so every step is a step too far. Liu et al. point at the middle picture (each weight’s "
             "own rate is a guess at first), Ma and Yarats at the left one (the steps are long)."
         )
@@ -74,7 +74,7 @@ with lesson(concept) as page:
             "RAdam shortens the first steps by itself. SGD does not divide by √v̂, and needs a warm-up all the same:"
         )
         figure("warm_optimisers", drawings.optimiser_frames, panel_width=340)
-        st.markdown("And the deeper the Post-Norm model, the lower the rate at which it needs one:")
+        st.markdown("And twelve Post-Norm layers need one at a lower rate than six:")
         figure("warm_depth", drawings.depth_frames, panel_width=340)
 
     if page.look("price"):

@@ -192,7 +192,7 @@ def _stuck(warmup: int) -> int:
     fails_if=({"low": HIGH}, {"high": 0.001}, {"warmup": 0}),
 )
 @concept.says(
-    "At rate 0.008 our six-layer Post-Norm models all got stuck without it, none with it; at 0.001 it only cost time.",
+    "At rate 0.008 our six-layer Post-Norm models all got stuck without one, none with one; at 0.001 it only cost time.",
     fails_if=({"low": HIGH}, {"high": 0.001}, {"warmup": 0}),
 )
 def it_depends_on_the_rate(low: float = 0.001, high: float = HIGH, warmup: int = WARMUP) -> Evidence:
@@ -405,7 +405,7 @@ concept.judges(
     concept.topic.usual[0],
     Verdict.HOLDS_IF,
     "It holds for the first Transformer’s recipe: linear, 4,000 steps, though from 1/4,000 of the peak and not from 0, and then down again like "
-    "1/√t. Exactly 0 is Hugging Face’s first step. How many steps it takes depends on the optimiser: the rule 2/(1−β₂) says 100 to 2,000.",
+    "1/√t. Exactly 0 is Hugging Face’s first step. How many steps it takes depends on the optimiser: the rule 2/(1−β₂) says 100 for β₂ = 0.98, 2,000 for 0.999.",
     by=who_counts,
     source=(VASWANI_2017.at("§5.3"), MA),
 )
@@ -441,7 +441,7 @@ concept.pushes_back(
 concept.pushes_back(
     "How long should it be?",
     "Ma and Yarats’ default is 2/(1 − β₂) steps: 2,000 for β₂ = 0.999, 100 for 0.98. In our models, with 0.98, 25 steps were too few and 50 enough. "
-    "Longer costs time at the low rate: in a training of 500 steps, 200 of them are felt; of 100,000 they are not.",
+    "Longer costs time at the low rate: in a training of 500 steps, 200 of them are felt; of 100,000 they hardly are.",
     MA,
 )
 concept.pushes_back(

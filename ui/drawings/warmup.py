@@ -24,7 +24,7 @@ STOPS = (50, 100, 150, 200, 250, 300, 350, 400, 450, training.STEPS)
 WARMUPS = {0: "none", training.WARMUP: f"{training.WARMUP} steps"}
 SEEDS = (0, 3, 14, 9999)
 TOP = 1.0  # nats: the plateau’s name stands above it
-HERO = 315  # pixels: question, prediction and hero fit one screen
+HERO = 300  # pixels: question, prediction and hero fit one screen
 LOSS = "nats above the best possible"
 PLATEAU = "plateau {}: reads nothing"
 
@@ -62,7 +62,9 @@ def loss_panel(title: str, series: Sequence[Series], **more: Any) -> Figure:
         "levels": {PLATEAU.format(number(level)): (level, INK)},
         "height": 320,
     }
-    return figures.lines(list(series), **settings | more)
+    figure = figures.lines(list(series), **settings | more)
+    figure["layout"]["annotations"][0]["yshift"] = 9  # above the curves that tremble around it
+    return figure
 
 
 # ------------------------------------------------------------------------------------------------ the race
@@ -181,10 +183,11 @@ def schedule_frame(shape: Shape, warmup: int, peak: float, top: float) -> Frame:
         x_title="update, the first is 1",
         y_title="learning rate",
         x_range=(0.7, FIRST + 0.3),
+        x_ticks=range(1, FIRST + 1),
         y_range=(-0.04 * FIRST * peak / warmup, 1.12 * FIRST * peak / warmup),
     )
     for figure in (whole, begin):
-        figure.lay_out(yaxis={"exponentformat": "power"})
+        figure.lay_out(yaxis={"exponentformat": "power"}, margin={"l": 84})
     return Frame((whole, begin), schedule_reading(warmup, peak, first))
 
 
