@@ -33,7 +33,7 @@ with lesson(concept) as page:
         st.markdown(
             "A schedule is a function from the number of an update to a learning rate. After the rise it may fall in many ways. The first "
             "Transformer’s has no peak to choose: it follows from width and warm-up. Codes differ in the number of the first update; the "
-            "right picture shows what torch’s `LambdaLR` then sets."
+            "second picture shows what torch’s `LambdaLR` then sets."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
@@ -52,8 +52,8 @@ with lesson(concept) as page:
         st.markdown(
             "Why should small first steps matter? Adam divides the mean gradient m̂ by the root of the mean square, √v̂. At step 1 both are "
             f"made of one gradient, and the quotient is ±1 whatever its size (far above ε). Here are {experiments.WEIGHTS:,} weights whose gradients are "
-            "noise alone: nothing is to be learned, so every step is a step too far. Liu et al. point at the middle picture (each weight’s "
-            "own rate is a guess at first), Ma and Yarats at the left one (the steps are long)."
+            "noise alone: nothing is to be learned, so every step is a step too far. Liu et al. point at the second picture (each weight’s "
+            "own rate is a guess at first), Ma and Yarats at the first (the steps are long)."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:

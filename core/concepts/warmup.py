@@ -149,7 +149,7 @@ def first_updates(begin: int = 0, begin_other: int = 1, shape: str = "linear", w
     fails_if=({"beta_1": 0.0}, {"first": 10}, {"by": "sgd"}),
 )
 @concept.says(
-    "Adam’s first step is about the learning rate, whatever the gradient; on pure noise, at β₁ = 0.9, later ones are under a fifth of it.",
+    "Adam’s first step is about the learning rate, whatever the gradient; on pure noise, at β₁ = 0.9, later ones are under a fifth.",
     fails_if=({"beta_1": 0.0}, {"first": 10}, {"by": "sgd"}),
 )
 def first_steps_are_long(beta_1: float = 0.9, first: int = 1, by: By = "adam") -> Evidence:
@@ -210,7 +210,7 @@ def it_depends_on_the_rate(low: float = 0.001, high: float = HIGH, warmup: int =
 
 
 concept.cites(
-    "Why is contested: Post-Norm’s gradients, the variance of Adam’s divisor, or the size of its updates.",
+    "Why it helps is contested: Post-Norm’s gradients, the variance of Adam’s divisor, or the size of its updates.",
     source=(XIONG_2020, RADAM, MA),
 )
 
