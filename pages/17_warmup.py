@@ -27,7 +27,7 @@ with lesson(concept) as page:
         )
     with stage:
         stops, draw = drawings.STOPS, drawings.race_frames
-        sweep("warm_step", "Training step", stops, draw, rate, default=training.STEPS, panel_width=300)
+        step = sweep("warm_step", "Training step", stops, draw, rate, default=training.STEPS, panel_width=300)
 
     if page.look("schedule"):
         st.markdown(
@@ -99,4 +99,4 @@ with lesson(concept) as page:
 
     page.ran(schedules.transformer, schedules.linear, schedules.cosine, schedules.stable, schedules.rectification)
     page.ran(adam.adam_step, experiments.noise_steps, training.texts, training.predict, training.train)
-    page.takes(width=512, warmup=4000)
+    page.takes(rate=rate, step=step)

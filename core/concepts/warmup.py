@@ -93,7 +93,7 @@ def short_first_steps(by: By = "adam", warmup: int = WARMUP, rate: float = HIGH)
         "falls more slowly",
         0.25,
         0.75,
-        "Steps that are too long often cost time only, and Pre-Norm at this rate is such a case. These runs do not move at all.",
+        "Steps that are too long often cost time only, and Pre-Norm at this rate is such a case. These runs stop falling early, at the plateau.",
     ),
     Option(
         "stays on a plateau",
