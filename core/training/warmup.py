@@ -160,7 +160,8 @@ def train(
     optimiser: Optimiser = "adam",
     steps: int = STEPS,
 ) -> Iterator[Progress]:
-    """Adam or RAdam (β = 0.9, 0.98) or SGD (momentum 0.9) on fresh batches of 16 texts; yields at each of SNAPSHOTS."""
+    """Adam or RAdam (β = 0.9, 0.98) or SGD (momentum 0.9) on fresh batches of 16 texts; yields after each step, with one point more at
+    each of SNAPSHOTS."""
     weights = first_weights(depth, seed)
     if order == "post":
         del weights["final_gain"], weights["final_shift"]
@@ -169,6 +170,7 @@ def train(
     data = torch.Generator().manual_seed(10_000 + seed)
     losses: list[float] = []
     kept: list[tuple[float, ...]] = []
+    so_far: list[Progress] = []
     for step in range(1, steps + 1):
         tokens = texts(data)
         loss = F.cross_entropy(predict(weights, tokens[:, :-1], order).flatten(0, 1), tokens[:, 1:].flatten())
@@ -178,6 +180,7 @@ def train(
         by.param_groups[0]["lr"] = learning_rate(step, rate, warmup)
         if step not in SNAPSHOTS and step != steps:
             by.step()
+            yield so_far[-1]  # nothing new to draw, but others get their turn
             continue
         before = [w.detach().clone() for w in moving]
         by.step()
@@ -185,7 +188,8 @@ def train(
             moved = norm_of([w - b for w, b in zip(moving, before, strict=True)])
         kept.append((step, sum(losses) / len(losses), moved / norm_of(before)))
         losses.clear()
-        yield Progress(steps, *(torch.tensor(each) for each in zip(*kept, strict=True)))
+        so_far.append(Progress(steps, *(torch.tensor(each) for each in zip(*kept, strict=True))))
+        yield so_far[-1]
 
 
 # ------------------------------------------------------------------------------------------------ what is shipped
