@@ -134,6 +134,7 @@ def test_a_schedule_is_drawn_as_it_is(shape: experiments.Shape) -> None:
             assert notes(whole) == [f"peak {number(highest)}"]
             assert highest < whole["layout"]["yaxis"]["range"][1]
             assert number(highest) in frame.reading and f"{warmup:,} steps" in frame.reading
+            assert all(trace["x"].tolist() == list(range(1, 9)) for trace in first["data"])
             zero, one, two = (named(first, name)[0]["y"] for name in drawings.COUNTED)
             assert zero.tolist() == near(highest * t / warmup for t in range(8))
             assert one.tolist() == near(highest * t / warmup for t in range(1, 9))
