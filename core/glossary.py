@@ -64,6 +64,7 @@ GLOSSARY = {
     "squared error": "0 is exact, 1 is knowing nothing",
     "stream x": "the sum so far",
     "sublayer": "attention or feed-forward, with its skip and its norm",
+    "t, η, w, θ": "the step, the learning rate, the steps of the warm-up (≥ 1), a weight",
     "target": "the text to be written",
     "target X": "the decoder’s vectors of what is written (from layer 2 on, also of what they fetched)",
     "value": "a token times W_V: what it hands over",
@@ -73,5 +74,4 @@ GLOSSARY = {
     "warm-up": "a learning rate that starts small and rises",
     "W₂": "the feed-forward layer’s second matrix",
     "Z": "the sum of exp(logit) over a query’s real keys; P is the number of pads",
-    "η, w": "the learning rate, and the steps of the warm-up",
 }

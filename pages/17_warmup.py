@@ -20,14 +20,14 @@ from ui.training import live
 with lesson(concept) as page:
     side, stage = page.hero()
     with side:
-        rate = controls.choice("Learning rate", "warm_rate", drawings.RATES)
+        step = controls.stops("Training step", "warm_step", drawings.STOPS, training.STEPS)
         st.caption(
-            f"Small language models, {len(training.SEEDS)} seeds each, trained beforehand. A token depends on the two before it; what is "
-            f"drawn is the loss above the source’s own. The warm-up takes {training.WARMUP} steps."
+            f"Small language models, {len(training.SEEDS)} seeds each, trained beforehand. A token depends on the two before it. "
+            f"The warm-up takes {training.WARMUP} steps; then the rate stays. A point is the mean of ten steps."
         )
     with stage:
-        stops, draw = drawings.STOPS, drawings.race_frames
-        step = sweep("warm_step", "Training step", stops, draw, rate, default=training.STEPS, panel_width=300)
+        how = {"default": training.HIGH, "panel_width": 300, "buttons": True}
+        rate = sweep("warm_rate", "Learning rate", training.RATES, drawings.race_frames, step, **how)
 
     if page.look("schedule"):
         st.markdown(
@@ -50,10 +50,11 @@ with lesson(concept) as page:
 
     if page.look("steps"):
         st.markdown(
-            "Why should small first steps matter? Adam divides the mean gradient m̂ by the root of the mean square, √v̂. At step 1 both are "
+            "Why should short first steps matter? Adam divides the mean gradient m̂ by the root of the mean square, √v̂. At step 1 both are "
             f"made of one gradient, and the quotient is ±1 whatever its size (far above ε). Here are {experiments.WEIGHTS:,} weights whose gradients are "
-            "noise alone: nothing is to be learned, so every step is a step too far. Liu et al. point at the second picture (each weight’s "
-            "own rate is a guess at first), Ma and Yarats at the first (the steps are long)."
+            "noise alone: nothing is to be learned, so every step is a step too far. Ma and Yarats point at the first picture: the steps are long "
+            "(if β₁ is near 1). Liu et al. point at the second: each weight’s own rate 1/√v̂ is a guess from few gradients. Their RAdam, in "
+            "the third, is Adam times a factor r; as long as r has no value, it leaves the division out."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
@@ -63,17 +64,27 @@ with lesson(concept) as page:
             values, draw = experiments.BETAS_2, drawings.noise_frames
             sweep("warm_square", "β₂", values, draw, beta_1, seed, default=0.98, panel_width=270)
 
-    if page.look("length"):
+    if page.look("alone"):
         st.markdown(
-            f"How many small steps are enough? For β₂ = {training.BETAS[1]:g}, as here, the rule 2/(1 − β₂) says "
-            f"{round(schedules.rule_of_thumb(training.BETAS[1]))}. With 25, two of the three runs begin to learn, and are back on the plateau later."
+            "Are long steps the whole reason? Then an equally long one would harm Pre-Norm, and short ones would save SGD. Neither is so. "
+            "The second picture shows what the first step does to what the model says: the share of its logits z that differs from place to "
+            "place, and so can depend on what is read. That is a measurement and no proof of a cause; question 7 has what Xiong et al. and "
+            "Liu et al. say of Post-Norm."
         )
-        lengths, draw = training.LENGTHS, drawings.length_frames
-        sweep("warm_enough", "Steps of warm-up", lengths, draw, default=25, panel_width=340)
+        figure("warm_alone", drawings.alone_frames, panel_width=340)
         st.markdown(
             "RAdam shortens the first steps by itself. SGD does not divide by √v̂, and needs a warm-up all the same:"
         )
         figure("warm_optimisers", drawings.optimiser_frames, panel_width=340)
+
+    if page.look("length"):
+        st.markdown(
+            f"How many small steps are enough? For β₂ = {training.BETAS[1]:g}, as here, the rule 2/(1 − β₂) says "
+            f"{round(schedules.rule_of_thumb(training.BETAS[1]))}. With 25, two of the three runs learn to read one token, stay there, and are back on the plateau by step 450: they are lost at the full "
+            "rate, long after the first steps. What 25 more short steps change, these runs do not show."
+        )
+        lengths, draw = training.LENGTHS, drawings.length_frames
+        sweep("warm_enough", "Steps of warm-up", lengths, draw, default=25, panel_width=340)
         st.markdown("And twelve Post-Norm layers need one at a lower rate than six:")
         figure("warm_depth", drawings.depth_frames, panel_width=340)
 
@@ -84,7 +95,14 @@ with lesson(concept) as page:
         )
         stops, draw = drawings.BUDGETS, drawings.budget_frames
         sweep("warm_budget", "Training ends at step", stops, draw, default=training.STEPS, panel_width=340)
-        st.markdown("Every dot is a run. Train one again, now:")
+        st.markdown(
+            "So far the rate stayed high to the end, and the last level is the noise of long steps. Recipes let it fall. Then the highest "
+            "rate, which Post-Norm bears only with a warm-up, is worth having:"
+        )
+        figure("warm_falling", drawings.falling_frames, panel_width=340)
+        st.markdown(
+            "Every dot of the first picture is a run. Train one again, now (about half a minute on a core of its own):"
+        )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
             order = controls.choice("Order", "warm_order", drawings.NAMES)

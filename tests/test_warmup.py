@@ -66,6 +66,18 @@ def test_our_schedules_are_the_fields_to_the_last_bit(warmup: int) -> None:
     assert set(experiments.bits_apart(warmup, total=1000, decay=100).values()) == {0.0}
 
 
+def test_hugging_faces_own_schedulers_set_our_rates() -> None:
+    """The formulas typed by hand in the experiment are theirs, where their package is at hand."""
+    of = pytest.importorskip("transformers.optimization")
+
+    def theirs(make, *arguments) -> list[float]:
+        optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+        return experiments._run(optimiser, make(optimiser, *arguments), 90)
+
+    assert theirs(of.get_linear_schedule_with_warmup, 10, 90) == [schedules.linear(s, 10, 90) for s in range(90)]
+    assert theirs(of.get_cosine_schedule_with_warmup, 10, 90) == [schedules.cosine(s, 10, 90) for s in range(90)]
+
+
 def test_counted_wrongly_every_one_of_them_differs() -> None:
     assert min(experiments.bits_apart(100, total=1000, decay=100, off=1).values()) > 1e-6
 

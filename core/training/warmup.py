@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from core.memory import remember
+from core.ops import schedules
 from core.ops.norms import Map, post_norm, pre_norm
 from core.ops.positions import sinusoidal
 from core.training import pre_post_norm as question_7
@@ -32,7 +33,8 @@ ORDERS: tuple[Order, ...] = ("post", "pre")
 VOCABULARY, LENGTH, BATCH, DEPTH, STEPS = 8, 32, 16, 6, 500
 RATES, WARMUP, SEEDS = (0.001, 0.002, 0.004, 0.008), 200, (0, 1, 2)
 SNAPSHOTS = (1, 2, 3, 4, 5, 7, 10, 14, *range(20, STEPS + 1, 10))
-STUCK = 0.6  # nats of excess: above it a run is at the plateau. No shipped run ends anywhere near it
+STUCK = 0.67  # nats of excess: a run that ends above it is nearer to the plateau than to a model that reads one token
+NEAR = 0.05  # nats: within it of the plateau, a run stands on it
 
 Weights = dict[str, Tensor]
 
@@ -87,6 +89,12 @@ def best() -> float:
 def plateau() -> float:
     """The excess of a model that knows the frequency of each token and nothing else."""
     return float(entropy(pairs().sum(0))) - best()
+
+
+def one_token() -> float:
+    """The excess of a model that reads the token before, and nothing else: a second plateau, lower down."""
+    one = pairs().sum(1)
+    return float((one * entropy(pairs() / one[:, None])).sum()) - best()
 
 
 def texts(generator: torch.Generator, many: int = BATCH) -> Int[Tensor, "b n"]:
@@ -159,9 +167,10 @@ def train(
     depth: int = DEPTH,
     optimiser: Optimiser = "adam",
     steps: int = STEPS,
+    falls: bool = False,
 ) -> Iterator[Progress]:
     """Adam or RAdam (β = 0.9, 0.98) or SGD (momentum 0.9) on fresh batches of 16 texts; yields after each step, with one point more at
-    each of SNAPSHOTS."""
+    each of SNAPSHOTS. After the warm-up the rate stays, or it falls in a straight line to 0 at the last step."""
     weights = first_weights(depth, seed)
     if order == "post":
         del weights["final_gain"], weights["final_shift"]
@@ -177,7 +186,8 @@ def train(
         by.zero_grad()
         loss.backward()
         losses.append(loss.item() - own_loss(tokens))
-        by.param_groups[0]["lr"] = learning_rate(step, rate, warmup)
+        falling = rate * schedules.linear(step, warmup, steps) if falls else None
+        by.param_groups[0]["lr"] = learning_rate(step, rate, warmup) if falling is None else falling
         if step not in SNAPSHOTS and step != steps:
             by.step()
             yield so_far[-1]  # nothing new to draw, but others get their turn
@@ -190,6 +200,26 @@ def train(
         losses.clear()
         so_far.append(Progress(steps, *(torch.tensor(each) for each in zip(*kept, strict=True))))
         yield so_far[-1]
+
+
+@remember
+def still_reads(order: Order, rate: float, warmup: int, seed: int, steps: int = 1) -> float:
+    """The share of the logits that differs from place to place, and so can depend on what is read, after so many steps of Adam on the first batch: ‖z − mean over all
+    places‖ ÷ ‖z‖, each place's logits z with mean 0. With 0 steps, at the beginning."""
+    weights = first_weights(DEPTH, seed)
+    if order == "post":
+        del weights["final_gain"], weights["final_shift"]
+    by = optimisers()["adam"](list(weights.values()), rate)
+    tokens = texts(torch.Generator().manual_seed(10_000 + seed))
+    for step in range(1, steps + 1):
+        by.zero_grad()
+        F.cross_entropy(predict(weights, tokens[:, :-1], order).flatten(0, 1), tokens[:, 1:].flatten()).backward()
+        by.param_groups[0]["lr"] = learning_rate(step, rate, warmup)
+        by.step()
+    with torch.no_grad():
+        z = predict(weights, tokens[:, :-1], order)
+    z = z - z.mean(-1, keepdim=True)
+    return float((z - z.mean((0, 1))).norm() / z.norm())
 
 
 # ------------------------------------------------------------------------------------------------ what is shipped
@@ -209,19 +239,23 @@ MORE: tuple[Cell, ...] = (
     *(("post", DEEP, rate, warmup, "adam") for rate, warmup in product(DEEP_RATES[::-1], (0, WARMUP))),
 )
 CELLS = RACE + MORE
+FALLING: tuple[Cell, ...] = (  # with a rate that falls to 0: what the highest rate buys, and its warm-up with it
+    ("post", DEPTH, HIGH, WARMUP, "adam"),
+    *(("post", DEPTH, rate, 0, "adam") for rate in RATES[2:0:-1]),
+)
 
 
-def _name(cell: Cell) -> str:
-    return "/".join(map(str, cell))
+def _name(cell: Cell, falls: bool = False) -> str:
+    return "/".join(map(str, cell)) + "/falls" * falls
 
 
-def _cell(cell: Cell) -> dict[str, list]:
+def _cell(cell: Cell, falls: bool = False) -> dict[str, list]:
     """Every seed's curves of one cell, four digits each."""
     torch.set_num_threads(1)
     order, depth, rate, warmup, optimiser = cell
     runs = []
     for seed in SEEDS:
-        *_, last = train(order, rate, warmup, seed, depth, optimiser)
+        *_, last = train(order, rate, warmup, seed, depth, optimiser, falls=falls)
         runs.append(last)
     return {name: [_short(getattr(run, name)) for run in runs] for name in ("excess", "update")}
 
@@ -242,9 +276,10 @@ def result() -> dict[str, Any]:
     """
     found = {}
     with ProcessPoolExecutor() as pool:
-        for i, (cell, curves) in enumerate(zip(CELLS, pool.map(_cell, CELLS), strict=True), 1):
-            found[_name(cell)] = curves
-            print(f"\r{i} of {len(CELLS)} cells", end="", file=sys.stderr, flush=True)
+        kinds = [(cell, False) for cell in CELLS] + [(cell, True) for cell in FALLING]
+        for i, (kind, curves) in enumerate(zip(kinds, pool.map(_cell, *zip(*kinds, strict=True)), strict=True), 1):
+            found[_name(*kind)] = curves
+            print(f"\r{i} of {len(kinds)} cells", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return found
 
@@ -254,10 +289,10 @@ def result() -> dict[str, Any]:
 
 @remember
 def trained(
-    order: Order, rate: float, warmup: int, depth: int = DEPTH, optimiser: Optimiser = "adam"
+    order: Order, rate: float, warmup: int, depth: int = DEPTH, optimiser: Optimiser = "adam", falls: bool = False
 ) -> tuple[Progress, ...]:
     """The shipped runs of one cell, one for each seed, as `train` would end with them. Do not change them."""
-    curves = shipped("warmup")["result"][_name((order, depth, rate, warmup, optimiser))]
+    curves = shipped("warmup")["result"][_name((order, depth, rate, warmup, optimiser), falls)]
     at = torch.tensor(SNAPSHOTS)
     return tuple(Progress(STEPS, at, *map(_long, run)) for run in zip(curves["excess"], curves["update"], strict=True))
 
@@ -270,15 +305,26 @@ def level(run: Progress, step: int = STEPS) -> float:
 
 
 def ends(
-    order: Order, rate: float, warmup: int, depth: int = DEPTH, optimiser: Optimiser = "adam", step: int = STEPS
+    order: Order,
+    rate: float,
+    warmup: int,
+    depth: int = DEPTH,
+    optimiser: Optimiser = "adam",
+    step: int = STEPS,
+    falls: bool = False,
 ) -> Float[Tensor, " r"]:
     """Where each seed of the shipped training stood at a step: the mean excess over fifty steps, nats."""
-    return torch.tensor([level(run, step) for run in trained(order, rate, warmup, depth, optimiser)])
+    return torch.tensor([level(run, step) for run in trained(order, rate, warmup, depth, optimiser, falls)])
 
 
 def stuck(order: Order, rate: float, warmup: int, depth: int = DEPTH, optimiser: Optimiser = "adam") -> int:
     """How many of the seeds end near the plateau."""
     return int((ends(order, rate, warmup, depth, optimiser) > STUCK).sum())
+
+
+def on_plateau(excess: Float[Tensor, " r"]) -> int:
+    """How many runs stand within `NEAR` of the plateau; the level of who reads one token is not near it."""
+    return int(((excess - plateau()).abs() < NEAR).sum())
 
 
 def lost(order: Order, rate: float, warmup: int, depth: int = DEPTH, optimiser: Optimiser = "adam") -> int:

@@ -24,9 +24,9 @@ STOPS = (50, 100, 150, 200, 250, 300, 350, 400, 450, training.STEPS)
 WARMUPS = {0: "none", training.WARMUP: f"{training.WARMUP} steps"}
 SEEDS = (0, 3, 14, 9999)
 TOP = 1.0  # nats: the plateau’s name stands above it
-HERO = 300  # pixels: question, prediction and hero fit one screen
+HERO = 330  # pixels: question, prediction and hero fit one screen
 LOSS = "nats above the best possible"
-PLATEAU = "plateau {}: reads nothing"
+PLATEAU, LOWER = "plateau {}: reads nothing", "{}: reads one token"
 
 
 def between(values: Tensor) -> str:
@@ -50,8 +50,8 @@ def curves(
 
 
 def loss_panel(title: str, series: Sequence[Series], **more: Any) -> Figure:
-    """Excess over steps, with the plateau at which failures get stuck."""
-    level = training.plateau()
+    """Excess over steps, with the plateau at which failures get stuck, and the level below at which a model reads one token."""
+    level, lower = training.plateau(), training.one_token()
     settings: dict[str, Any] = {
         "x": training.SNAPSHOTS,
         "title": title,
@@ -59,23 +59,26 @@ def loss_panel(title: str, series: Sequence[Series], **more: Any) -> Figure:
         "y_title": LOSS,
         "x_range": (0, training.STEPS + 8),
         "y_range": (0, TOP),
-        "levels": {PLATEAU.format(number(level)): (level, INK)},
+        "levels": {PLATEAU.format(number(level)): (level, INK), LOWER.format(number(lower)): (lower, INK)},
         "height": 320,
     }
     figure = figures.lines(list(series), **settings | more)
-    figure["layout"]["annotations"][0]["yshift"] = 9  # above the curves that tremble around it
+    above, below = figure["layout"]["annotations"]
+    above["yshift"] = 9  # above the curves that tremble around it
+    below.update(yanchor="top", yshift=-2)  # what has read one token goes on down
+    figure["layout"]["shapes"][1]["line"].update(width=1, dash="dot")
     return figure
 
 
 # ------------------------------------------------------------------------------------------------ the race
 
 
-@corners(rate=tuple(RATES))
-def race_frames(rate: float) -> list[Frame]:
-    """One frame for each stop: what every seed of both orders has lost so far, with a warm-up and without; and the rates."""
-    runs = {(o, w): training.trained(o, rate, w) for o in training.ORDERS for w in BOTH}
+@corners(step=STOPS[::-1])
+def race_frames(step: int) -> list[Frame]:
+    """One frame for each rate: what every seed of both orders has lost up to a step, with a warm-up and without; and the rates."""
     frames = []
-    for step in STOPS:
+    for rate in training.RATES:
+        runs = {(o, w): training.trained(o, rate, w) for o in training.ORDERS for w in BOTH}
         panels = [
             loss_panel(
                 f"Loss of {NAMES[order]}, {count(DEPTH, 'layer')}",
@@ -84,13 +87,13 @@ def race_frames(rate: float) -> list[Frame]:
             )
             for order in training.ORDERS
         ]
-        levels = {cell: torch.tensor([training.level(run, step) for run in each]) for cell, each in runs.items()}
-        frames.append(Frame((*panels, rate_figure(rate, step)), race_reading(step, rate, levels)))
+        now = {cell: torch.stack([run.excess[run.at == step][0] for run in each]) for cell, each in runs.items()}
+        frames.append(Frame((*panels, rate_figure(rate, step)), race_reading(step, rate, now)))
     return frames
 
 
 def rate_figure(rate: float, step: int) -> Figure:
-    """The learning rate of every step so far."""
+    """The learning rate of every step so far; one axis for all rates."""
     steps = torch.arange(1, step + 1)
     return figures.lines(
         [
@@ -102,27 +105,26 @@ def rate_figure(rate: float, step: int) -> Figure:
         x_title="training step",
         y_title="learning rate",
         x_range=(0, training.STEPS + 8),
-        y_range=(0, 1.2 * rate),
+        y_range=(0, 1.2 * HIGH),
         height=HERO,
     )
 
 
-def race_reading(step: int, rate: float, levels: Mapping[tuple[Order, int], Tensor]) -> str:
-    """Where the four groups stand; and who is at the plateau, or else who is ahead."""
-    warm = training.WARMUP
-    said = "; ".join(
-        f"{NAMES[o]} at {between(levels[o, 0])} without a warm-up, {between(levels[o, warm])} with one"
-        for o in training.ORDERS
+def race_reading(step: int, rate: float, now: Mapping[tuple[Order, int], Tensor]) -> str:
+    """Where Post-Norm's curves end; and who is on the plateau, or else who is ahead."""
+    warm, runs = training.WARMUP, len(training.SEEDS)
+    at = {cell: training.on_plateau(each) for cell, each in now.items()}
+    both = len(training.ORDERS) * runs
+    said = (
+        f"At step {step}, rate {RATES[rate]}, Post-Norm is at {between(now['post', 0])} nats without a warm-up and at "
+        f"{between(now['post', warm])} with one."
     )
-    at = int(sum((levels[o, 0] > training.STUCK).sum() for o in training.ORDERS))
-    warm_at = int(sum((levels[o, warm] > training.STUCK).sum() for o in training.ORDERS))
-    ahead = int(sum((levels[o, warm] < levels[o, 0]).sum() for o in training.ORDERS))
-    runs = len(training.ORDERS) * len(training.SEEDS)
-    if at or warm_at:
-        then = f"Above {training.STUCK:g}, near the plateau: {at} of {runs} runs without, {warm_at} of {runs} with."
-    else:
-        then = f"Seed by seed, the run with a warm-up is ahead in {ahead} of {runs} pairs."
-    return f"Around step {step}, rate {RATES[rate]}: {said}. {then}"
+    if any(at.values()):
+        without = " and ".join(f"{at[o, 0]} of {runs} {NAMES[o]}" for o in training.ORDERS)
+        with_it = sum(at[o, warm] for o in training.ORDERS)
+        return f"{said} On the plateau, within {training.NEAR:g}: {without} runs without, {with_it or 'none'} of {both} with."
+    ahead = int(sum((now[o, warm] < now[o, 0]).sum() for o in training.ORDERS))
+    return f"{said} No run of either order is on the plateau; seed by seed the one with a warm-up is lower in {ahead} of {both} pairs."
 
 
 # ------------------------------------------------------------------------------------------------ schedules
@@ -188,7 +190,7 @@ def schedule_frame(shape: Shape, warmup: int, peak: float, top: float) -> Frame:
     )
     for figure in (whole, begin):
         figure.lay_out(yaxis={"exponentformat": "power"}, margin={"l": 84})
-    return Frame((whole, begin), schedule_reading(warmup, peak, first))
+    return Frame((whole, begin), schedule_reading(shape, warmup, peak, first))
 
 
 def first_updates(shape: Shape, warmup: int, peak: float) -> dict[str, list[float]]:
@@ -199,12 +201,13 @@ def first_updates(shape: Shape, warmup: int, peak: float) -> dict[str, list[floa
     return {name: [peak * share(t) for t in each] for name, each in numbered.items()}
 
 
-def schedule_reading(warmup: int, peak: float, first: Mapping[str, Sequence[float]]) -> str:
+def schedule_reading(shape: Shape, warmup: int, peak: float, first: Mapping[str, Sequence[float]]) -> str:
+    """Whose counting it is, is said of the one schedule that the paper and the Annotated Transformer have."""
     zero, one = first["counted from 0"][0], first["counted from 1"][0]
+    paper, annotated = (" (the paper)", " (Annotated Transformer)") if shape == "transformer" else ("", "")
     return (
         f"The rate rises for {count(warmup, 'step')}, to {number(peak)}. The first update is made at {number(zero)} if steps are "
-        f"counted from 0 (Hugging Face), at {number(one)} if from 1 (the paper); with 0 taken for 1 (Annotated Transformer) that "
-        "rate comes twice."
+        f"counted from 0, at {number(one)} if from 1{paper}; with 0 taken for 1{annotated} that rate comes twice."
     )
 
 
@@ -243,7 +246,7 @@ def noise_frame(beta_1: float, beta_2: float, seed: int) -> Frame:
         [Series("spread", found.spread, KEY, markers=True)],
         x=at,
         title="How far weights’ own rates 1/√v̂ differ",
-        y_title="99th percentile ÷ median",
+        y_title="1/√v̂: 99th percentile ÷ median",
         log_y=True,
         y_range=(0.9, 120),
         y_ticks=(1, 3, 10, 30, 100),
@@ -269,8 +272,8 @@ def noise_reading(beta_1: float, beta_2: float, found: experiments.Steps) -> str
     paper, torchs = (experiments.switches(beta_2, above) for above in (4.0, 5.0))
     return (
         f"With β₁ = {beta_1:g} and β₂ = {beta_2:g}, Adam’s step on noise is as long as the learning rate at step 1, and "
-        f"{number(float(found.update[late]), 2)} of it at step 100. RAdam divides by √v̂ from step {paper} on (torch: {torchs}); the rule 2/(1−β₂) "
-        f"asks for {count(round(schedules.rule_of_thumb(beta_2)), 'step')}."
+        f"{number(float(found.update[late]), 2)} of it at step 100. RAdam’s factor begins at step {paper} (torch: {torchs}), before which it does not divide by √v̂; the rule 2/(1−β₂) "
+        f"asks for a warm-up of {count(round(schedules.rule_of_thumb(beta_2)), 'step')}."
     )
 
 
@@ -343,6 +346,71 @@ def length_reading(chosen: int, levels: Mapping[int, Tensor]) -> str:
     if best == chosen:
         return f"{begins}. Of the lengths tried, this one ends lowest on average."
     return f"{begins}. Of the lengths tried, {count(best, 'step')} end lowest on average, at {between(levels[best])}."
+
+
+EARLY = 100  # steps
+SHORT = 50  # steps of warm-up that are enough
+
+
+@corners()
+def alone_frames() -> list[Frame]:
+    """How long the first steps are where runs learn and where they fail; and what the first one leaves of the reading."""
+    kinds: dict[str, tuple[Sequence[Progress], str, str]] = {
+        "Adam, Post-Norm": (training.trained("post", HIGH, 0), WITHOUT, "solid"),
+        "Adam, Pre-Norm": (training.trained("pre", HIGH, 0), VALUE, "dot"),
+        f"Adam, Post-Norm, {SHORT} steps of warm-up": (training.trained("post", HIGH, SHORT), WITH, "solid"),
+        "SGD, Post-Norm": (training.trained("post", training.SGD_RATE, 0, optimiser="sgd"), KEY, "dash"),
+    }
+    lengths = figures.lines(
+        [
+            Series(
+                name, 100 * run.update[run.at <= EARLY], colour, dash, x=run.at[run.at <= EARLY], width=2, legend=not i
+            )
+            for name, (runs, colour, dash) in kinds.items()
+            for i, run in enumerate(runs)
+        ],
+        x=(),
+        title="How far a step moves all weights",
+        x_title="step",
+        y_title="% of their length",
+        log_x=True,
+        x_range=(0.9, 1.1 * EARLY),
+        x_ticks=(1, 10, 100),
+        log_y=True,
+        y_range=(0.1, 100),
+        y_ticks=(0.1, 1, 10, 100),
+        height=340,
+    )
+    reads = {
+        name: [[training.still_reads(order, HIGH, warmup, seed, t) for t in (0, 1)] for seed in training.SEEDS]
+        for name, order, warmup in zip(kinds, ("post", "pre", "post"), (0, 0, SHORT), strict=False)
+    }
+    left = figures.lines(
+        [
+            Series(name, each, kinds[name][1], kinds[name][2], markers=True, width=2, legend=not i)
+            for name, seeds in reads.items()
+            for i, each in enumerate(seeds)
+        ],
+        x=(0, 1),
+        title="What of the logits differs from place to place",
+        x_title="steps of Adam",
+        y_title="‖z − mean z‖ ÷ ‖z‖",
+        x_range=(-0.08, 1.08),
+        x_ticks=(0, 1),
+        y_range=(0, 1),
+        height=340,
+    )
+    return [Frame((lengths, left), alone_reading({n: k[0] for n, k in kinds.items()}, reads))]
+
+
+def alone_reading(runs: Mapping[str, Sequence[Progress]], reads: Mapping[str, Sequence[Sequence[float]]]) -> str:
+    post, pre, _, sgd = (between(torch.stack([100 * run.update[0] for run in each])) for each in runs.values())
+    blind, sees, warm = (between(torch.tensor([100 * after for _, after in each])) for each in reads.values())
+    return (
+        f"Without a warm-up the first step moves the weights by {post} % of their length in Post-Norm, by {pre} % in Pre-Norm, by {sgd} % "
+        f"with SGD. After Adam’s, {blind} % of Post-Norm’s logits differs from place to place and {sees} % of Pre-Norm’s; with {SHORT} steps of "
+        f"warm-up, {warm} % of Post-Norm’s."
+    )
 
 
 @corners()
@@ -462,6 +530,53 @@ def budget_reading(step: int, levels: Mapping[tuple[Order, int], Tensor]) -> str
     )
 
 
+@corners()
+def falling_frames() -> list[Frame]:
+    """The highest rate with a warm-up, and lower ones without, where the rate falls to 0 afterwards."""
+    colours = {HIGH: WITH, 0.004: KEY, 0.002: WITHOUT}
+    names = {rate: f"{RATES[rate]}, {warmed(warmup)}" for _, _, rate, warmup, _ in training.FALLING}
+    runs = {rate: training.trained("post", rate, warmup, falls=True) for _, _, rate, warmup, _ in training.FALLING}
+    loss = figures.lines(
+        [s for rate, each in runs.items() for s in curves(each, names[rate], colours[rate], training.STEPS)],
+        x=training.SNAPSHOTS,
+        title=f"Post-Norm, {count(DEPTH, 'layer')}, the rate falls to 0",
+        x_title="training step",
+        y_title=LOSS,
+        x_range=(0, training.STEPS + 8),
+        log_y=True,
+        y_range=(0.012, 2),
+        y_ticks=(0.02, 0.05, 0.1, 0.2, 0.5, 1),
+        height=340,
+    )
+    steps = torch.arange(1, training.STEPS + 1)
+    rates = figures.lines(
+        [
+            Series(
+                names[rate],
+                [rate * schedules.linear(int(t), warmup, training.STEPS) for t in steps],
+                colours[rate],
+                width=3,
+            )
+            for _, _, rate, warmup, _ in training.FALLING
+        ],
+        x=steps,
+        title="Learning rate",
+        x_title="training step",
+        y_title="learning rate",
+        x_range=(0, training.STEPS + 8),
+        y_range=(0, 1.1 * HIGH),
+        height=340,
+    )
+    ends = {rate: training.ends("post", rate, w, falls=True) for _, _, rate, w, _ in training.FALLING}
+    high, *lower = (f"at {RATES[rate]} at {between(each)}" for rate, each in ends.items())
+    return [
+        Frame(
+            (loss, rates),
+            f"Where the rate falls to 0, Post-Norm ends {high} nats with a warm-up, and without one {' and '.join(lower)}.",
+        )
+    ]
+
+
 # ------------------------------------------------------------------------------------------------ a run of now
 
 SURE = 4  # the first steps: on any kind of processor they are the shipped ones, to rounding
@@ -511,4 +626,4 @@ def comparison(shipped: Progress, progress: Progress) -> str:
 
 def card() -> Frame:
     """The hero as it is at its defaults: its small picture stands on the front door (`make cards`)."""
-    return race_frames(HIGH)[-1]
+    return race_frames(training.STEPS)[-1]
