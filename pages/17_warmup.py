@@ -64,7 +64,7 @@ with lesson(concept) as page:
             values, draw = experiments.BETAS_2, drawings.noise_frames
             sweep("warm_square", "β₂", values, draw, beta_1, seed, default=0.98, panel_width=270)
 
-    if page.look("alone"):
+    if page.look("length"):
         st.markdown(
             "Are long steps the whole reason? Then an equally long one would harm Pre-Norm, and short ones would save SGD. Neither is so. "
             "The second picture shows what the first step does to what the model says: the share of its logits z that differs from place to "
@@ -76,17 +76,14 @@ with lesson(concept) as page:
             "RAdam shortens the first steps by itself. SGD does not divide by √v̂, and needs a warm-up all the same:"
         )
         figure("warm_optimisers", drawings.optimiser_frames, panel_width=340)
-
-    if page.look("length"):
         st.markdown(
-            f"How many small steps are enough? For β₂ = {training.BETAS[1]:g}, as here, the rule 2/(1 − β₂) says "
-            f"{round(schedules.rule_of_thumb(training.BETAS[1]))}. With 25, two of the three runs learn to read one token, stay there, and are back on the plateau by step 450: they are lost at the full "
-            "rate, long after the first steps. What 25 more short steps change, these runs do not show."
+            f"And how many short steps are enough? For β₂ = {training.BETAS[1]:g}, as here, the rule 2/(1 − β₂) says "
+            f"{round(schedules.rule_of_thumb(training.BETAS[1]))}. With 25, two of the three runs learn to read one token, stay there, and are back "
+            "on the plateau by step 450: they are lost at the full rate, long after the first steps. What 25 more short steps change, these "
+            "runs do not show."
         )
         lengths, draw = training.LENGTHS, drawings.length_frames
         sweep("warm_enough", "Steps of warm-up", lengths, draw, default=25, panel_width=340)
-        st.markdown("And twelve Post-Norm layers need one at a lower rate than six:")
-        figure("warm_depth", drawings.depth_frames, panel_width=340)
 
     if page.look("price"):
         st.markdown(
@@ -95,9 +92,11 @@ with lesson(concept) as page:
         )
         stops, draw = drawings.BUDGETS, drawings.budget_frames
         sweep("warm_budget", "Training ends at step", stops, draw, default=training.STEPS, panel_width=340)
+        st.markdown("Depth counts too: twelve Post-Norm layers need a warm-up at a lower rate than six.")
+        figure("warm_depth", drawings.depth_frames, panel_width=340)
         st.markdown(
-            "So far the rate stayed high to the end, and the last level is the noise of long steps. Recipes let it fall. Then the highest "
-            "rate, which Post-Norm bears only with a warm-up, is worth having:"
+            "So far the rate stayed at its peak to the end. Recipes let it fall. Then the highest rate, which these Post-Norm models bear only "
+            "with a warm-up, is worth having:"
         )
         figure("warm_falling", drawings.falling_frames, panel_width=340)
         st.markdown(

@@ -381,9 +381,10 @@ def alone_frames() -> list[Frame]:
         y_ticks=(0.1, 1, 10, 100),
         height=340,
     )
+    orders: tuple[Order, ...] = ("post", "pre", "post")
     reads = {
         name: [[training.still_reads(order, HIGH, warmup, seed, t) for t in (0, 1)] for seed in training.SEEDS]
-        for name, order, warmup in zip(kinds, ("post", "pre", "post"), (0, 0, SHORT), strict=False)
+        for name, order, warmup in zip(kinds, orders, (0, 0, SHORT), strict=False)
     }
     left = figures.lines(
         [
@@ -568,13 +569,9 @@ def falling_frames() -> list[Frame]:
         height=340,
     )
     ends = {rate: training.ends("post", rate, w, falls=True) for _, _, rate, w, _ in training.FALLING}
-    high, *lower = (f"at {RATES[rate]} at {between(each)}" for rate, each in ends.items())
-    return [
-        Frame(
-            (loss, rates),
-            f"Where the rate falls to 0, Post-Norm ends {high} nats with a warm-up, and without one {' and '.join(lower)}.",
-        )
-    ]
+    high, *lower = (f"at {between(each)} with {RATES[rate]}" for rate, each in ends.items())
+    said = f"Where the rate falls to 0, Post-Norm ends {high} and a warm-up; without one {' and '.join(lower)}."
+    return [Frame((loss, rates), said)]
 
 
 # ------------------------------------------------------------------------------------------------ a run of now
