@@ -331,9 +331,17 @@ def test_the_runs_whose_rate_falls_are_drawn() -> None:
         (line,) = named(rates, name)
         assert line["y"].tolist() == near(rate * schedules.linear(t, warmup, 500) for t in range(1, 501))
     assert (
-        "at 0.008 at 0.023 to 0.024 nats with a warm-up, and without one at 0.004 at 0.035 to 0.050 and at 0.002"
+        "ends at 0.023 to 0.024 with 0.008 and a warm-up; without one at 0.035 to 0.050 with 0.004 and at"
         in frame.reading
     )
+
+
+def test_the_six_layers_beside_the_deep_ones_are_post_norms(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        training, "stuck", lambda order, rate, warmup, depth=6, optimiser="adam": 7 * (order == "post" and depth == 6)
+    )
+    (frame,) = drawings.depth_frames()
+    assert "With 6 layers at these rates, 14 do, without one." in frame.reading
 
 
 # ---------------------------------------------------------------------------------------------- a run of now

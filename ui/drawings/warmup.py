@@ -24,7 +24,7 @@ STOPS = (50, 100, 150, 200, 250, 300, 350, 400, 450, training.STEPS)
 WARMUPS = {0: "none", training.WARMUP: f"{training.WARMUP} steps"}
 SEEDS = (0, 3, 14, 9999)
 TOP = 1.0  # nats: the plateau’s name stands above it
-HERO = 330  # pixels: question, prediction and hero fit one screen
+HERO = 300  # pixels: question, prediction and hero fit one screen
 LOSS = "nats above the best possible"
 PLATEAU, LOWER = "plateau {}: reads nothing", "{}: reads one token"
 
