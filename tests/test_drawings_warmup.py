@@ -249,8 +249,8 @@ def test_the_chosen_length_stands_out() -> None:
         assert (f"{stuck} of 3 near the plateau" in frame.reading) == (stuck > 0)
     assert "this one ends lowest" in drawings.length_frames()[-1].reading
     made_up = {w: torch.tensor([low, 0.3, 0.3]) for w, low in ((0, 0.75), (25, 0.01), (50, 0.2))}
-    made_up[50] = torch.tensor([0.1, 0.1, 0.1])
-    assert "50 steps end lowest on average, at about 0.10." in drawings.length_reading(25, made_up)
+    made_up[50] = torch.tensor([0.1, 0.1, 0.35])
+    assert "50 steps end lowest on average, at 0.10 to 0.35." in drawings.length_reading(25, made_up)
 
 
 def test_length_alone_is_drawn() -> None:
