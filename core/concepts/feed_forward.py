@@ -186,7 +186,7 @@ XOR_MISTAKES = (
 
 @concept.looks_closer(
     "xor",
-    "On a lone token, no norm, ReLU learns XOR; attention and linear layers stay at a guess’s loss.",
+    "On a lone token, no norm, ReLU learns XOR; attention and linear layers end at a guess’s loss.",
     fails_if=XOR_MISTAKES,
 )
 @concept.says(

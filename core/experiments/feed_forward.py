@@ -186,7 +186,7 @@ def bent(tokens_seen: int, weights_held: bool = False, seed: int = 0) -> float:
 
 
 def collapsed(activation: Activation = "none", seed: int = 0) -> tuple[float, int]:
-    """How far a feed-forward layer is from the one matrix W₁W₂, relative; and the rank of its outputs for 8 d random inputs."""
+    """How far a feed-forward layer is from the one matrix W₁W₂, relative; and the rank of what its neurons give for 8 d random inputs."""
     block = blocks(seed)[0]
     g = torch.Generator().manual_seed(seed)
     x = torch.randn(8 * D_MODEL, D_MODEL, generator=g, dtype=torch.float64)

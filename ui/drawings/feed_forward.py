@@ -32,7 +32,8 @@ SEES_HELP = (
 )
 NUMBER_HELP = (
     "An input acts on an output if the derivative is not 0. The step is in a random direction, the move its root mean square. Lines are "
-    "as wide as they are strong beside the strongest of their own sublayer; numbers are comparable throughout."
+    "as wide as they are strong beside the strongest of their own sublayer; numbers are comparable throughout. "
+    "Attention and the feed-forward layer alone are measured behind their norm and without their skip; a block with both."
 )
 LABELS: dict[Part, str] = {part: part for part in PARTS}
 PARTS_SHOWN: dict[Part, tuple[int, ...]] = {
