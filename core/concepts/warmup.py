@@ -59,24 +59,12 @@ def ahead(order: Order, rate: float, warmup: int = WARMUP, sign: int = 1) -> int
 
 
 @concept.in_one_sentence(
-    "A warm-up keeps the first steps short (Adam’s very first is about the learning rate, be the gradient large or small) and lets our "
-    "Post-Norm models learn at a rate at which they otherwise get stuck; length alone does not explain it.",
-    fails_if=(
-        {"by": "sgd"},
-        {"warmup": 0},
-        {"rate": 0.004},
-        {"as_long": "post"},
-        {"shorter": "adam"},
-        {"cold": WARMUP},
-    ),
+    "A warm-up keeps the first steps short (Adam’s very first moves each weight by about the learning rate, whatever its gradient) and "
+    "lets our Post-Norm models learn at a rate at which they otherwise get stuck; length alone does not explain it.",
+    fails_if=({"by": "sgd"}, {"warmup": 0}, {"rate": 0.004}, {"as_long": "post"}, {"cold": WARMUP}),
 )
 def short_first_steps(
-    by: By = "adam",
-    warmup: int = WARMUP,
-    rate: float = HIGH,
-    as_long: Order = "pre",
-    shorter: By = "sgd",
-    cold: int = 0,
+    by: By = "adam", warmup: int = WARMUP, rate: float = HIGH, as_long: Order = "pre", cold: int = 0
 ) -> Evidence:
     sizes = [first_step(g, by) for g in (1e-6, 1e-3, 1.0, 1e3)]
     return (
@@ -88,32 +76,27 @@ def short_first_steps(
             f"Post-Norm at {rate:g}, no warm-up: {SHIPPED} that got stuck", training.stuck("post", rate, 0), RUNS
         )
         & Evidence.exactly("with a warm-up", training.stuck("post", rate, warmup), 0)
-        & length_is_not_all(as_long, shorter, cold)
+        & length_is_not_all(as_long, cold)
     )
 
 
-def first_moves(order: Order, rate: float, optimiser: Optimiser = "adam", warmup: int = 0) -> list[float]:
+def first_moves(order: Order, rate: float, warmup: int = 0) -> list[float]:
     """By which share of their length the first step moves all weights: each shipped seed's."""
-    return [float(run.update[0]) for run in training.trained(order, rate, warmup, optimiser=optimiser)]
+    return [float(run.update[0]) for run in training.trained(order, rate, warmup)]
 
 
-def length_is_not_all(as_long: Order, shorter: By, cold: int) -> Evidence:
-    """An equally long first step that does no harm, and shorter ones that do not help; both without a warm-up."""
-    rate = training.SGD_RATE if shorter == "sgd" else HIGH
-    post, other = first_moves("post", HIGH), first_moves(as_long, HIGH, warmup=cold)
-    learned = training.ends("post", rate, cold, optimiser=shorter) < training.STUCK
-    return (
-        Evidence.between(
-            f"first step of all weights, {as_long}-norm ÷ post-norm ({SHIPPED})", sum(other) / sum(post), 0.95, 1.05
-        )
-        & Evidence.exactly(f"{as_long}-norm, no warm-up: got stuck", training.stuck(as_long, HIGH, cold), 0)
-        & Evidence.below(
-            f"longest first step of Post-Norm by {shorter.upper()} at {rate:g} ÷ shortest by Adam at {HIGH:g}",
-            max(first_moves("post", rate, shorter, cold)) / min(post),
-            1 / 2,
-        )
-        & Evidence.exactly("runs of these that learned", int(learned.sum()), 0)
-    )
+EARLY = 20  # steps
+
+
+def length_is_not_all(as_long: Order, cold: int) -> Evidence:
+    """Steps as long as those after which runs are stuck, which do no harm: seed by seed, from the first to the twentieth."""
+    pairs = zip(training.trained(as_long, HIGH, cold), training.trained("post", HIGH, 0), strict=True)
+    ratios = torch.stack([one.update[one.at <= EARLY] / post.update[post.at <= EARLY] for one, post in pairs])
+    return Evidence.above(
+        f"step of all weights, {as_long}-norm ÷ post-norm, the least to step {EARLY} ({SHIPPED})",
+        float(ratios.min()),
+        0.95,
+    ) & Evidence.exactly(f"{as_long}-norm, no warm-up: got stuck", training.stuck(as_long, HIGH, cold), 0)
 
 
 # ---------------------------------------------------------------------------------------------- prediction
@@ -144,7 +127,7 @@ def length_is_not_all(as_long: Order, shorter: By, cold: int) -> Evidence:
         "200",
         100.5,
         math.inf,
-        "The figure’s warm-up is that long: four times what was needed. Not in vain, for of the lengths tried it ends lowest on average.",
+        "The figure’s warm-up is that long: four times what was needed. At the end it is level with 100 steps, within what the seeds differ.",
     ),
     shows="Of the lengths tried (25, 50, 100 and 200 steps), {0} is the least with which no run ends on the plateau.",
 )
@@ -188,11 +171,32 @@ def first_steps_are_long(beta_1: float = 0.9, first: int = 1, late: int = 30, by
 
 @concept.looks_closer(
     "length",
-    "Length is not all: Pre-Norm’s first step is as long, and it learns; SGD’s is shorter, and fails.",
-    fails_if=({"as_long": "post"}, {"shorter": "adam"}, {"cold": WARMUP}),
+    "Length is not all: Pre-Norm’s first twenty steps are as long, or longer, and it learns.",
+    fails_if=({"as_long": "post"}, {"cold": WARMUP}, {"by": "adam"}, {"warmed": 0}),
 )
-def as_long_a_step(as_long: Order = "pre", shorter: By = "sgd", cold: int = 0) -> Evidence:
-    return length_is_not_all(as_long, shorter, cold)
+def as_long_a_step(as_long: Order = "pre", cold: int = 0, by: By = "sgd", warmed: int = WARMUP) -> Evidence:
+    """And SGD, which is no counterexample: only its very first steps are short."""
+    rate = training.SGD_RATE if by == "sgd" else HIGH
+
+    def steps(optimiser: By, rate: float, warmup: int) -> torch.Tensor:
+        return torch.stack([run.update for run in training.trained("post", rate, warmup, optimiser=optimiser)])
+
+    at = training.trained("post", HIGH, 0)[0].at
+    later = [i for i, t in enumerate(at.tolist()) if t in (7, 10)]
+    other, adam = steps(by, rate, 0)[:, later], steps("adam", HIGH, 0)[:, later]
+    return (
+        length_is_not_all(as_long, cold)
+        & Evidence.above(
+            f"steps 7 and 10 by {by.upper()} at {rate:g}, the shortest ÷ the longest by Adam",
+            float((other.amin(0) / adam.amax(0)).min()),
+            1.5,
+        )
+        & Evidence.below(
+            f"step by SGD ÷ weights with {warmed} steps of warm-up, the most",
+            float(steps("sgd", training.SGD_RATE, warmed).nan_to_num(math.inf).max()),
+            0.008,
+        )
+    )
 
 
 @concept.looks_closer(
@@ -254,41 +258,25 @@ concept.cites(
 @concept.corrects(
     "It helps because it keeps the first steps short.",
     better="Not by their length alone. At rate 0.008 the first step moves Pre-Norm’s weights as far as Post-Norm’s, by over 8 % of their "
-    "length, and Pre-Norm learns; SGD at 0.3 begins with under 3 %, and fails. What differs is what a step does: after the first, less than a "
+    "length; up to step 20 Pre-Norm’s are never more than 5 % shorter, and it learns. What differs is what a step does: after the first, less than a "
     "tenth of Post-Norm’s logits differs from place to place (‖z − mean z‖ ÷ ‖z‖), of Pre-Norm’s 14 % or more, of Post-Norm’s with a "
     "warm-up of 50 steps over 40 %. That is measured; that it is the cause is not proved.",
-    fails_if=(
-        {"as_long": "post"},
-        {"shorter": "adam"},
-        {"cold": WARMUP},
-        {"blind": "pre"},
-        {"sees": "post"},
-        {"short": 0},
-    ),
+    fails_if=({"as_long": "post"}, {"cold": WARMUP}, {"blind": "pre"}, {"sees": "post"}, {"short": 0}),
     source=(XIONG_2020.at("§3.3"), LIU_2020),
     verdict=Verdict.CONTESTED,
 )
 def an_equal_step_does_more(
-    as_long: Order = "pre",
-    shorter: By = "sgd",
-    cold: int = 0,
-    blind: Order = "post",
-    sees: Order = "pre",
-    short: int = 50,
+    as_long: Order = "pre", cold: int = 0, blind: Order = "post", sees: Order = "pre", short: int = 50
 ) -> Evidence:
     def reads(order: Order, warmup: int) -> list[float]:
         return [training.still_reads(order, HIGH, warmup, seed) for seed in SEEDS]
 
-    rate = training.SGD_RATE if shorter == "sgd" else HIGH
     return (
-        length_is_not_all(as_long, shorter, cold)
+        length_is_not_all(as_long, cold)
         & Evidence.above(
             "Pre-Norm’s first step ÷ its weights, the shortest", min(first_moves("pre", HIGH, warmup=cold)), 0.08
         )
         & Evidence.above("Post-Norm’s", min(first_moves("post", HIGH, warmup=cold)), 0.08)
-        & Evidence.below(
-            f"Post-Norm’s by {shorter.upper()}, the longest", max(first_moves("post", rate, shorter)), 0.03
-        )
         & Evidence.below(
             f"share of the logits that differs from place to place after it, {blind}-norm, the most",
             max(reads(blind, 0)),
@@ -564,8 +552,8 @@ concept.judges(
 
 concept.pushes_back(
     "Pre-Norm takes the same first step. Why does it not get stuck?",
-    "Because length is not all: the same step does more to Post-Norm. Here, after the first one, Post-Norm says nearly the same wherever it reads; "
-    "Pre-Norm less so. Why is contested: Xiong et al. point at Post-Norm’s large gradients near the output, Liu et al. 2020 at small "
+    "Because length is not all: the same step does more to Post-Norm. Here, after the first one, less than a tenth of Post-Norm’s logits differs from "
+    "place to place, of Pre-Norm’s 14 % or more. Why is contested: Xiong et al. point at Post-Norm’s large gradients near the output, Liu et al. 2020 at small "
     "changes that it amplifies. Question 7 measures both.",
     (XIONG_2020.at("§3.3"), LIU_2020),
 )

@@ -406,10 +406,11 @@ def alone_frames() -> list[Frame]:
 
 def alone_reading(runs: Mapping[str, Sequence[Progress]], reads: Mapping[str, Sequence[Sequence[float]]]) -> str:
     post, pre, _, sgd = (between(torch.stack([100 * run.update[0] for run in each])) for each in runs.values())
+    tenth = between(torch.cat([100 * run.update[run.at == 10] for run in list(runs.values())[-1]]))
     blind, sees, warm = (between(torch.tensor([100 * after for _, after in each])) for each in reads.values())
     return (
         f"Without a warm-up the first step moves the weights by {post} % of their length in Post-Norm, by {pre} % in Pre-Norm, by {sgd} % "
-        f"with SGD. After Adam’s, {blind} % of Post-Norm’s logits differs from place to place and {sees} % of Pre-Norm’s; with {SHORT} steps of "
+        f"with SGD, whose tenth moves them by {tenth} %. After Adam’s first, {blind} % of Post-Norm’s logits differs from place to place and {sees} % of Pre-Norm’s; with {SHORT} steps of "
         f"warm-up, {warm} % of Post-Norm’s."
     )
 
