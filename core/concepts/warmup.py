@@ -80,9 +80,9 @@ def short_first_steps(
     )
 
 
-def first_moves(order: Order, rate: float, warmup: int = 0) -> list[float]:
+def first_moves(order: Order, rate: float, optimiser: Optimiser = "adam", warmup: int = 0) -> list[float]:
     """By which share of their length the first step moves all weights: each shipped seed's."""
-    return [float(run.update[0]) for run in training.trained(order, rate, warmup)]
+    return [float(run.update[0]) for run in training.trained(order, rate, warmup, optimiser=optimiser)]
 
 
 EARLY = 20  # steps
