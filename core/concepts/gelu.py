@@ -1,0 +1,482 @@
+"""Question 19: why GELU instead of ReLU?"""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.course import Concept, Evidence, Option, Source, Verdict
+from core.experiments.gelu import (
+    COUNTS,
+    TORCH,
+    Cube,
+    Keep,
+    Written,
+    extremes,
+    fine,
+    in_float16,
+    relative,
+    relative_error,
+    slope,
+)
+from core.experiments.gelu import draws as drawn
+from core.experiments.gelu import inputs as places
+from core.ops.activations import gelu, normal_cdf, normal_density
+from core.sources import GEMMA_2_2024, LLAMA_2023
+from core.training.gelu import FORMS, RATES, SEEDS, TEST, UNITS, Form, ends, final_losses
+
+concept = Concept(
+    __name__,
+    equation=r"{\mathrm{GELU}(x) = x\,\disputed{\Phi(x)}} \qquad\allowbreak {\mathrm{ReLU}(x) = x\,\without{[x > 0]}} \qquad\allowbreak "
+    r"{\mathrm{GELU}'(x) = \Phi(x) + x\,\varphi(x)}",
+    words=("Φ(x)", "unit", "fires", "slope"),
+)
+
+HENDRYCKS_2016 = Source("Hendrycks and Gimpel 2016", "Gaussian Error Linear Units (GELUs)", "arXiv 1606.08415")
+SHAZEER_2020 = Source("Shazeer 2020", "GLU Variants Improve Transformer", "arXiv 2002.05202")
+PRIMER_2021 = Source(
+    "So et al. 2021", "Primer: Searching for Efficient Transformers for Language Modeling", "arXiv 2109.08668"
+)
+MIRZADEH_2023 = Source(
+    "Mirzadeh et al. 2023",
+    "ReLU Strikes Back: Exploiting Activation Sparsity in Large Language Models",
+    "arXiv 2310.04564",
+)
+LU_2019 = Source("Lu et al. 2019", "Dying ReLU and Initialization: Theory and Numerical Examples", "arXiv 1903.06733")
+GPT_2_CODE = Source("OpenAI 2019", "gpt-2, src/model.py", "https://github.com/openai/gpt-2/blob/master/src/model.py")
+BERT_CODE = Source(
+    "Google 2018", "bert, modeling.py", "https://github.com/google-research/bert/blob/master/modeling.py"
+)
+CLIP_CODE = Source("OpenAI 2021", "CLIP, clip/model.py", "https://github.com/openai/CLIP/blob/main/clip/model.py")
+TRANSFORMERS = Source(
+    "Hugging Face",
+    "transformers, activations.py",
+    "https://github.com/huggingface/transformers/blob/main/src/transformers/activations.py",
+)
+
+RUNS = f"of {len(SEEDS)} shipped runs (`python -m core.training gelu`)"
+
+
+# ---------------------------------------------------------------------------------------------- what several proofs measure
+
+
+def chance_below(x: Tensor) -> Tensor:
+    """P(Z ≤ x) without erf: the normal density added up from −12, by trapezoids of width 1/1000."""
+    grid = torch.arange(-12_000, 8_001, dtype=torch.float64) / 1000
+    summed = torch.cumulative_trapezoid(normal_density(grid), grid)
+    return summed[(x * 1000).round().long() + 12_000 - 1]
+
+
+def off_its_definition(form: Literal["none", "tanh"]) -> Evidence:
+    x = places()
+    # A trapezoid rule is off by at most (b − a) h²/12 · max |φ″| = 15 · 10⁻⁶ / 12 · 0.4, here times |x| ≤ 3.
+    return Evidence.near(
+        "torch’s gelu − x P(Z ≤ x), the largest of 51 inputs, the density of Z added up",
+        float((F.gelu(x, approximate=form) - x * chance_below(x)).abs().max()),
+        0,
+        within=2e-6,
+    )
+
+
+STEP = 1e-6
+
+
+def jump(form: Form) -> float:
+    """How much the slope changes from just below 0 to just above it."""
+    below, above = slope(form, torch.tensor([-STEP, STEP], dtype=torch.float64)).tolist()
+    return above - below
+
+
+def jumps(smooth: Form, cut: Form) -> Evidence:
+    # GELU″ = φ(x) (2 − x²) is at most 0.8.
+    return Evidence.between(
+        "change of the slope from −10⁻⁶ to 10⁻⁶, GELU", jump(smooth), 0, 2 * STEP * 0.8
+    ) & Evidence.exactly("ReLU", jump(cut), 1)
+
+
+def share_reached(form: Form, rate: float) -> float:
+    """Of the units that fire on no test text, over all seeds: the share that gets any gradient."""
+    found = ends(form, rate)
+    return sum(end["reached"] for end in found) / max(1, sum(end["silent"] for end in found))
+
+
+def share_silent(form: Form, rate: float) -> float:
+    return sum(end["silent"] for end in ends(form, rate)) / UNITS / len(SEEDS)
+
+
+def gradients_of_the_silent(cut: Form, kept: Form, rate: float = RATES[-1]) -> Evidence:
+    what = f"learning rate {rate:g}: of the units that fire on none of {TEST:,} texts, the share with a gradient"
+    return Evidence.exactly(f"{what}, ReLU, all {RUNS}", share_reached(cut, rate), 0) & Evidence.exactly(
+        "GELU", share_reached(kept, rate), 1
+    )
+
+
+# ---------------------------------------------------------------------------------------------- in one sentence
+
+
+@concept.in_one_sentence(
+    "It does not cut at 0: GELU weighs x by Φ(x), the chance that a standard normal draw is smaller. So it is smooth, and a "
+    "unit that is below 0 for every text still gets a gradient, where ReLU’s gets exactly none.",
+    fails_if=({"form": "tanh"}, {"smooth": "relu"}, {"cut": "exact", "kept": "relu"}),
+)
+def one_line(
+    form: Literal["none", "tanh"] = "none", smooth: Form = "exact", cut: Form = "relu", kept: Form = "exact"
+) -> Evidence:
+    return off_its_definition(form) & jumps(smooth, cut) & gradients_of_the_silent(cut, kept)
+
+
+# ---------------------------------------------------------------------------------------------- prediction
+
+
+@concept.predicts(
+    "A unit’s input is −0.5. ReLU gives 0 and its slope is 0: nothing is learned. How steep is GELU there?",
+    Option("0 too", -0.001, 0.001, "That is ReLU. GELU’s slope is 0 at one finite place only, where it is lowest: at −0.75."),
+    Option("0.13", 0.1, 0.2, "Φ(x) + x φ(x): the weight, 0.31, less what moving x takes from the weight, 0.18."),
+    Option(
+        "0.31", 0.25, 0.4, "That is the weight Φ(−½). But as x moves, its weight moves too: x φ(x) = −0.18 comes on top."
+    ),
+    Option("1", 0.9, 1.1, "That is ReLU above 0. GELU is as steep as that only from 0.75 on, and then a little steeper."),
+    shows="Measured just now by autograd: {0}. About an eighth of what a unit above 0 passes on with ReLU, and not 0.",
+)  # fmt: skip
+def slope_at_minus_a_half() -> float:
+    x = torch.tensor(-0.5, dtype=torch.float64, requires_grad=True)
+    return float(torch.autograd.grad(F.gelu(x), x)[0])
+
+
+# ---------------------------------------------------------------------------------------------- the answer
+
+
+@concept.says(
+    "ReLU keeps or drops x by its sign; GELU weighs it by Φ(x), the chance that a standard normal draw is smaller.",
+    fails_if=({"form": "tanh"}, {"cut": "exact"}),
+)
+def weighs_instead_of_cutting(form: Literal["none", "tanh"] = "none", cut: Form = "relu") -> Evidence:
+    x = places()
+    return off_its_definition(form) & Evidence.exactly(
+        "ReLU − x [x > 0], the largest of them", float((FORMS[cut](x) - x * (x > 0)).abs().max()), 0
+    )
+
+
+MODULES: dict[str, Callable[[], nn.Module]] = {"gelu": nn.GELU, "dropout": nn.Dropout}
+
+
+@concept.says(
+    "It is the mean of keeping x with that chance, without drawing.", fails_if=({"keep": "half"}, {"module": "dropout"})
+)
+@concept.corrects(
+    "While training, GELU drops inputs at random, like dropout.",
+    better="Nothing is drawn: `nn.GELU` gives the same output every time, also in training mode. Only its formula is the mean of a "
+    "random choice. And dropout’s chance is one number for all; here it is Φ(x), larger for larger x.",
+    fails_if=({"keep": "half"}, {"module": "dropout"}),
+    source=HENDRYCKS_2016.at("§2"),
+)
+def the_mean_of_random_masks(keep: Keep = "phi", module: str = "gelu", n: int = 50_000) -> Evidence:
+    g = torch.Generator().manual_seed(19)
+    x = torch.tensor([-2.0, -1.0, -0.5, 0.5, 1.0, 2.0], dtype=torch.float64)
+    share = normal_cdf(x) if keep == "phi" else torch.full_like(x, 0.5)
+    mean = x * (torch.rand(n, len(x), generator=g) < share).double().mean(0)
+    error = x.abs() * (normal_cdf(x) * normal_cdf(-x) / n).sqrt()
+    off = (mean - gelu(x)) / error
+    worst = int(off.abs().argmax())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layer = MODULES[module]().train()
+        changed = float((layer(x) - layer(x)).abs().max())
+    return Evidence.near(
+        f"mean of {n:,} times keeping x or 0, at the worst of 6 inputs, x = {float(x[worst]):g}",
+        float(mean[worst]),
+        float(gelu(x)[worst]),
+        within=4 * float(error[worst]),
+    ) & Evidence.exactly(f"nn.{type(layer).__name__} in training mode: change from one call to the next", changed, 0)
+
+
+@concept.says("So it is smooth, with a slope below 0.", fails_if=({"smooth": "relu"}, {"cut": "exact"}))
+def smooth_with_a_slope_below_0(smooth: Form = "exact", cut: Form = "relu") -> Evidence:
+    below = torch.tensor([-2.0, -1.5, -1.0, -0.5, -0.25], dtype=torch.float64)
+    return (
+        jumps(smooth, cut)
+        & Evidence.above(
+            "smallest |slope| at x = −2, −1.5, −1, −½, −¼, GELU", float(slope(smooth, below).abs().min()), 0.05
+        )
+        & Evidence.exactly("largest, ReLU", float(slope(cut, below).abs().max()), 0)
+    )
+
+
+@concept.looks_closer(
+    "family",
+    "Approximations: tanh is off by at most 4.7·10⁻⁴, the sigmoid by 0.020. SiLU is another curve.",
+    fails_if=({"close": "sigmoid"}, {"rough": "tanh"}, {"other": "sigmoid"}),
+)
+@concept.corrects(
+    "All formulas for GELU are the same function.",
+    better="The tanh form differs from x Φ(x) by at most 4.7·10⁻⁴, at ±2.70, the sigmoid form by 0.020, at ±2.27: 43 times "
+    "as much. SiLU, x σ(x), is another function, up to 0.19 away.",
+    fails_if=({"close": "sigmoid"}, {"rough": "tanh"}, {"other": "sigmoid"}),
+    source=HENDRYCKS_2016.at("§2"),
+)
+def how_far_the_relatives_are(close: Form = "tanh", rough: Form = "sigmoid", other: Form = "silu") -> Evidence:
+    near, far, away = (relative(form) for form in (close, rough, other))
+    # Each interval is what rounds to the numbers said.
+    return (
+        Evidence.between("largest |tanh form − x Φ(x)|", near.worst, 4.65e-4, 4.75e-4)
+        & Evidence.between("at x = ±", abs(near.worst_at), 2.695, 2.705)
+        & Evidence.between("largest |sigmoid form − x Φ(x)|", far.worst, 0.0195, 0.0205)
+        & Evidence.between("at x = ±", abs(far.worst_at), 2.265, 2.275)
+        & Evidence.between("sigmoid’s ÷ tanh’s", far.worst / near.worst, 42.5, 43.5)
+        & Evidence.between("largest |SiLU − x Φ(x)|", away.worst, 0.185, 0.195)
+    )
+
+
+@concept.looks_closer(
+    "dip",
+    "It dips to −0.17 at −0.75 and is steepest, 1.13, at √2; narrow its Gaussian and it is ReLU.",
+    fails_if=({"sigma": 2.0}, {"narrow": 1.0}),
+)
+@concept.corrects(
+    "GELU rises all the way, like ReLU.",
+    better="It dips: falling up to x = −0.75, where it is −0.17, then rising. Two inputs below 0 can give the same output. And "
+    "its slope passes 1: at √2 it is 1.13.",
+    fails_if=({"sigma": 2.0}, {"narrow": 1.0}),
+)
+def it_dips(sigma: float = 1.0, narrow: float = 0.001) -> Evidence:
+    found = extremes(sigma)
+    (low_at, low), (steep_at, steep) = found.lowest, found.steepest
+    theory = 0.5 * math.erfc(-1) + math.sqrt(2) * math.exp(-1) / math.sqrt(2 * math.pi)  # Φ(√2) + √2 φ(√2)
+    x = fine() * narrow
+    return (
+        Evidence.between("the lowest value of x Φ(x)", low, -0.175, -0.165)
+        & Evidence.between("at x =", low_at, -0.755, -0.745)
+        & Evidence.near("where it is steepest, on a grid of 10⁻⁴", steep_at, math.sqrt(2), within=1e-4)
+        & Evidence.near("its slope there; Φ(√2) + √2 φ(√2) by other functions", steep, theory, within=1e-7)
+        & Evidence.between("its slope there", steep, 1.125, 1.135)
+        # |x Φ(x/σ) − ReLU| = |x| Φ(−|x|/σ) is largest at 0.75 σ, 0.17 σ.
+        & Evidence.below(
+            f"largest |x Φ(x/σ) − ReLU(x)|, σ = {narrow:g}", float((gelu(x, narrow) - x.relu()).abs().max()), 0.001
+        )
+    )
+
+
+@concept.looks_closer(
+    "silent",
+    "At a high rate units fall silent with GELU too; but they still get a gradient, ReLU’s none.",
+    fails_if=({"cut": "exact", "kept": "relu"}, {"rate": RATES[0]}),
+)
+@concept.says(
+    "In our trained nets, units that never fired still got a gradient, with ReLU none.",
+    fails_if=({"cut": "exact", "kept": "relu"}, {"rate": RATES[0]}),
+)
+def silent_units_get_a_gradient(cut: Form = "relu", kept: Form = "exact", rate: float = RATES[-1]) -> Evidence:
+    return (
+        gradients_of_the_silent(cut, kept, rate)
+        & Evidence.above(f"share of all units that are silent, learning rate {rate:g}, ReLU", share_silent("relu", rate), 0.1)
+        & Evidence.above("GELU", share_silent("exact", rate), 0.1)
+    )  # fmt: skip
+
+
+concept.cites(
+    "Better models are contested: Shazeer’s T5 ended at loss 1.679, with ReLU at 1.677.",
+    source=SHAZEER_2020.at("Table 1"),
+)
+
+
+# ---------------------------------------------------------------------------------------------- numbers
+
+
+@concept.looks_closer(
+    "numbers",
+    "1 + erf cancels, x³ overflows, tanh replaces exact: values stay, but one slope is lost.",
+    fails_if=(
+        {"written": "erfc"},
+        {"narrow": "bfloat16"},
+        {"half": "bfloat16"},
+        {"cube": "factored"},
+        {"other": "sigmoid"},
+    ),
+)
+def numbers_bear_it(
+    written: Written = "erf", narrow: str = "float32", half: str = "float16", cube: Cube = "power", other: Form = "tanh"
+) -> Evidence:
+    x, share = relative_error(written, narrow)
+    at = int((x + 6).abs().argmin())
+    every = [in_float16(sign * size, cube, half) for size in (148.0, 200.0) for sign in (1.0, -1.0)]
+    right = [found.value / 148 for found in every[:2]]
+    changed = max(end["with"][other]["changed"] for rate in RATES for end in ends("exact", rate))
+    return (
+        Evidence.above(f"½ x (1 + erf(x/√2)) in {narrow} at x = −6: error as a share of the value", float(share[at]), 0.5)
+        # erf near −1 is right to 2⁻²³, of which ½ |x| ≤ 4 passes.
+        & Evidence.between(
+            "its largest error by itself on −8 … 0", float((share * gelu(x)).abs().max()), 0, 4 * 2**-23
+        )
+        & Evidence.exactly(f"the tanh form in {half}: x³ at 148", every[0].cube, math.inf)
+        & Evidence.exactly("its value at 148, ÷ 148", right[0], 1)
+        & Evidence.exactly("at −148", right[1], 0)
+        & Evidence.exactly(
+            "slopes by autograd that are not a number, at ±148 and ±200", sum(math.isnan(f.slope) for f in every), 4
+        )
+        & Evidence.exactly(f"share of answers that change if {other} replaces exact GELU, the most of {len(RATES) * len(SEEDS)} shipped nets", changed, 0)
+    )  # fmt: skip
+
+
+@concept.corrects(
+    "In float16 the tanh form breaks: x³ overflows.",
+    better="x³ does, beyond 40; the output does not mind: tanh(∞) = 1, so the value is x, and it is right. What is lost is the slope that "
+    f"autograd finds for `x**3`, from 148 on: 0 times ∞. The formula with x taken out of the bracket keeps it, and so does torch {TORCH}’s own.",
+    fails_if=({"lost": "factored"}, {"kept": "power"}, {"half": "bfloat16"}),
+)
+def only_the_slope_is_lost(lost: Cube = "power", kept: Cube = "factored", half: str = "float16") -> Evidence:
+    at = (41.0, 148.0, 300.0)
+    return (
+        Evidence.exactly("values at 41, 148 and 300, ÷ x, the sum", sum(in_float16(x, lost, half).value / x for x in at), 3)
+        & Evidence.exactly("cubes that overflow at 40", float(math.isinf(in_float16(40.0, lost, half).cube)), 0)
+        & Evidence.exactly("at 41", float(math.isinf(in_float16(41.0, lost, half).cube)), 1)
+        & Evidence.exactly("slopes that are not a number at 147", float(math.isnan(in_float16(147.0, lost, half).slope)), 0)
+        & Evidence.exactly("at 148 and 300, x³ as a power", sum(math.isnan(in_float16(x, lost, half).slope) for x in at[1:]), 2)
+        & Evidence.exactly("x taken out of the bracket: slopes at 41, 148 and 300, the sum", sum(in_float16(x, kept, half).slope for x in at), 3)
+        & Evidence.exactly("torch’s own, the sum", sum(in_float16(x, "torch" if kept == "factored" else kept, half).slope for x in at), 3)
+    )  # fmt: skip
+
+
+@concept.corrects(
+    "With GELU no unit dies.",
+    better="Units end below 0 on every text with GELU too: in our small encoders far fewer than with ReLU at Adam’s learning rate "
+    "0.003, but more at 0.01, over half. What differs is that these are not cut off: the median one still gets more than a twentieth "
+    "of the other units’ gradient.",
+    fails_if=({"middle": RATES[-1]}, {"high": RATES[1]}, {"form": "relu"}),
+    source=LU_2019,
+)
+def gelu_units_fall_silent_too(middle: float = RATES[1], high: float = RATES[-1], form: Form = "exact") -> Evidence:
+    few, many = (share_silent("exact", rate) / share_silent("relu", rate) for rate in (middle, high))
+    return (
+        Evidence.below(f"silent units with GELU ÷ with ReLU, learning rate {middle:g}, {RUNS}", few, 0.1)
+        & Evidence.above(f"learning rate {high:g}", many, 1)
+        & Evidence.above("share of all units that are silent there, GELU", share_silent("exact", high), 0.5)
+        & Evidence.above(
+            "gradient of a silent unit ÷ of the others, medians, the least of all seeds",
+            min(end["pull"] for end in ends(form, RATES[-1])),
+            1 / 20,
+        )
+    )
+
+
+@concept.corrects(
+    "GELU trains better than ReLU.",
+    better="Its authors found so in all their tasks; Shazeer’s and Mirzadeh et al.’s Transformers hardly tell them apart. In our small encoders GELU ends "
+    "with a slightly lower loss in 5 of 5 seeds at learning rate 0.001, and with a higher one in 4 of 5 at 0.01.",
+    fails_if=({"low": RATES[-1]}, {"high": RATES[0]}),
+    source=(HENDRYCKS_2016, SHAZEER_2020.at("Table 1"), MIRZADEH_2023),
+    verdict=Verdict.CONTESTED,
+)
+def neither_always_wins(low: float = RATES[0], high: float = RATES[-1]) -> Evidence:
+    ratio = {rate: final_losses("exact", rate) / final_losses("relu", rate) for rate in RATES}
+    return (
+        Evidence.exactly(f"seeds in which GELU’s loss is lower, learning rate {low:g}", float((ratio[low] < 1).sum()), 5)
+        & Evidence.between("GELU’s loss ÷ ReLU’s, the mean of seeds", float(ratio[low].mean()), 0.9, 1)
+        & Evidence.exactly(f"seeds in which it is higher, learning rate {high:g}", float((ratio[high] > 1).sum()), 4)
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------- the usual answer
+
+concept.judges(
+    concept.topic.usual[0],
+    Verdict.HOLDS,
+    "Φ(x) is the chance that a draw from N(0, 1) lies below x: the Gaussian’s “error function”, rescaled, gave the name.",
+    by=weighs_instead_of_cutting,
+    source=HENDRYCKS_2016.at("§2"),
+)
+concept.judges(
+    concept.topic.usual[1],
+    Verdict.HOLDS,
+    "Its slope has no jump, where ReLU’s jumps by 1. GPT-2’s code computes the tanh form; Google’s BERT code does too today, and "
+    "transformers runs BERT with the exact one. Llama’s layers gate with SiLU instead.",
+    by=smooth_with_a_slope_below_0,
+    source=(GPT_2_CODE, BERT_CODE, TRANSFORMERS, LLAMA_2023.at("§2.2")),
+)
+concept.judges(
+    concept.topic.usual[2],
+    Verdict.HOLDS,
+    "In expectation: keep x with chance Φ(x), else make it 0, and the mean is GELU. At run time nothing is drawn, in training "
+    "neither.",
+    by=the_mean_of_random_masks,
+    source=HENDRYCKS_2016.at("§2"),
+)
+
+# ---------------------------------------------------------------------------------------------- push-back
+
+concept.pushes_back(
+    "Does GELU give better models than ReLU?",
+    "Its authors found so in all their tasks. In Shazeer’s T5 models GELU led after 65,536 steps (1.983 to 1.997), but not after "
+    "524,288 (1.679 to 1.677). Mirzadeh et al. find the difference negligible. Our small encoders: slightly ahead at one learning rate, "
+    "behind at another.",
+    (HENDRYCKS_2016, SHAZEER_2020.at("Table 1"), MIRZADEH_2023),
+)
+concept.pushes_back(
+    "Which form do I use for a checkpoint?",
+    "The one it was trained with: tanh for GPT-2, the sigmoid for CLIP. PyTorch’s `nn.GELU()` is the exact one unless you say "
+    '`approximate="tanh"`. Mixing these two moves an activation by at most 4.7·10⁻⁴, and changed no answer of our 15 nets.',
+    (GPT_2_CODE, CLIP_CODE),
+)
+concept.pushes_back(
+    "Then why do newer models gate with SiLU?",
+    "Because of the gate, more than of the curve: in Shazeer’s Table 1 every gated layer ends lower than GELU’s 1.679, ReLU’s gate "
+    "too (1.645); GELU’s and SiLU’s come to 1.633 and 1.636. Why, he does not know: “divine benevolence”.",
+    SHAZEER_2020.at("Table 1 and §4"),
+)
+concept.pushes_back(
+    "Why the Gaussian, and why width 1?",
+    "Inputs of a unit behind a normalisation are often near normal, its authors argue. With another width σ, x Φ(x/σ) is GELU "
+    "rescaled: the dip is 0.17 σ deep at 0.75 σ below 0, the steepest slope stays 1.13. As σ goes to 0 it becomes ReLU.",
+    HENDRYCKS_2016.at("§2"),
+)
+concept.pushes_back(
+    "What does ReLU have that GELU lacks?",
+    "Exact zeros: a unit at 0 need not be multiplied, and there are many. That is why some want it back. And squared, ReLU is "
+    "what an automatic search for better Transformers came up with.",
+    (MIRZADEH_2023, PRIMER_2021),
+)
+
+concept.reads(
+    HENDRYCKS_2016,
+    SHAZEER_2020,
+    PRIMER_2021,
+    MIRZADEH_2023,
+    LU_2019,
+    GPT_2_CODE,
+    BERT_CODE,
+    CLIP_CODE,
+    TRANSFORMERS,
+    LLAMA_2023.at("§2.2"),
+    GEMMA_2_2024,
+)
+
+# ---------------------------------------------------------------------------------------------- to take away
+
+
+@concept.writes(
+    """
+import torch
+from torch.nn.functional import gelu
+
+x, n, seed = $touch, $n, $seed
+
+g = torch.Generator().manual_seed(seed)
+inputs = torch.arange(-30, 21, dtype=torch.float64) / 10
+keep = torch.special.ndtr(inputs)                       # Phi(x)
+masks = torch.rand(51, 5000, generator=g) < keep[:, None]
+means = inputs * masks[:, :n].double().mean(-1)         # x or 0, averaged
+
+at = inputs[round(10 * x) + 30].clone().requires_grad_()
+value = gelu(at)
+value.backward()
+print("GELU and its slope:", round(value.item(), 4), round(at.grad.item(), 4))
+print("mean of the draws:", round(means[round(10 * x) + 30].item(), 6))
+""",
+    {"touch": -0.5, "n": 20, "seed": 0},
+    {"touch": 2.0, "n": 1, "seed": 7},
+    {"touch": -1.2, "n": 5000, "seed": 9999},
+)
+def mean_at_the_tangent(touch: float, n: int, seed: int) -> float:
+    return float(drawn(seed).mean[COUNTS.index(n), round(10 * touch) + 30])

@@ -1,0 +1,564 @@
+"""Question 19: the mean of random masks settles on a curve; its relatives; units that fell silent; what numbers make of it."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.experiments import gelu as experiment
+from core.experiments.gelu import COUNTS, Cube, Written
+from core.ops.activations import gelu, gelu_slope
+from core.say import count, listed, number, percent
+from core.training import gelu as training
+from core.training.gelu import Form
+from ui import figures
+from ui.drawings import corners
+from ui.figures import Figure, Frame, Series
+from ui.palette import INK, KEY, MASKED, OCHRE, QUERY, VALUE, WITH, WITHOUT, faded
+
+SEEDS = (0, 9999)
+HERO = 365  # pixels: question, prediction and hero fit one screen
+TOUCHES = (-0.5, -3.0, -0.8, 0.0, 1.4, 2.0)
+
+# ------------------------------------------------------------------------------------------------ 0 or 1, drawn
+
+
+def band(figure: Figure, x: Tensor, low: Tensor, high: Tensor, colour: str, name: str) -> None:
+    """The area between two curves."""
+    figure.trace(
+        "scatter",
+        x=figures.numbers(torch.cat([x, x.flip(0)])),
+        y=figures.numbers(torch.cat([low, high.flip(0)])),
+        mode="lines",
+        fill="toself",
+        fillcolor=faded(colour, 0.2),
+        line={"color": faded(colour, 0.2), "width": 0.5},
+        name=name,
+        hoverinfo="skip",
+    )
+
+
+def curve(figure: Figure, x: Tensor, y: Tensor, colour: str, name: str, width: float) -> None:
+    figure.trace(
+        "scatter",
+        x=figures.numbers(x),
+        y=figures.numbers(y),
+        mode="lines",
+        line={"color": colour, "width": width},
+        name=name,
+    )
+
+
+def dots(figure: Figure, x: Tensor, y: Tensor, colour: str, name: str, size: int = 6, legend: bool = True) -> None:
+    figure.trace(
+        "scatter",
+        x=figures.numbers(x),
+        y=figures.numbers(y),
+        mode="markers",
+        marker={"color": colour, "size": size},
+        name=name,
+        showlegend=legend,
+    )
+
+
+@corners(touch=TOUCHES, seed=SEEDS)
+def draw_frames(touch: float, seed: int) -> list[Frame]:
+    """One frame for each number of draws: their means beside the curve, and the slopes of GELU and ReLU."""
+    found = experiment.draws(seed)
+    return [
+        Frame((value_figure(found, i, touch), slope_figure(found.x, touch)), draw_reading(found, i, touch))
+        for i in range(len(COUNTS))
+    ]
+
+
+def value_figure(found: experiment.Draws, i: int, touch: float) -> Figure:
+    """What is drawn lies under what is computed: the means first, the curve and its tangent over them."""
+    x, error = found.x, found.error[i]
+    at = torch.tensor([touch], dtype=torch.float64)
+    reach = touch + torch.tensor([-0.9, 0.9], dtype=torch.float64)
+    figure = figures.lines(
+        [Series("ReLU", x.relu(), WITHOUT, "dash", width=3)],
+        x=x,
+        title=f"Keep x by chance Φ(x), or make it 0: mean of {count(COUNTS[i], 'draw')}",
+        x_title="input x",
+        y_title="output",
+        x_range=(experiment.LOW, experiment.HIGH),
+        y_range=(min(-0.6, float(found.mean.min()) - 0.1), 2.1),
+        height=HERO,
+    )
+    figure.lay_out(showlegend=True)
+    band(figure, x, found.value - error, found.value + error, WITH, "± 1 standard error")
+    dots(figure, x, found.mean[i], INK, "mean of draws", 5)
+    curve(figure, x, found.value, WITH, "GELU = x Φ(x)", 3.5)
+    curve(figure, reach, gelu(at) + gelu_slope(at) * (reach - at), OCHRE, "its tangent", 3)
+    dots(figure, at, gelu(at), OCHRE, "where the tangent touches", 11, legend=False)
+    return figure
+
+
+RELU_SLOPE = torch.tensor([-9.0, 0.0, 0.0, 9.0]), torch.tensor([0.0, 0.0, 1.0, 1.0])
+"""A step; at 0 itself ReLU has no slope, and torch takes 0."""
+
+
+def slope_figure(x: Tensor, touch: float) -> Figure:
+    at = torch.tensor([touch], dtype=torch.float64)
+    steep, step = gelu_slope(at), experiment.slope("relu", at)
+    figure = figures.lines(
+        [
+            Series("ReLU", RELU_SLOPE[1], WITHOUT, "dash", x=RELU_SLOPE[0], width=3),
+            Series("GELU", gelu_slope(x), WITH, width=3.5),
+        ],
+        x=x,
+        title="Slope: the part of a gradient that gets through",
+        x_title="input x",
+        y_title="slope",
+        x_range=(experiment.LOW, experiment.HIGH),
+        y_range=(-0.25, 1.3),
+        height=HERO,
+    )
+    dots(figure, at, step, WITHOUT, "ReLU at the tangent", 12, legend=False)
+    dots(figure, at, steep, OCHRE, "GELU at the tangent", 12, legend=False)
+    # Right of 0 both curves run above: there is room for words.
+    for y, words, colour, size in (
+        (0.40, f"at x = {number(touch)}", INK, 14),
+        (0.22, f"GELU: {number(float(steep), 2)}", OCHRE, 19),
+        (0.00, f"ReLU: {number(float(step), 2)}", WITHOUT, 19),
+    ):
+        figure.note(words, x=1.05, y=y, font={"color": colour, "size": size})
+    return figure
+
+
+def draw_reading(found: experiment.Draws, i: int, touch: float) -> str:
+    off = (found.mean[i] - found.value).abs()
+    inside = int((off <= found.error[i]).sum())
+    steep = float(gelu_slope(torch.tensor(touch, dtype=torch.float64)))
+    relu = "exactly 0" if touch <= 0 else "exactly 1"
+    if touch == 0:
+        relu = "0 on the left and 1 on the right"
+    n = COUNTS[i]
+    drawn = f"{inside} of {len(off)} dots, each the mean of {count(n, 'draw')}, lie within one standard error of x Φ(x)"
+    return f"{drawn}. At x = {number(touch)} GELU’s slope is {number(steep, 2)}, ReLU’s {relu}."
+
+
+# ------------------------------------------------------------------------------------------------ relatives
+
+Shown = Literal["tanh", "sigmoid", "silu", "relu", "relu2", "gate"]
+FAMILY: dict[Shown, str] = {
+    "tanh": "tanh form",
+    "sigmoid": "sigmoid form",
+    "silu": "SiLU",
+    "relu": "ReLU",
+    "relu2": "ReLU²",
+    "gate": "gates",
+}
+USED: dict[Shown, str] = {
+    "tanh": "GPT-2’s code computes it, and Google’s BERT code as it is today.",
+    "sigmoid": "CLIP’s code computes it, as QuickGELU.",
+    "silu": "Llama’s gates use it.",
+    "relu": "The first Transformer had it, and T5 has.",
+    "relu2": "An automatic search, Primer, came up with it.",
+}
+NAMES: Mapping[Form, str] = {"exact": "exact GELU", "relu": "ReLU", "relu2": "ReLU²", "silu": "SiLU", "tanh": "tanh form", "sigmoid": "sigmoid form"}  # fmt: skip
+PANEL = 320
+
+
+@corners()
+def family_frames() -> list[Frame]:
+    """One frame for each relative: beside exact GELU, and its difference from it; last the gates."""
+    return [relative_frame(form) for form in FAMILY if form != "gate"] + [gate_frame()]
+
+
+def relative_frame(form: Form) -> Frame:
+    found = experiment.relative(form)
+    edge = found.worst_at == experiment.WIDE
+    most = 1.25 * found.worst
+    marks = {} if edge else {"": (found.worst_at, MASKED), f"largest: {number(found.worst, 2)}": (-found.worst_at, MASKED)}  # fmt: skip
+    return Frame(
+        (
+            figures.lines(
+                [
+                    Series("exact GELU", found.exact, WITH, width=4),
+                    Series(NAMES[form], found.value, WITHOUT if form == "relu" else OCHRE, "dash"),
+                ],
+                x=found.x,
+                title=f"{NAMES[form]} beside exact GELU",
+                x_title="input x",
+                y_title="output",
+                x_range=(-experiment.WIDE, experiment.WIDE),
+                y_range=(-0.6, 4.2),
+                height=PANEL,
+            ),
+            figures.lines(
+                [Series(f"{NAMES[form]} − exact GELU", found.error, WITHOUT if form == "relu" else OCHRE)],
+                x=found.x,
+                title=f"{NAMES[form]} minus exact GELU",
+                x_title="input x",
+                y_title="difference of outputs",
+                x_range=(-experiment.WIDE, experiment.WIDE),
+                y_range=(-most, most),
+                marks=marks,
+                height=PANEL,
+            ),
+        ),
+        relative_reading(form, found, edge),
+    )
+
+
+def relative_reading(form: Form, found: experiment.Relative, edge: bool) -> str:
+    name, used = NAMES[form], USED[form]  # type: ignore[index]
+    if edge:
+        return f"{name} is {number(found.worst)} above exact GELU at x = {number(found.worst_at)}, and farther beyond. {used}"
+    the = "The " if form in ("tanh", "sigmoid") else ""
+    return f"{the}{name} and exact GELU are at most {number(found.worst, 2)} apart, at x = ±{number(abs(found.worst_at))}. {used}"
+
+
+def gate_frame() -> Frame:
+    x = experiment.relative("silu").x
+    ups = (-1.0, 0.5, 1.0, 2.0)
+    ends = [float(experiment.gate("exact", torch.tensor([2.0], dtype=torch.float64), up)) for up in (ups[0], ups[-1])]
+    return Frame(
+        (
+            figures.lines(
+                [
+                    Series(f"u = {number(up)}", experiment.gate("exact", x, up), colour, dash)
+                    for up, colour, dash in zip(ups, (QUERY, VALUE, WITH, KEY), ("dash", "dot", "solid", "dashdot"), strict=True)
+                ],
+                x=x,
+                title="GEGLU: GELU(g) times u, another product of the input",
+                x_title="gate’s input g",
+                y_title="output GELU(g) · u",
+                x_range=(-experiment.WIDE, experiment.WIDE),
+                y_range=(-4.2, 8.2),
+                height=PANEL,
+            ),
+            figures.lines(
+                [
+                    Series("GEGLU", experiment.gate("exact", x, x), WITH),
+                    Series("SwiGLU (SiLU)", experiment.gate("silu", x, x), OCHRE, "dash"),
+                    Series("ReGLU (ReLU)", experiment.gate("relu", x, x), WITHOUT, "dot"),
+                ],
+                x=x,
+                title="If both products are equal, u = g",
+                x_title="gate’s input g",
+                y_title="output",
+                x_range=(-experiment.WIDE, experiment.WIDE),
+                y_range=(-0.6, 4.2),
+                height=PANEL,
+            ),
+        ),
+        f"A gate has no one curve: what GELU lets through of g = 2 becomes {number(ends[0])} for u = −1 and {number(ends[1])} for u = 2. "
+        "Llama gates with SiLU (SwiGLU), Gemma with GELU (GEGLU).",
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------ its dip
+
+SIGMAS = (0.05, 0.1, 0.2, 0.5, 1.0, 1.5, 2.0)
+
+
+@corners()
+def dip_frames() -> list[Frame]:
+    """One frame for each width of the Gaussian: where x Φ(x/σ) is lowest, and where steepest."""
+    x = torch.linspace(-4, 4, 401, dtype=torch.float64)
+    frames = []
+    for sigma in SIGMAS:
+        found = experiment.extremes(sigma)
+        (low_at, low), (steep_at, steep) = found.lowest, found.steepest
+        name = "x Φ(x)" if sigma == 1 else f"x Φ(x / {number(sigma)})"
+        value = figures.lines(
+            [Series("ReLU", x.relu(), WITHOUT, "dash"), Series(name, gelu(x, sigma), WITH, width=3)],
+            x=x,
+            title=f"The dip of {name}",
+            x_title="input x",
+            y_title="output",
+            x_range=(-4, 4),
+            y_range=(-0.5, 1.5),
+            height=PANEL,
+        )
+        dots(value, torch.tensor([low_at]), torch.tensor([low]), OCHRE, "lowest", 11)
+        slope = figures.lines(
+            [
+                Series("ReLU", RELU_SLOPE[1], WITHOUT, "dash", x=RELU_SLOPE[0]),
+                Series(name, gelu_slope(x, sigma), WITH, width=3),
+            ],
+            x=x,
+            title="Its slope",
+            x_title="input x",
+            y_title="slope",
+            x_range=(-4, 4),
+            y_range=(-0.25, 1.3),
+            height=PANEL,
+        )  # fmt: skip
+        dots(slope, torch.tensor([steep_at]), torch.tensor([steep]), OCHRE, "steepest", 11)
+        frames.append(Frame((value, slope), dip_reading(sigma, found)))
+    return frames
+
+
+def dip_reading(sigma: float, found: experiment.Extremes) -> str:
+    (low_at, low), (steep_at, steep) = found.lowest, found.steepest
+    which = "GELU" if sigma == 1 else f"With a Gaussian of width {number(sigma)} the curve"
+    return (
+        f"{which} is lowest at x = {number(low_at)}, where it is {number(low)}, and steepest at x = {number(steep_at)}, "
+        f"where its slope is {number(steep)}: more than ReLU’s 1."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ silent units
+
+RATES = {rate: f"{rate:g}" for rate in training.RATES}
+COLOURS: Mapping[Form, str] = {"relu": WITHOUT, "exact": WITH}
+WORDS: Mapping[Form, str] = {"relu": "ReLU", "exact": "GELU"}
+
+
+def silent_figure(runs: list[training.Progress], title: str) -> Figure:
+    """How many units fire nowhere on the probe, step by step; a line for each run."""
+    series = [
+        Series(
+            f"{WORDS[form]}, seed {r}" if r else WORDS[form], run.silent[a], COLOURS[form], x=run.at, width=1.8, legend=not r
+        )
+        for a, form in enumerate(training.TRAINED)
+        for r, run in enumerate(runs)
+    ]  # fmt: skip
+    most = max(10, int(max(int(run.silent.max()) for run in runs) * 1.1))
+    return figures.lines(
+        series,
+        x=runs[0].at,
+        title=title,
+        x_title="training step",
+        y_title=f"of {training.UNITS} units, above 0 nowhere",
+        x_range=(0, training.STEPS),
+        y_range=(0, most),
+        height=PANEL,
+    )
+
+
+@corners()
+def silent_frames() -> list[Frame]:
+    """One frame for each learning rate: every seed’s silent units, and how many of them still get a gradient."""
+    frames = []
+    for rate in training.RATES:
+        runs = [training.trained(rate, seed) for seed in training.SEEDS]
+        ends = {form: training.ends(form, rate) for form in training.TRAINED}
+        silent, reached = ([_total(ends[form], what) for form in training.TRAINED] for what in ("silent", "reached"))
+        bars = figures.bars(
+            [
+                Series("get a gradient", reached, WITH),
+                Series("get none", [s - r for s, r in zip(silent, reached, strict=True)], MASKED),
+            ],
+            labels=[WORDS[form] for form in training.TRAINED],
+            title="Silent at the end: who still gets a gradient?",
+            x_title="activation",
+            y_title=f"of {training.UNITS * len(training.SEEDS):,} units, all seeds",
+            y_range=(0, max(10, 1.1 * max(silent))),
+            stacked=True,
+            height=PANEL,
+        )
+        frames.append(
+            Frame((silent_figure(runs, "Units that fire on none of 128 texts"), bars), silent_reading(rate, ends))
+        )
+    return frames
+
+
+def _total(ends: list[dict], what: str) -> int:
+    return sum(end[what] for end in ends)
+
+
+def silent_reading(rate: float, ends: Mapping[Form, list[dict]]) -> str:
+    silent, reached = ({form: _total(ends[form], what) for form in ends} for what in ("silent", "reached"))
+    units = training.UNITS * len(training.SEEDS)
+    if not any(silent.values()):
+        return f"At learning rate {rate:g} every unit fires somewhere, with ReLU and with GELU: after {training.STEPS} steps none of {units:,} is silent on {training.TEST:,} new texts."
+    parts = [
+        f"{WORDS[form]} left {percent(silent[form] / units)} of all units silent on {training.TEST:,} new texts, "
+        f"and {'none of them gets' if not reached[form] else 'all of them get' if reached[form] == silent[form] else f'{percent(reached[form] / silent[form])} of them get'} a gradient"
+        if silent[form]
+        else f"{WORDS[form]} left none silent"
+        for form in training.TRAINED
+    ]
+    return f"At learning rate {rate:g}, over {count(len(training.SEEDS), 'seed')}: {listed(parts)}."
+
+
+def live_frame(progress: training.Progress) -> Frame:
+    """One training with both: its loss, and the units that fell silent."""
+    return Frame(
+        (
+            figures.lines(
+                [
+                    Series(WORDS[form], progress.loss[a], COLOURS[form])
+                    for a, form in enumerate(training.TRAINED)
+                ],
+                x=progress.at,
+                title="Loss while learning to read backwards",
+                x_title="training step",
+                y_title="cross-entropy, nats a token",
+                x_range=(0, training.STEPS),
+                y_range=(0, 3.1),
+                height=PANEL,
+            ),
+            silent_figure([progress], "Units that fire on none of 128 texts"),
+        ),
+        live_reading(progress),
+    )  # fmt: skip
+
+
+def live_reading(progress: training.Progress) -> str:
+    step, silent, reached = int(progress.at[-1]), progress.silent[:, -1].tolist(), progress.reached[:, -1].tolist()
+    losses = [number(float(loss), 2) for loss in progress.loss[:, -1]]
+    said = [
+        f"{WORDS[form]} has loss {losses[a]} and {count(silent[a], 'silent unit')}"
+        + (f", {reached[a] if reached[a] else 'none'} of them with a gradient" if silent[a] else "")
+        for a, form in enumerate(training.TRAINED)
+    ]
+    return f"After {count(step, 'step')}: {'; '.join(said)}."
+
+
+# ------------------------------------------------------------------------------------------------ numbers
+
+DTYPES = {"float32": "float32", "float64": "float64", "bfloat16": "bfloat16"}
+WAYS: Mapping[Written, tuple[str, str, str]] = {
+    "erf": ("½ x (1 + erf(x/√2))", WITHOUT, "dash"),
+    "torch": (f"torch {experiment.TORCH}, gelu", OCHRE, "dot"),
+    "erfc": ("½ x erfc(−x/√2)", WITH, "solid"),
+}
+
+
+@corners(dtype=tuple(DTYPES))
+def cancel_frame(dtype: str) -> list[Frame]:
+    """By what share of the true value each way of writing x Φ(x) is off, below 0."""
+    found = {way: experiment.relative_error(way, dtype) for way in WAYS}
+    x = found["erfc"][0]
+    frame = Frame(
+        (
+            figures.lines(
+                [
+                    Series(name, torch.where(found[way][1] > 0, found[way][1], torch.nan), colour, dash)
+                    for way, (name, colour, dash) in WAYS.items()
+                ],
+                x=x,
+                title=f"Error of x Φ(x) in {dtype}, as a share of its value",
+                x_title="input x",
+                y_title="relative error",
+                x_range=(-8, 0),
+                y_range=(1e-12, 10),
+                log_y=True,
+                levels={"all of it": (1.0, MASKED)},
+                level_at="bottom right",
+                height=PANEL,
+            ),
+        ),
+        cancel_reading(dtype, found),
+    )
+    return [frame]
+
+
+def cancel_reading(dtype: str, found: Mapping[Written, tuple[Tensor, Tensor]]) -> str:
+    x = found["erf"][0]
+    i = int((x - -6).abs().argmin())
+    share = {way: float(error[i]) for way, (_, error) in found.items()}
+    lost = "all of it" if share["erf"] == 1 else f"{number(share['erf'], 2)} of it"
+    by_erfc = f"erfc {number(share['erfc'], 2)} of it" if share["erfc"] else f"erfc in {dtype} is the measure here"
+    most = float((found["erf"][1] * gelu(x)).abs().max())
+    return (
+        f"In {dtype} at x = −6, where GELU is {number(float(gelu(x[i])), 2)}, the sum 1 + erf loses {lost}; {by_erfc}. Its "
+        f"largest error from −8 to 0 is {number(most, 2)}: little beside outputs of size 1."
+    )
+
+
+CUBES = (10, 40, 41, 100, 147, 148, 200, 300)
+CUBE: Mapping[Cube, str] = {"power": "with x³ as a power", "factored": "with x taken out of the bracket", "torch": f"torch {experiment.TORCH}’s own"}  # fmt: skip
+
+
+@corners(written=tuple(CUBE))
+def half_frames(written: Cube) -> list[Frame]:
+    """One frame for each input: the tanh form in float16, and the slope that autograd finds."""
+    every = [experiment.in_float16(float(x), written) for x in CUBES]
+    xs = torch.tensor(CUBES, dtype=torch.float64)
+    frames = []
+    for i, x in enumerate(CUBES):
+        cubes = torch.tensor([one.cube if np.isfinite(one.cube) else np.nan for one in every], dtype=torch.float64)
+        figure = figures.lines(
+            [
+                Series("x³", cubes, WITHOUT, "dash", markers=True),
+                Series("tanh form", torch.tensor([one.value for one in every]), WITH, markers=True),
+                Series("its slope", torch.tensor([one.slope for one in every]), OCHRE, "dot", markers=True),
+            ],
+            x=xs,
+            title=f"The tanh form in float16, {CUBE[written]}",
+            x_title="input x",
+            y_title="size",
+            log_x=True,
+            log_y=True,
+            x_range=(9, 330),
+            y_range=(0.3, 3e5),
+            x_ticks=(10, 20, 41, 100, 148, 300),
+            marks={f"x = {x}": (float(x), MASKED)},
+            levels={"float16 ends: 65,504": (65504.0, MASKED)},
+            level_at="bottom right",
+            height=PANEL,
+        )
+        frames.append(Frame((figure,), half_reading(x, every[i])))
+    return frames
+
+
+def half_reading(x: int, found: experiment.Half) -> str:
+    cube = "overflows" if np.isinf(found.cube) else f"is {number(found.cube)}"
+    right = "right" if found.value == x else f"off by {number(abs(found.value - x))}"
+    slope = "not a number, for 0 times ∞ is none" if np.isnan(found.slope) else number(found.slope)
+    return f"At x = {x} the cube {cube} in float16. The value, {number(found.value)}, is {right}; its slope is {slope}."
+
+
+CHECKED: tuple[Form, ...] = ("exact", "tanh", "sigmoid", "silu", "relu", "relu2")
+
+
+@corners()
+def checkpoint_frames() -> list[Frame]:
+    """One frame for each form in the place of exact GELU: how far the logits move, and how many answers change."""
+    found = {form: experiment.checkpoint_with(form) for form in CHECKED}
+    frames = []
+    for form in CHECKED:
+        moved = [found[f]["moved"] if f != "exact" else 0.0 for f in CHECKED]
+        changed = [100 * found[f]["changed"] for f in CHECKED]
+        labels = [NAMES[f].replace("exact GELU", "exact") for f in CHECKED]
+        each = [f == form for f in CHECKED]
+        figure = figures.bars(
+            [
+                Series("chosen", [m if c else 0 for m, c in zip(moved, each, strict=True)], WITH),
+                Series("the others", [0 if c else m for m, c in zip(moved, each, strict=True)], WITHOUT),
+            ],
+            labels=labels,
+            title="Largest change of a logit",
+            x_title="form in the place of exact GELU",
+            y_title="change",
+            stacked=True,
+            height=PANEL,
+        )
+        answers = figures.bars(
+            [
+                Series("chosen", [m if c else 0 for m, c in zip(changed, each, strict=True)], WITH),
+                Series("the others", [0 if c else m for m, c in zip(changed, each, strict=True)], WITHOUT),
+            ],
+            labels=labels,
+            title=f"Answers that change, of {training.TEST * training.LENGTH:,}",
+            x_title="form in the place of exact GELU",
+            y_title="%",
+            stacked=True,
+            height=PANEL,
+        )
+        frames.append(Frame((figure, answers), checkpoint_reading(form, found[form])))
+    return frames
+
+
+def checkpoint_reading(form: Form, found: Mapping[str, float]) -> str:
+    if form == "exact":
+        return f"With its own form the net reads {percent(found['right'])} of the tokens right."
+    changed = "no answer changes" if not found["changed"] else f"{percent(found['changed'])} of the answers change"
+    return f"Run with {'the ' if form in ('tanh', 'sigmoid') else ''}{NAMES[form]}, no logit moves by more than {number(found['moved'], 2)}, and {changed}."
+
+
+# ------------------------------------------------------------------------------------------------ the front door
+
+
+def card() -> Frame:
+    """The hero as it is at its defaults: its small picture stands on the front door (`make cards`)."""
+    return draw_frames(-0.5, 0)[COUNTS.index(20)]
