@@ -25,7 +25,7 @@ with lesson(concept) as page:
         touch = controls.real("Tangent at x", "gelu_x", experiment.LOW, experiment.HIGH, -0.5, 0.1)
         seed = controls.seed("gelu_seed")
     with stage:
-        n = sweep("gelu_draws", "Draws", experiment.COUNTS, drawings.draw_frames, touch, seed, default=20)
+        n = sweep("gelu_draws", "Draws", experiment.COUNTS, drawings.draw_frames, touch, seed, default=drawings.USUAL)
 
     if page.look("family"):
         st.markdown(
@@ -84,7 +84,7 @@ with lesson(concept) as page:
             dtype = controls.choice("Numbers", "gelu_dtype", drawings.DTYPES)
         with stage:
             figure("gelu_cancels", drawings.cancel_frame, dtype, panel_width=360)
-        st.markdown("The tanh form has no such difference to lose, but a cube, and float16 ends at 65,504:")
+        st.markdown("The tanh form cancels likewise, and it has a cube besides. float16 ends at 65,504:")
         side, stage = beside()
         with side:
             written = controls.choice("Formula", "gelu_cube", drawings.CUBE)

@@ -32,7 +32,7 @@ concept = Concept(
     __name__,
     equation=r"{\mathrm{GELU}(x) = x\,\disputed{\Phi(x)}} \qquad\allowbreak {\mathrm{ReLU}(x) = x\,\without{[x > 0]}} \qquad\allowbreak "
     r"{\mathrm{GELU}'(x) = \Phi(x) + x\,\varphi(x)}",
-    words=("Φ(x)", "unit", "fires", "slope"),
+    words=("Φ(x)", "unit", "slope"),
 )
 
 HENDRYCKS_2016 = Source("Hendrycks and Gimpel 2016", "Gaussian Error Linear Units (GELUs)", "arXiv 1606.08415")

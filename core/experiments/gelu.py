@@ -53,7 +53,7 @@ def draws(seed: int = 0, keep: Keep = "phi") -> Draws:
     uniform = torch.rand(len(x), COUNTS[-1], generator=torch.Generator().manual_seed(seed))
     kept = (uniform < share[:, None]).cumsum(-1)
     n = torch.tensor(COUNTS)
-    mean = x * (kept[:, n - 1] / n).T
+    mean = x * (kept[:, n - 1].double() / n).T
     error = x.abs() * (share * (1 - share)).sqrt() / n[:, None].double().sqrt()
     return Draws(x, mean, error, gelu(x))
 
@@ -117,7 +117,9 @@ def relative(form: Form) -> Relative:
     value, exact = FORMS[form](grid), gelu(grid)
     at = int((value - exact).abs().argmax())
     thin = slice(None, None, round(0.02 / FINE))
-    return Relative(grid[thin], value[thin], exact[thin], float(grid[at]), float((value - exact)[at].abs()))
+    return Relative(
+        grid[thin].clone(), value[thin].clone(), exact[thin].clone(), float(grid[at]), float((value - exact)[at].abs())
+    )
 
 
 def gate(form: Form, x: Float[Tensor, " x"], up: Float[Tensor, " x"] | float) -> Float[Tensor, " x"]:
@@ -176,7 +178,10 @@ def in_float16(x: float, written: Cube = "power", dtype: str = "float16") -> Hal
 # ------------------------------------------------------------------------------------------------ a checkpoint
 
 
+CHECKED = 256  # texts on which the page runs it
+
+
 @remember
-def checkpoint_with(form: Form) -> dict[str, float]:
-    """The shipped net, which was trained with exact GELU, run with this form: computed now."""
-    return training.run_with(training.checkpoint(), "exact", form)
+def swapped() -> dict[Form, dict[str, float]]:
+    """The shipped net, which was trained with exact GELU, run with each form: computed now (see `training.run_with`)."""
+    return training.run_with(training.checkpoint(), "exact", training.test_texts()[:CHECKED])

@@ -10,7 +10,7 @@ from torch import Tensor
 from core.experiments import gelu as experiment
 from core.experiments.gelu import COUNTS, Cube, Written
 from core.ops.activations import gelu, gelu_slope
-from core.say import count, listed, number, percent
+from core.say import count, number, percent
 from core.training import gelu as training
 from core.training.gelu import Form
 from ui import figures
@@ -19,7 +19,8 @@ from ui.figures import Figure, Frame, Series
 from ui.palette import INK, KEY, MASKED, OCHRE, QUERY, VALUE, WITH, WITHOUT, faded
 
 SEEDS = (0, 9999)
-HERO = 365  # pixels: question, prediction and hero fit one screen
+HERO = 340  # pixels, the most that a hero is given
+USUAL = 5  # draws: few enough to scatter
 TOUCHES = (-0.5, -3.0, -0.8, 0.0, 1.4, 2.0)
 
 # ------------------------------------------------------------------------------------------------ 0 or 1, drawn
@@ -40,14 +41,25 @@ def band(figure: Figure, x: Tensor, low: Tensor, high: Tensor, colour: str, name
     )
 
 
-def curve(figure: Figure, x: Tensor, y: Tensor, colour: str, name: str, width: float) -> None:
+def smooth(figure: Figure) -> Figure:
+    """The same with every point drawn: of thick lines Plotly leaves some out, and bends become corners."""
+    for trace in figure["data"]:
+        if "line" in trace:
+            trace["line"]["simplify"] = False
+    return figure
+
+
+def curve(
+    figure: Figure, x: Tensor, y: Tensor, colour: str, name: str, width: float, dash: str = "solid", legend: bool = True
+) -> None:
     figure.trace(
         "scatter",
         x=figures.numbers(x),
         y=figures.numbers(y),
         mode="lines",
-        line={"color": colour, "width": width},
+        line={"color": colour, "width": width, "dash": dash},
         name=name,
+        showlegend=legend,
     )
 
 
@@ -65,68 +77,64 @@ def dots(figure: Figure, x: Tensor, y: Tensor, colour: str, name: str, size: int
 
 @corners(touch=TOUCHES, seed=SEEDS)
 def draw_frames(touch: float, seed: int) -> list[Frame]:
-    """One frame for each number of draws: their means beside the curve, and the slopes of GELU and ReLU."""
+    """One frame for each number of draws: their means and the curve; beneath, the slopes of GELU and ReLU."""
     found = experiment.draws(seed)
-    return [
-        Frame((value_figure(found, i, touch), slope_figure(found.x, touch)), draw_reading(found, i, touch))
-        for i in range(len(COUNTS))
-    ]
-
-
-def value_figure(found: experiment.Draws, i: int, touch: float) -> Figure:
-    """What is drawn lies under what is computed: the means first, the curve and its tangent over them."""
-    x, error = found.x, found.error[i]
-    at = torch.tensor([touch], dtype=torch.float64)
-    reach = touch + torch.tensor([-0.9, 0.9], dtype=torch.float64)
-    figure = figures.lines(
-        [Series("ReLU", x.relu(), WITHOUT, "dash", width=3)],
-        x=x,
-        title=f"Keep x by chance Φ(x), or make it 0: mean of {count(COUNTS[i], 'draw')}",
-        x_title="input x",
-        y_title="output",
-        x_range=(experiment.LOW, experiment.HIGH),
-        y_range=(min(-0.6, float(found.mean.min()) - 0.1), 2.1),
-        height=HERO,
-    )
-    figure.lay_out(showlegend=True)
-    band(figure, x, found.value - error, found.value + error, WITH, "± 1 standard error")
-    dots(figure, x, found.mean[i], INK, "mean of draws", 5)
-    curve(figure, x, found.value, WITH, "GELU = x Φ(x)", 3.5)
-    curve(figure, reach, gelu(at) + gelu_slope(at) * (reach - at), OCHRE, "its tangent", 3)
-    dots(figure, at, gelu(at), OCHRE, "where the tangent touches", 11, legend=False)
-    return figure
+    return [Frame((draw_figure(found, i, touch),), draw_reading(found, i, touch)) for i in range(len(COUNTS))]
 
 
 RELU_SLOPE = torch.tensor([-9.0, 0.0, 0.0, 9.0]), torch.tensor([0.0, 0.0, 1.0, 1.0])
 """A step; at 0 itself ReLU has no slope, and torch takes 0."""
 
 
-def slope_figure(x: Tensor, touch: float) -> Figure:
+def draw_figure(found: experiment.Draws, i: int, touch: float) -> Figure:
+    """Values above, slopes beneath, over one axis. What is drawn at random lies under what is computed."""
+    x, error = found.x, found.error[i]
     at = torch.tensor([touch], dtype=torch.float64)
     steep, step = gelu_slope(at), experiment.slope("relu", at)
+    reach = touch + torch.tensor([-0.9, 0.9], dtype=torch.float64)
     figure = figures.lines(
-        [
-            Series("ReLU", RELU_SLOPE[1], WITHOUT, "dash", x=RELU_SLOPE[0], width=3),
-            Series("GELU", gelu_slope(x), WITH, width=3.5),
-        ],
+        [Series("ReLU", x.relu(), WITHOUT, "dash", width=3)],
         x=x,
-        title="Slope: the part of a gradient that gets through",
+        title=f"Keep x with chance Φ(x), or make it 0: the mean of {count(COUNTS[i], 'draw')} for each x",
         x_title="input x",
-        y_title="slope",
+        y_title="output",
         x_range=(experiment.LOW, experiment.HIGH),
-        y_range=(-0.25, 1.3),
+        y_range=(min(-0.6, float(found.mean.min()) - 0.1), 2.1),
         height=HERO,
     )
-    dots(figure, at, step, WITHOUT, "ReLU at the tangent", 12, legend=False)
-    dots(figure, at, steep, OCHRE, "GELU at the tangent", 12, legend=False)
-    # Right of 0 both curves run above: there is room for words.
-    for y, words, colour, size in (
-        (0.40, f"at x = {number(touch)}", INK, 14),
-        (0.22, f"GELU: {number(float(steep), 2)}", OCHRE, 19),
-        (0.00, f"ReLU: {number(float(step), 2)}", WITHOUT, 19),
+    curve(figure, x, found.value, WITH, "GELU = x Φ(x)", 3.5)
+    band(figure, x, found.value - error, found.value + error, WITH, "± 1 standard error")
+    dots(figure, x, found.mean[i], INK, "mean of draws", 6)
+    curve(figure, reach, gelu(at) + gelu_slope(at) * (reach - at), OCHRE, "GELU’s tangent", 3)
+    dots(figure, at, gelu(at), OCHRE, "where it touches", 11, legend=False)
+    above = len(figure["data"])
+    curve(figure, RELU_SLOPE[0], RELU_SLOPE[1], WITHOUT, "slope of ReLU", 3, "dash", legend=False)
+    curve(figure, x, gelu_slope(x), WITH, "slope of GELU", 3.5, legend=False)
+    dots(figure, at, step, WITHOUT, "slope of ReLU there", 11, legend=False)
+    dots(figure, at, steep, OCHRE, "slope of GELU there", 11, legend=False)
+    for trace in figure["data"][above:]:
+        trace["yaxis"] = "y2"
+    figure.lay_out(
+        showlegend=True,
+        xaxis={"anchor": "y2"},
+        yaxis={"domain": [0.43, 1]},
+        yaxis2={"title": {"text": "slope"}, "zeroline": False, "domain": [0, 0.36], "range": [-0.3, 1.3], "tickvals": [0, 1]},
+    )  # fmt: skip
+    figure.shape(
+        type="line", x0=touch, x1=touch, y0=0, y1=1, yref="paper", line={"color": OCHRE, "width": 1.5, "dash": "dot"}
+    )
+    # Right of 0 both slopes run higher: there is room for words.
+    for y, words, colour in (
+        (0.5, f"GELU: {steepness(float(steep))}", OCHRE),
+        (0.06, f"ReLU: {number(float(step), 2)}", WITHOUT),
     ):
-        figure.note(words, x=1.05, y=y, font={"color": colour, "size": size})
-    return figure
+        figure.note(words, x=1.1, y=y, yref="y2", yanchor="middle", font={"color": colour, "size": 18})
+    return smooth(figure)
+
+
+def steepness(slope: float) -> str:
+    """Two decimals, or two digits of what is less than that."""
+    return number(slope, 3 if abs(slope) >= 1 else 2)
 
 
 def draw_reading(found: experiment.Draws, i: int, touch: float) -> str:
@@ -137,8 +145,8 @@ def draw_reading(found: experiment.Draws, i: int, touch: float) -> str:
     if touch == 0:
         relu = "0 on the left and 1 on the right"
     n = COUNTS[i]
-    drawn = f"{inside} of {len(off)} dots, each the mean of {count(n, 'draw')}, lie within one standard error of x Φ(x)"
-    return f"{drawn}. At x = {number(touch)} GELU’s slope is {number(steep, 2)}, ReLU’s {relu}."
+    drawn = f"Of {len(off)} means of {count(n, 'draw')}, {inside} {'lies' if inside == 1 else 'lie'} within one standard error of x Φ(x)"
+    return f"{drawn}. At x = {number(touch)} GELU’s slope is {steepness(steep)}, ReLU’s {relu}."
 
 
 # ------------------------------------------------------------------------------------------------ relatives
@@ -169,48 +177,46 @@ def family_frames() -> list[Frame]:
     return [relative_frame(form) for form in FAMILY if form != "gate"] + [gate_frame()]
 
 
+def _the(form: Form) -> str:
+    """A form as a sentence begins with it."""
+    return f"The {NAMES[form]}" if form in ("tanh", "sigmoid") else NAMES[form]
+
+
 def relative_frame(form: Form) -> Frame:
-    found = experiment.relative(form)
+    found, colour = experiment.relative(form), WITHOUT if form == "relu" else OCHRE
     edge = found.worst_at == experiment.WIDE
-    most = 1.25 * found.worst
-    marks = {} if edge else {"": (found.worst_at, MASKED), f"largest: {number(found.worst, 2)}": (-found.worst_at, MASKED)}  # fmt: skip
-    return Frame(
-        (
-            figures.lines(
-                [
-                    Series("exact GELU", found.exact, WITH, width=4),
-                    Series(NAMES[form], found.value, WITHOUT if form == "relu" else OCHRE, "dash"),
-                ],
-                x=found.x,
-                title=f"{NAMES[form]} beside exact GELU",
-                x_title="input x",
-                y_title="output",
-                x_range=(-experiment.WIDE, experiment.WIDE),
-                y_range=(-0.6, 4.2),
-                height=PANEL,
-            ),
-            figures.lines(
-                [Series(f"{NAMES[form]} − exact GELU", found.error, WITHOUT if form == "relu" else OCHRE)],
-                x=found.x,
-                title=f"{NAMES[form]} minus exact GELU",
-                x_title="input x",
-                y_title="difference of outputs",
-                x_range=(-experiment.WIDE, experiment.WIDE),
-                y_range=(-most, most),
-                marks=marks,
-                height=PANEL,
-            ),
-        ),
-        relative_reading(form, found, edge),
+    most = 1.4 * found.worst
+    marks = {f"largest: {number(found.worst, 2)}": (-found.worst_at, MASKED), "": (found.worst_at, MASKED)}
+    difference = figures.lines(
+        [Series(f"{NAMES[form]} − exact GELU", found.error, colour)],
+        x=found.x,
+        title=f"{_the(form)} minus exact GELU",
+        x_title="input x",
+        y_title="difference of outputs",
+        x_range=(-experiment.WIDE, experiment.WIDE),
+        y_range=(-most, most),
+        marks={} if edge else marks,
+        height=PANEL,
     )
+    difference.lay_out(yaxis={"exponentformat": "power", "showexponent": "all"})
+    beside = figures.lines(
+        [Series("exact GELU", found.exact, WITH, width=4.5), Series(NAMES[form], found.value, colour, "dash")],
+        x=found.x,
+        title=f"{_the(form)} beside exact GELU",
+        x_title="input x",
+        y_title="output",
+        x_range=(-experiment.WIDE, experiment.WIDE),
+        y_range=(-0.6, 4.2),
+        height=PANEL,
+    )
+    return Frame((smooth(beside), smooth(difference)), relative_reading(form, found, edge))
 
 
 def relative_reading(form: Form, found: experiment.Relative, edge: bool) -> str:
-    name, used = NAMES[form], USED[form]  # type: ignore[index]
+    used = USED[form]  # type: ignore[index]
     if edge:
-        return f"{name} is {number(found.worst)} above exact GELU at x = {number(found.worst_at)}, and farther beyond. {used}"
-    the = "The " if form in ("tanh", "sigmoid") else ""
-    return f"{the}{name} and exact GELU are at most {number(found.worst, 2)} apart, at x = ±{number(abs(found.worst_at))}. {used}"
+        return f"{_the(form)} is {number(found.worst)} above exact GELU at x = {number(found.worst_at)}, and farther beyond. {used}"
+    return f"{_the(form)} and exact GELU are at most {number(found.worst, 2)} apart, at x = ±{number(abs(found.worst_at))}. {used}"
 
 
 def gate_frame() -> Frame:
@@ -291,7 +297,7 @@ def dip_frames() -> list[Frame]:
             height=PANEL,
         )  # fmt: skip
         dots(slope, torch.tensor([steep_at]), torch.tensor([steep]), OCHRE, "steepest", 11)
-        frames.append(Frame((value, slope), dip_reading(sigma, found)))
+        frames.append(Frame((smooth(value), smooth(slope)), dip_reading(sigma, found)))
     return frames
 
 
@@ -376,7 +382,7 @@ def silent_reading(rate: float, ends: Mapping[Form, list[dict]]) -> str:
         else f"{WORDS[form]} left none silent"
         for form in training.TRAINED
     ]
-    return f"At learning rate {rate:g}, over {count(len(training.SEEDS), 'seed')}: {listed(parts)}."
+    return f"At learning rate {rate:g}, over {count(len(training.SEEDS), 'seed')}: {'; '.join(parts)}."
 
 
 def live_frame(progress: training.Progress) -> Frame:
@@ -402,12 +408,24 @@ def live_frame(progress: training.Progress) -> Frame:
     )  # fmt: skip
 
 
+def _of_them(some: int, all_: int) -> str:
+    return (
+        "none of them"
+        if not some
+        else "all of them"
+        if some == all_ > 1
+        else "it too"
+        if all_ == 1
+        else f"{some} of them"
+    )
+
+
 def live_reading(progress: training.Progress) -> str:
     step, silent, reached = int(progress.at[-1]), progress.silent[:, -1].tolist(), progress.reached[:, -1].tolist()
     losses = [number(float(loss), 2) for loss in progress.loss[:, -1]]
     said = [
         f"{WORDS[form]} has loss {losses[a]} and {count(silent[a], 'silent unit')}"
-        + (f", {reached[a] if reached[a] else 'none'} of them with a gradient" if silent[a] else "")
+        + (f", {_of_them(reached[a], silent[a])} with a gradient" if silent[a] else "")
         for a, form in enumerate(training.TRAINED)
     ]
     return f"After {count(step, 'step')}: {'; '.join(said)}."
@@ -514,38 +532,43 @@ CHECKED: tuple[Form, ...] = ("exact", "tanh", "sigmoid", "silu", "relu", "relu2"
 @corners()
 def checkpoint_frames() -> list[Frame]:
     """One frame for each form in the place of exact GELU: how far the logits move, and how many answers change."""
-    found = {form: experiment.checkpoint_with(form) for form in CHECKED}
+    found = experiment.swapped()
     frames = []
     for form in CHECKED:
-        moved = [found[f]["moved"] if f != "exact" else 0.0 for f in CHECKED]
-        changed = [100 * found[f]["changed"] for f in CHECKED]
-        labels = [NAMES[f].replace("exact GELU", "exact") for f in CHECKED]
-        each = [f == form for f in CHECKED]
-        figure = figures.bars(
-            [
-                Series("chosen", [m if c else 0 for m, c in zip(moved, each, strict=True)], WITH),
-                Series("the others", [0 if c else m for m, c in zip(moved, each, strict=True)], WITHOUT),
-            ],
-            labels=labels,
-            title="Largest change of a logit",
-            x_title="form in the place of exact GELU",
-            y_title="change",
-            stacked=True,
-            height=PANEL,
+        logits, answers = (
+            figures.bars(
+                [
+                    Series("chosen", [value if f == form else np.nan for f, value in values.items()], WITH),
+                    Series("the others", [value if f != form else np.nan for f, value in values.items()], WITHOUT),
+                ],
+                labels=[NAMES[f].removesuffix(" form").removesuffix(" GELU") for f in CHECKED],
+                title=title,
+                x_title="form in the place of exact GELU",
+                y_title=unit,
+                y_range=limits,
+                log_y=log,
+                height=PANEL,
+            )
+            for values, title, unit, limits, log in (
+                (
+                    {f: found[f]["moved"] or np.nan for f in CHECKED},
+                    "Largest change of a logit",
+                    "change, powers of ten",
+                    (1e-3, 100),
+                    True,
+                ),
+                (
+                    {f: 100 * found[f]["changed"] for f in CHECKED},
+                    f"Answers that change, of {experiment.CHECKED * training.LENGTH:,}",
+                    "%",
+                    (0, 100),
+                    False,
+                ),
+            )
         )
-        answers = figures.bars(
-            [
-                Series("chosen", [m if c else 0 for m, c in zip(changed, each, strict=True)], WITH),
-                Series("the others", [0 if c else m for m, c in zip(changed, each, strict=True)], WITHOUT),
-            ],
-            labels=labels,
-            title=f"Answers that change, of {training.TEST * training.LENGTH:,}",
-            x_title="form in the place of exact GELU",
-            y_title="%",
-            stacked=True,
-            height=PANEL,
-        )
-        frames.append(Frame((figure, answers), checkpoint_reading(form, found[form])))
+        for figure in (logits, answers):
+            figure.lay_out(barmode="overlay")
+        frames.append(Frame((logits, answers), checkpoint_reading(form, found[form])))
     return frames
 
 
@@ -561,4 +584,4 @@ def checkpoint_reading(form: Form, found: Mapping[str, float]) -> str:
 
 def card() -> Frame:
     """The hero as it is at its defaults: its small picture stands on the front door (`make cards`)."""
-    return draw_frames(-0.5, 0)[COUNTS.index(20)]
+    return draw_frames(-0.5, 0)[COUNTS.index(USUAL)]

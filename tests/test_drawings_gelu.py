@@ -1,0 +1,254 @@
+"""Question 19's frames and readings: the right numbers in the right colour, and sentences that are true in every state."""
+
+from dataclasses import replace
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+import torch
+import torch.nn.functional as F
+
+from core.experiments import gelu as experiment
+from core.ops.activations import gelu_slope
+from core.say import number
+from core.training import gelu as training
+from tests.test_readings import faults
+from ui.drawings import gelu as drawings
+from ui.figures import Figure
+from ui.palette import INK, MASKED, OCHRE, WITH, WITHOUT
+
+
+def named(figure: Figure, name: str) -> dict:
+    (trace,) = (trace for trace in figure["data"] if trace["name"] == name)
+    return trace
+
+
+def words(text: str) -> str:
+    return text.replace("\u00a0", " ")
+
+
+# ---------------------------------------------------------------------------------------------- 0 or 1, drawn
+
+
+@pytest.mark.parametrize("touch", [-2.3, -0.5, 0.7])
+def test_values_above_and_slopes_beneath(touch: float) -> None:
+    found = experiment.draws(4)
+    x = found.x.numpy()
+    for i, frame in enumerate(drawings.draw_frames(touch, 4)):
+        (figure,) = frame.figures
+        go.Figure(figure)
+        for name, y, colour in (
+            ("ReLU", found.x.relu(), WITHOUT),
+            ("GELU = x Φ(x)", F.gelu(found.x), WITH),
+            ("slope of GELU", gelu_slope(found.x), WITH),
+        ):
+            trace = named(figure, name)
+            np.testing.assert_allclose(trace["x"], x, atol=1e-6)
+            np.testing.assert_allclose(trace["y"], y.numpy(), atol=1e-6)
+            assert trace["line"]["color"] == colour
+        means = named(figure, "mean of draws")
+        np.testing.assert_allclose(means["y"], found.mean[i].numpy(), atol=1e-6)
+        assert means["marker"]["color"] == INK and means["y"].min() > figure["layout"]["yaxis"]["range"][0]
+        band = named(figure, "± 1 standard error")["y"]
+        np.testing.assert_allclose(band[:51] - band[:50:-1], -2 * found.error[i].numpy(), atol=1e-6)
+        tangent = named(figure, "GELU’s tangent")
+        steep = float(gelu_slope(torch.tensor(touch, dtype=torch.float64)))
+        assert np.diff(tangent["y"]) / np.diff(tangent["x"]) == pytest.approx(steep, abs=1e-5)
+        assert tangent["y"].mean() == pytest.approx(float(F.gelu(torch.tensor(touch, dtype=torch.float64))), abs=1e-6)
+        step = float(touch > 0)
+        for name, y in (("slope of GELU there", steep), ("slope of ReLU there", step)):
+            assert named(figure, name)["x"] == pytest.approx(touch) and named(figure, name)["y"] == pytest.approx(y)
+        beneath = {trace["name"] for trace in figure["data"] if trace.get("yaxis") == "y2"}
+        assert beneath == {"slope of GELU", "slope of ReLU", "slope of GELU there", "slope of ReLU there"}
+        said = [note["text"] for note in figure["layout"]["annotations"]]
+        assert said == [f"GELU: {drawings.steepness(steep)}", f"ReLU: {number(step)}"]
+        layout = figure["layout"]
+        assert [layout[axis]["title"]["text"] for axis in ("xaxis", "yaxis", "yaxis2")] == [
+            "input x",
+            "output",
+            "slope",
+        ]
+        assert layout["yaxis2"]["domain"][1] < layout["yaxis"]["domain"][0] and layout["shapes"][0]["x0"] == touch
+        n = experiment.COUNTS[i]
+        assert layout["title"]["text"].endswith(f"the mean of {n:,} draw{'s' * (n > 1)} for each x")
+
+
+def test_what_is_said_of_the_draws() -> None:
+    found = experiment.draws(0)
+    inside = int(((found.mean[2] - found.value).abs() <= found.error[2]).sum())
+    frame = drawings.draw_frames(-0.5, 0)[2]
+    assert (
+        frame.reading
+        == f"Of 51 means of 5 draws, {inside} lie within one standard error of x Φ(x). At x = −0.5 GELU’s slope is 0.13, ReLU’s exactly 0."
+    )
+    assert drawings.draw_frames(0.0, 0)[0].reading.endswith(
+        "At x = 0 GELU’s slope is 0.5, ReLU’s 0 on the left and 1 on the right."
+    )
+    assert drawings.draw_frames(1.4, 0)[0].reading.endswith("At x = 1.4 GELU’s slope is 1.13, ReLU’s exactly 1.")
+    assert drawings.card().reading == frame.reading
+
+
+# ---------------------------------------------------------------------------------------------- relatives, and the dip
+
+
+def test_each_relative_beside_exact_and_its_difference() -> None:
+    frames = dict(zip(drawings.FAMILY, drawings.family_frames(), strict=True))
+    for form, frame in frames.items():
+        for figure in frame.figures:
+            go.Figure(figure)
+        if form == "gate":
+            continue
+        beside, difference = frame.figures
+        x = torch.tensor(beside["data"][0]["x"], dtype=torch.float64)
+        exact, other = (trace["y"] for trace in beside["data"])
+        np.testing.assert_allclose(exact, F.gelu(x).numpy(), atol=1e-5)
+        np.testing.assert_allclose(other, training.FORMS[form](x).numpy(), atol=2e-5)
+        np.testing.assert_allclose(difference["data"][0]["y"], (training.FORMS[form](x) - F.gelu(x)).numpy(), atol=2e-5)
+        assert beside["data"][0]["name"] == "exact GELU" and beside["data"][1]["name"] == drawings.NAMES[form]
+        assert difference["layout"]["yaxis"]["range"][1] > np.abs(difference["data"][0]["y"]).max()
+        assert not difference["data"][0]["line"]["simplify"]
+    assert words(frames["tanh"].reading).startswith(
+        "The tanh form and exact GELU are at most 4.7·10⁻⁴ apart, at x = ±2.70. GPT-2"
+    )
+    assert frames["silu"].reading == "SiLU and exact GELU are at most 0.19 apart, at x = ±1.97. Llama’s gates use it."
+    assert frames["relu2"].reading.startswith("ReLU² is 12.0 above exact GELU at x = 4, and farther beyond.")
+    assert frames["relu2"].figures[1]["layout"].get("shapes") is None, "no largest difference to mark"
+
+
+def test_a_gate_multiplies_its_curve() -> None:
+    gates, equal = drawings.family_frames()[-1].figures
+    x = torch.tensor(gates["data"][0]["x"], dtype=torch.float64)
+    for trace, up in zip(gates["data"], (-1, 0.5, 1, 2), strict=True):
+        assert trace["name"] == f"u = {number(up)}"
+        np.testing.assert_allclose(trace["y"], (up * F.gelu(x)).numpy(), atol=1e-5)
+    for trace, form in zip(equal["data"], (F.gelu, F.silu, torch.relu), strict=True):
+        np.testing.assert_allclose(trace["y"], (x * form(x)).numpy(), atol=1e-4)
+
+
+def test_the_dip_is_marked_where_it_is() -> None:
+    for sigma, frame in zip(drawings.SIGMAS, drawings.dip_frames(), strict=True):
+        found, (value, slope) = experiment.extremes(sigma), frame.figures
+        assert named(value, "lowest")["x"] == pytest.approx(found.lowest[0]) and named(value, "lowest")[
+            "y"
+        ] == pytest.approx(found.lowest[1])
+        assert named(slope, "steepest")["x"] == pytest.approx(found.steepest[0]) and named(slope, "steepest")[
+            "y"
+        ] == pytest.approx(found.steepest[1])
+        curve = value["data"][1]
+        x = torch.tensor(curve["x"], dtype=torch.float64)
+        np.testing.assert_allclose(curve["y"], (x * torch.special.ndtr(x / sigma)).numpy(), atol=1e-5)
+        np.testing.assert_allclose(slope["data"][1]["y"], gelu_slope(x, sigma).numpy(), atol=1e-4)
+    assert drawings.dip_frames()[drawings.SIGMAS.index(1.0)].reading == (
+        "GELU is lowest at x = −0.752, where it is −0.170, and steepest at x = 1.41, where its slope is 1.13: more than ReLU’s 1."
+    )
+
+
+# ---------------------------------------------------------------------------------------------- silent units
+
+
+def test_every_run_in_its_activations_colour_and_the_bars_add_up() -> None:
+    for rate, frame in zip(training.RATES, drawings.silent_frames(), strict=True):
+        curves, bars = frame.figures
+        expected = [(form, seed) for form in training.TRAINED for seed in training.SEEDS]
+        for trace, (form, seed) in zip(curves["data"], expected, strict=True):
+            run = training.trained(rate, seed)
+            assert trace["y"].tolist() == run.silent[training.TRAINED.index(form)].tolist()
+            assert trace["line"]["color"] == (WITHOUT if form == "relu" else WITH) and trace["showlegend"] == (
+                seed == 0
+            )
+        get, none = bars["data"]
+        assert [get["marker"]["color"], none["marker"]["color"]] == [WITH, MASKED] and get["x"] == ["ReLU", "GELU"]
+        ends = [training.ends(form, rate) for form in training.TRAINED]
+        assert get["y"].tolist() == [sum(e["reached"] for e in end) for end in ends]
+        assert (get["y"] + none["y"]).tolist() == [sum(e["silent"] for e in end) for end in ends]
+    slow, middle, high = (words(frame.reading) for frame in drawings.silent_frames())
+    assert (
+        "ReLU left 0.039 % of all units silent on 1,024 new texts, and none of them gets a gradient; GELU left none silent."
+        in slow
+    )
+    assert "GELU left 0.12 % of all units silent on 1,024 new texts, and all of them get a gradient." in middle
+    assert "ReLU left 51 % of all units silent" in high and "GELU left 73 % of all units silent" in high
+
+
+def test_where_nothing_is_silent_that_is_said() -> None:
+    none = {"relu": [{"silent": 0, "reached": 0}], "exact": [{"silent": 0, "reached": 0}]}
+    assert "every unit fires somewhere" in drawings.silent_reading(0.001, none)  # type: ignore[arg-type]
+    some = {"relu": [{"silent": 0, "reached": 0}], "exact": [{"silent": 4, "reached": 1}]}
+    assert "ReLU left none silent; GELU left" in drawings.silent_reading(0.001, some)  # type: ignore[arg-type]
+    assert "25 % of them get a gradient" in words(drawings.silent_reading(0.001, some))  # type: ignore[arg-type]
+
+
+def test_every_state_of_a_training_is_read_lawfully() -> None:
+    for seed in training.SEEDS:
+        whole = training.trained(0.01, seed)
+        for t in (1, 2, 5, 20, 41):
+            run = replace(
+                whole, at=whole.at[:t], loss=whole.loss[:, :t], silent=whole.silent[:, :t], reached=whole.reached[:, :t]
+            )
+            frame = drawings.live_frame(run)
+            assert not list(faults(frame.reading)), (list(faults(frame.reading)), frame.reading)
+            for figure in frame.figures:
+                go.Figure(figure)
+            losses, silent = frame.figures
+            assert [trace["name"] for trace in losses["data"]] == ["ReLU", "GELU"]
+            np.testing.assert_allclose(losses["data"][1]["y"], run.loss[1].numpy(), rtol=1e-5)
+            assert silent["data"][0]["y"].tolist() == run.silent[0].tolist()
+    run = training.trained(0.01, 0)
+    a, b = (number(float(loss), 2) for loss in run.loss[:, -1])
+    assert drawings.live_frame(run).reading == (
+        f"After 400 steps: ReLU has loss {a} and {int(run.silent[0, -1])} silent units, none of them with a gradient; "
+        f"GELU has loss {b} and {int(run.silent[1, -1])} silent units, all of them with a gradient."
+    )
+
+
+# ---------------------------------------------------------------------------------------------- numbers
+
+
+@pytest.mark.parametrize("dtype", drawings.DTYPES)
+def test_each_way_of_writing_has_its_own_error(dtype: str) -> None:
+    (frame,) = drawings.cancel_frame(dtype)
+    for trace, way in zip(frame.figures[0]["data"], ("erf", "torch", "erfc"), strict=True):
+        x, error = experiment.relative_error(way, dtype)  # type: ignore[arg-type]
+        np.testing.assert_allclose(trace["x"], x.numpy(), rtol=1e-5)
+        np.testing.assert_allclose(np.nan_to_num(trace["y"]), error.numpy(), rtol=1e-4, atol=1e-30)
+    assert dtype in frame.figures[0]["layout"]["title"]["text"]
+
+
+def test_what_is_said_of_cancelling() -> None:
+    assert "the sum 1 + erf loses all of it; erfc " in drawings.cancel_frame("float32")[0].reading
+    assert "erfc in float64 is the measure here" in drawings.cancel_frame("float64")[0].reading
+
+
+def test_the_cube_overflows_first_and_the_slope_is_lost_last() -> None:
+    frames = dict(zip(drawings.CUBES, drawings.half_frames("power"), strict=True))
+    assert frames[40].reading == "At x = 40 the cube is 64,000 in float16. The value, 40, is right; its slope is 1."
+    assert frames[41].reading == "At x = 41 the cube overflows in float16. The value, 41, is right; its slope is 1."
+    assert frames[148].reading.endswith("is right; its slope is not a number, for 0 times ∞ is none.")
+    cube, value, slope = frames[148].figures[0]["data"]
+    assert np.isnan(cube["y"]).tolist() == [x > 40 for x in drawings.CUBES]
+    assert value["y"].tolist() == list(drawings.CUBES)
+    assert np.isnan(slope["y"]).tolist() == [x > 147 for x in drawings.CUBES]
+    assert all(frame.reading.endswith("its slope is 1.") for frame in drawings.half_frames("factored"))
+
+
+def test_the_chosen_form_stands_out_among_the_others() -> None:
+    found = experiment.swapped()
+    for form, frame in zip(drawings.CHECKED, drawings.checkpoint_frames(), strict=True):
+        for figure, what, times in zip(frame.figures, ("moved", "changed"), (1, 100), strict=True):
+            chosen, others = figure["data"]
+            assert chosen["marker"]["color"] == WITH and figure["layout"]["barmode"] == "overlay"
+            for f, mine, other in zip(drawings.CHECKED, chosen["y"], others["y"], strict=True):
+                shown, hidden = (mine, other) if f == form else (other, mine)
+                assert np.isnan(hidden)
+                assert shown == pytest.approx(times * found[f][what]) or (
+                    what == "moved" and f == "exact" and np.isnan(shown)
+                )
+    tanh = words(drawings.checkpoint_frames()[1].reading)
+    assert (
+        tanh
+        == f"Run with the tanh form, no logit moves by more than {number(found['tanh']['moved'], 2)}, and no answer changes."
+    )
+    assert "of the answers change" in drawings.checkpoint_frames()[-1].reading
+    assert OCHRE not in {
+        trace["marker"]["color"] for f in drawings.checkpoint_frames()[0].figures for trace in f["data"]
+    }

@@ -1,0 +1,135 @@
+"""The runs of question 19: the net, the steps, who is silent, and what is shipped."""
+
+import itertools
+import json
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from core.training import gelu as training
+from core.training import pre_post_norm
+from core.training.shipped import FOLDER
+
+
+@pytest.fixture(scope="module")
+def begun() -> list[training.Progress]:
+    """What a training yields over its first 20 steps."""
+    return list(itertools.islice(training.train(0.003, 1), 5))
+
+
+def test_with_relu_it_is_the_net_of_question_7() -> None:
+    weights = training.first_weights(2, 3)
+    tokens = training.texts(4, 5)
+    logits, entered = training.encode(weights, tokens, "relu")
+    torch.testing.assert_close(logits, pre_post_norm.encode(weights, tokens, "pre"))
+    assert [tuple(h.shape) for h in entered] == [(4, 8, 256)] * 2
+    exact, inside = training.encode(weights, tokens, "exact")
+    torch.testing.assert_close(inside[0], entered[0])
+    assert not torch.allclose(exact, logits)
+
+
+def test_the_first_steps_are_torchs_adam(begun: list[training.Progress]) -> None:
+    data = torch.Generator().manual_seed(10_001)
+    batches = [torch.randint(0, 16, (32, 8), generator=data) for _ in range(4)]
+    for a, form in enumerate(training.TRAINED):
+        weights = training.first_weights(2, 1)
+        adam = torch.optim.Adam(weights.values(), lr=0.003, betas=(0.9, 0.98))
+        losses = []
+        for tokens in batches:
+            loss = F.cross_entropy(training.encode(weights, tokens, form)[0].flatten(0, 1), tokens.flip(-1).flatten())
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+            losses.append(float(loss.detach()))
+        assert float(begun[0].loss[a, 0]) == pytest.approx(losses[0], rel=1e-9)
+        steps = training.steps_of(form, 0.003, 1)
+        assert [next(steps)[0] for _ in range(4)] == pytest.approx(losses, rel=1e-6)
+
+
+def test_what_a_training_yields(begun: list[training.Progress]) -> None:
+    assert [p.at.tolist() for p in begun] == [[1], [1], [1, 10], [1, 10], [1, 10, 20]]
+    assert begun[-1].done == 20 / 400 and begun[-1].loss.shape == begun[-1].silent.shape == (2, 3)
+    assert (begun[-1].reached <= begun[-1].silent).all() and (begun[-1].reached[0] == 0).all()
+
+
+def test_silent_is_above_0_nowhere_and_reached_is_a_gradient() -> None:
+    """Two units are pushed below 0 by their bias; one of them is so far below that nothing is left of GELU's slope."""
+    tokens = training.texts(8, 1)
+    for form, reached in (("relu", [False, False]), ("exact", [True, False])):
+        weights = training.first_weights(2, 0)
+        with torch.no_grad():
+            weights["up_bias"][1, 7], weights["up_bias"][1, 9] = -8.0, -60.0
+        quiet, gradient = training.listen(weights, tokens, form)  # type: ignore[arg-type]
+        assert quiet[1, 7] and quiet[1, 9] and int(quiet.sum()) == 2
+        assert [bool(gradient[1, unit] > 0) for unit in (7, 9)] == reached
+        assert (gradient[~quiet] > 0).all()
+        # The norm is over the weights that come in, one column of W_up for each unit.
+        loss = training.loss_of(training.encode(weights, tokens, form)[0], tokens)  # type: ignore[arg-type]
+        (whole,) = torch.autograd.grad(loss, [weights["up"]])
+        assert float(gradient[0, 3]) == pytest.approx(float(whole[0, :, 3].norm()))
+
+
+def test_the_texts_to_look_at_are_not_those_to_train_on() -> None:
+    assert training.probe().shape == (128, 8) and training.test_texts().shape == (1024, 8)
+    assert torch.equal(training.probe(), training.probe())
+    assert not torch.equal(training.probe(), training.test_texts()[:128])
+
+
+def test_another_form_in_its_place() -> None:
+    weights, tokens = training.checkpoint(), training.texts(32, 4)
+    found = training.run_with(weights, "exact", tokens)
+    assert list(found) == list(training.FORMS) and found["exact"]["moved"] == 0
+    with torch.no_grad():
+        own, other = (training.encode(weights, tokens, form)[0] for form in ("exact", "relu2"))
+    assert found["relu2"] == {
+        "loss": pytest.approx(float(F.cross_entropy(other.flatten(0, 1), tokens.flip(-1).flatten()))),
+        "right": pytest.approx(float((other.argmax(-1) == tokens.flip(-1)).double().mean())),
+        "moved": pytest.approx(float((other - own).abs().max())),
+        "changed": pytest.approx(float((other.argmax(-1) != own.argmax(-1)).double().mean())),
+    }
+
+
+# ---------------------------------------------------------------------------------------------- what is shipped
+
+
+def test_the_shipped_runs_begin_as_the_program_begins(begun: list[training.Progress]) -> None:
+    """The first steps, closely; what comes later may differ on another processor."""
+    kept = training.trained(0.003, 1)
+    assert float((kept.loss[:, 0] - begun[-1].loss[:, 0]).abs().max()) < 1e-4
+    assert float((kept.loss[:, 1] - begun[-1].loss[:, 1]).abs().max()) < 1e-2
+
+
+def test_everything_is_shipped() -> None:
+    content = json.loads((FOLDER / "gelu.json").read_text("utf-8"))
+    assert content["command"] == "python -m core.training gelu" and content["seeds"] == list(training.SEEDS)
+    assert (FOLDER / "gelu.json").stat().st_size < 1e6 and (FOLDER / training.FILE).stat().st_size < 1e6
+    for rate, seed in training.CELLS:
+        run = training.trained(rate, seed)
+        assert run.at.tolist() == list(training.SNAPSHOTS) and run.done == 1
+        assert run.loss.shape == run.silent.shape == run.reached.shape == (2, len(training.SNAPSHOTS))
+        assert (run.reached[0] == 0).all(), "ReLU’s silent units get exactly nothing"
+        assert torch.equal(run.reached[1], run.silent[1]), "GELU’s get something"
+    for form in training.TRAINED:
+        for rate in training.RATES:
+            losses = training.final_losses(form, rate)
+            assert losses.shape == (5,) and (losses < pre_post_norm.LEARNED).all(), "every run has learned"
+
+
+def test_the_checkpoint_is_the_net_of_its_seed() -> None:
+    rate, seed = training.CHECKPOINT
+    kept = training.ends("exact", rate)[seed]["with"]
+    with torch.no_grad():
+        for form in ("exact", "relu2"):
+            loss = training.loss_of(
+                training.encode(training.checkpoint(), training.test_texts(), form)[0], training.test_texts()
+            )  # type: ignore[arg-type]
+            assert float(loss) == pytest.approx(kept[form]["loss"], rel=1e-2)
+
+
+def test_the_beginning_of_a_training_again() -> None:
+    """Its outcome after 60 steps: both have learned, and of the units that fell silent only GELU's get a gradient."""
+    *_, end = itertools.takewhile(lambda p: p.at[-1] <= 60, training.train(0.01, 0))
+    assert int(end.at[-1]) == 60 and (end.loss[:, -1] < pre_post_norm.LEARNED).all()
+    assert end.silent[0, -1] > 0 and end.silent[1, -1] > 0
+    assert end.reached[0, -1] == 0 and end.reached[1, -1] == end.silent[1, -1]
