@@ -148,7 +148,7 @@ def relative_error(written: Written, dtype: str = "float32") -> tuple[Float[Tens
     return x.double(), ((WRITTEN[written](x).double() - exact) / exact).abs()
 
 
-Cube = Literal["power", "factored", "torch"]
+Cube = Literal["power", "factored", "torch", "exponentials"]
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,8 @@ class Half:
 
 @remember
 def in_float16(x: float, written: Cube = "power", dtype: str = "float16") -> Half:
-    """½ x (1 + tanh(√(2/π) (x + 0.044715 x³))) with x³ as a power, with x taken out, or as torch's own function."""
+    """½ x (1 + tanh(√(2/π) (x + 0.044715 x³))) with x³ as a power, with x taken out, or as torch's own
+    function; `exponentials` writes tanh(z) as (e²ᶻ − 1) / (e²ᶻ + 1), which is ∞/∞ where it should be 1."""
     at = torch.tensor(x, dtype=getattr(torch, dtype), requires_grad=True)
     root = math.sqrt(2 / math.pi)
     if written == "torch":
@@ -170,7 +171,9 @@ def in_float16(x: float, written: Cube = "power", dtype: str = "float16") -> Hal
     elif written == "factored":
         value = 0.5 * at * (1 + torch.tanh(root * at * (1 + 0.044715 * at * at)))
     else:
-        value = 0.5 * at * (1 + torch.tanh(root * (at + 0.044715 * at**3)))
+        z = root * (at + 0.044715 * at**3)
+        grown = torch.exp(2 * z)
+        value = 0.5 * at * (1 + ((grown - 1) / (grown + 1) if written == "exponentials" else torch.tanh(z)))
     (slope_found,) = torch.autograd.grad(value, at)
     return Half(float(at.detach() ** 3), float(value.detach()), float(slope_found))
 
