@@ -22,14 +22,14 @@ beside = partial(st.columns, [1, 5], gap="medium")  # controls, and what they ch
 with lesson(concept) as page:
     side, stage = page.hero()
     with side:
-        touch = controls.real("Tangent at x", "gelu_x", experiment.LOW, experiment.HIGH, -0.5, 0.1)
+        touch = controls.real("Tangent at x", "gelu_x", experiment.LOW, experiment.HIGH, drawings.TOUCH, 0.1)
         seed = controls.seed("gelu_seed")
     with stage:
         n = sweep("gelu_draws", "Draws", experiment.COUNTS, drawings.draw_frames, touch, seed, default=drawings.USUAL)
 
     if page.look("family"):
         st.markdown(
-            "Code rarely computes Φ itself. Two formulas stand in for it; others are curves of their own. Each beside exact GELU:"
+            "Not all code computes Φ: two formulas stand in for it, and other models take other curves. Each beside exact GELU:"
         )
         forms = tuple(drawings.FAMILY)
         names, draw = list(drawings.FAMILY.values()), drawings.family_frames

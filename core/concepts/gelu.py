@@ -30,7 +30,7 @@ from core.training.gelu import FORMS, RATES, SEEDS, TEST, UNITS, Form, ends, fin
 
 concept = Concept(
     __name__,
-    equation=r"{\mathrm{GELU}(x) = x\,\disputed{\Phi(x)}} \qquad\allowbreak {\mathrm{ReLU}(x) = x\,\without{[x > 0]}} \qquad\allowbreak "
+    equation=r"{\mathrm{GELU}(x) = x\,\disputed{\Phi(x)}} \qquad\allowbreak {\mathrm{ReLU}(x) = x \cdot \without{(1 \text{ if } x > 0, \text{ else } 0)}} \qquad\allowbreak "
     r"{\mathrm{GELU}'(x) = \Phi(x) + x\,\varphi(x)}",
     words=("Φ(x)", "unit", "slope"),
 )
@@ -139,7 +139,7 @@ def one_line(
         "0.31", 0.25, 0.4, "That is the weight Φ(−½). But as x moves, its weight moves too: x φ(x) = −0.18 comes on top."
     ),
     Option("1", 0.9, 1.1, "That is ReLU above 0. GELU is as steep as that only from 0.75 on, and then a little steeper."),
-    shows="Measured just now by autograd: {0}. About an eighth of what a unit above 0 passes on with ReLU, and not 0.",
+    shows="Measured just now by autograd: {0}, about an eighth of ReLU’s slope above 0. Move the tangent below to −0.5 to see it.",
 )  # fmt: skip
 def slope_at_minus_a_half() -> float:
     x = torch.tensor(-0.5, dtype=torch.float64, requires_grad=True)
@@ -425,7 +425,7 @@ concept.pushes_back(
     "Then why do newer models gate with SiLU?",
     "Because of the gate, more than of the curve: in Shazeer’s Table 1 every gated layer ends lower than GELU’s 1.679, ReLU’s gate "
     "too (1.645); GELU’s and SiLU’s come to 1.633 and 1.636. Why, he does not know: “divine benevolence”.",
-    SHAZEER_2020.at("Table 1 and §4"),
+    (SHAZEER_2020.at("Table 1 and §4"), LLAMA_2023.at("§2.2")),
 )
 concept.pushes_back(
     "Why the Gaussian, and why width 1?",
@@ -476,7 +476,7 @@ value.backward()
 print("GELU and its slope:", round(value.item(), 4), round(at.grad.item(), 4))
 print("mean of the draws:", round(means[round(10 * x) + 30].item(), 6))
 """,
-    {"touch": -0.5, "n": 20, "seed": 0},
+    {"touch": -0.3, "n": 5, "seed": 0},
     {"touch": 2.0, "n": 1, "seed": 7},
     {"touch": -1.2, "n": 5000, "seed": 9999},
 )

@@ -16,12 +16,13 @@ from core.training.gelu import Form
 from ui import figures
 from ui.drawings import corners
 from ui.figures import Figure, Frame, Series
-from ui.palette import INK, KEY, MASKED, OCHRE, QUERY, VALUE, WITH, WITHOUT, faded
+from ui.palette import INK, MASKED, OCHRE, ROSE, WITH, WITHOUT, faded
 
 SEEDS = (0, 9999)
 HERO = 340  # pixels, the most that a hero is given
 USUAL = 5  # draws: few enough to scatter
-TOUCHES = (-0.5, -3.0, -0.8, 0.0, 1.4, 2.0)
+TOUCH = -0.3
+TOUCHES = (TOUCH, -3.0, -0.8, 0.0, 1.4, 2.0)
 
 # ------------------------------------------------------------------------------------------------ 0 or 1, drawn
 
@@ -164,7 +165,7 @@ USED: dict[Shown, str] = {
     "tanh": "GPT-2’s code computes it, and Google’s BERT code as it is today.",
     "sigmoid": "CLIP’s code computes it, as QuickGELU.",
     "silu": "Llama’s gates use it.",
-    "relu": "The first Transformer had it, and T5 has.",
+    "relu": "The first Transformer had it, and the first T5.",
     "relu2": "An automatic search, Primer, came up with it.",
 }
 NAMES: Mapping[Form, str] = {"exact": "exact GELU", "relu": "ReLU", "relu2": "ReLU²", "silu": "SiLU", "tanh": "tanh form", "sigmoid": "sigmoid form"}  # fmt: skip
@@ -221,41 +222,37 @@ def relative_reading(form: Form, found: experiment.Relative, edge: bool) -> str:
 
 def gate_frame() -> Frame:
     x = experiment.relative("silu").x
-    ups = (-1.0, 0.5, 1.0, 2.0)
-    ends = [float(experiment.gate("exact", torch.tensor([2.0], dtype=torch.float64), up)) for up in (ups[0], ups[-1])]
+    looks = {-1.0: (WITHOUT, "dash"), 0.5: (ROSE, "dot"), 1.0: (WITH, "solid"), 2.0: (OCHRE, "dashdot")}  # of each u
+    through = gelu(torch.tensor(2.0, dtype=torch.float64))
+    gates = figures.lines(
+        [Series(f"u = {number(up)}", experiment.gate("exact", x, up), *look) for up, look in looks.items()],
+        x=x,
+        title="GEGLU: GELU(g) times u, another product of the input",
+        x_title="gate’s input g",
+        y_title="output GELU(g) · u",
+        x_range=(-experiment.WIDE, experiment.WIDE),
+        y_range=(-4.2, 8.2),
+        height=PANEL,
+    )
+    equal = figures.lines(
+        [
+            Series("GEGLU", experiment.gate("exact", x, x), WITH),
+            Series("SwiGLU (SiLU)", experiment.gate("silu", x, x), OCHRE, "dash"),
+            Series("ReGLU (ReLU)", experiment.gate("relu", x, x), WITHOUT, "dot"),
+        ],
+        x=x,
+        title="If both products are equal, u = g",
+        x_title="gate’s input g",
+        y_title="output",
+        x_range=(-experiment.WIDE, experiment.WIDE),
+        y_range=(-0.6, 4.2),
+        height=PANEL,
+    )
     return Frame(
-        (
-            figures.lines(
-                [
-                    Series(f"u = {number(up)}", experiment.gate("exact", x, up), colour, dash)
-                    for up, colour, dash in zip(ups, (QUERY, VALUE, WITH, KEY), ("dash", "dot", "solid", "dashdot"), strict=True)
-                ],
-                x=x,
-                title="GEGLU: GELU(g) times u, another product of the input",
-                x_title="gate’s input g",
-                y_title="output GELU(g) · u",
-                x_range=(-experiment.WIDE, experiment.WIDE),
-                y_range=(-4.2, 8.2),
-                height=PANEL,
-            ),
-            figures.lines(
-                [
-                    Series("GEGLU", experiment.gate("exact", x, x), WITH),
-                    Series("SwiGLU (SiLU)", experiment.gate("silu", x, x), OCHRE, "dash"),
-                    Series("ReGLU (ReLU)", experiment.gate("relu", x, x), WITHOUT, "dot"),
-                ],
-                x=x,
-                title="If both products are equal, u = g",
-                x_title="gate’s input g",
-                y_title="output",
-                x_range=(-experiment.WIDE, experiment.WIDE),
-                y_range=(-0.6, 4.2),
-                height=PANEL,
-            ),
-        ),
-        f"A gate has no one curve: what GELU lets through of g = 2 becomes {number(ends[0])} for u = −1 and {number(ends[1])} for u = 2. "
-        "Llama gates with SiLU (SwiGLU), Gemma with GELU (GEGLU).",
-    )  # fmt: skip
+        (smooth(gates), smooth(equal)),
+        f"A gate has no one curve: what GELU lets through of g = 2 becomes {number(-float(through))} for u = −1 and "
+        f"{number(2 * float(through))} for u = 2. Llama gates with SiLU (SwiGLU), Gemma with GELU (GEGLU).",
+    )
 
 
 # ------------------------------------------------------------------------------------------------ its dip
@@ -584,4 +581,4 @@ def checkpoint_reading(form: Form, found: Mapping[str, float]) -> str:
 
 def card() -> Frame:
     """The hero as it is at its defaults: its small picture stands on the front door (`make cards`)."""
-    return draw_frames(-0.5, 0)[COUNTS.index(USUAL)]
+    return draw_frames(TOUCH, 0)[COUNTS.index(USUAL)]
