@@ -30,7 +30,7 @@ from core.training.gelu import FORMS, RATES, SEEDS, TEST, UNITS, Form, ends, fin
 
 concept = Concept(
     __name__,
-    equation=r"{\mathrm{GELU}(x) = x\,\disputed{\Phi(x)}} \qquad\allowbreak {\mathrm{ReLU}(x) = x \cdot \without{(1 \text{ if } x > 0, \text{ else } 0)}} \qquad\allowbreak "
+    equation=r"{\mathrm{GELU}(x) = x\,\disputed{\Phi(x)}} \qquad\allowbreak {\mathrm{ReLU}(x) = x \cdot (1 \text{ if } x > 0, \text{ else } 0)} \qquad\allowbreak "
     r"{\mathrm{GELU}'(x) = \Phi(x) + x\,\varphi(x)}",
     words=("Φ(x)", "unit", "slope"),
 )
