@@ -181,7 +181,7 @@ def in_float16(x: float, written: Cube = "power", dtype: str = "float16") -> Hal
 # ------------------------------------------------------------------------------------------------ a checkpoint
 
 
-CHECKED = 256  # texts on which the page runs it
+CHECKED = 128  # texts on which the page runs it
 
 
 @remember
