@@ -98,7 +98,7 @@ def jumps(smooth: Form, cut: Form) -> Evidence:
 
 
 def share_reached(form: Form, rate: float) -> float:
-    """Of the units that fire on no test text, over all seeds: the share that gets any gradient."""
+    """Of the units that are above 0 in no test text, over all seeds: the share that gets any gradient."""
     found = ends(form, rate)
     return sum(end["reached"] for end in found) / max(1, sum(end["silent"] for end in found))
 
@@ -108,7 +108,7 @@ def share_silent(form: Form, rate: float) -> float:
 
 
 def gradients_of_the_silent(cut: Form, kept: Form, rate: float = RATES[-1]) -> Evidence:
-    what = f"learning rate {rate:g}: of the units that fire on none of {TEST:,} texts, the share with a gradient"
+    what = f"learning rate {rate:g}: of the units that are above 0 in none of {TEST:,} texts, the share with a gradient"
     return Evidence.exactly(f"{what}, ReLU, all {RUNS}", share_reached(cut, rate), 0) & Evidence.exactly(
         "GELU", share_reached(kept, rate), 1
     )
@@ -232,7 +232,7 @@ def how_far_the_relatives_are(close: Form = "tanh", rough: Form = "sigmoid", oth
 
 @concept.looks_closer(
     "dip",
-    "It dips to −0.17 at −0.75 and is steepest, 1.13, at √2; narrow its Gaussian and it is ReLU.",
+    "It dips to −0.17 at −0.75 and is steepest, 1.13, at √2; narrow its Gaussian: it nears ReLU.",
     fails_if=({"form": "silu"}, {"narrow": 1.0}),
 )
 @concept.corrects(
@@ -267,7 +267,7 @@ def it_dips(form: Form = "exact", narrow: float = 0.001) -> Evidence:
     fails_if=({"cut": "exact", "kept": "relu"}, {"rate": RATES[0]}),
 )
 @concept.says(
-    "In our trained nets, units that never fired still got a gradient, with ReLU none.",
+    "In our trained nets, units that were never above 0 still got a gradient, with ReLU none.",
     fails_if=({"cut": "exact", "kept": "relu"}, {"rate": RATES[0]}),
 )
 def silent_units_get_a_gradient(cut: Form = "relu", kept: Form = "exact", rate: float = RATES[-1]) -> Evidence:
@@ -280,7 +280,7 @@ def silent_units_get_a_gradient(cut: Form = "relu", kept: Form = "exact", rate: 
 
 concept.cites(
     "Better models are contested: Shazeer’s T5 ended at loss 1.679, with ReLU at 1.677.",
-    source=SHAZEER_2020.at("Table 1"),
+    source=(HENDRYCKS_2016, SHAZEER_2020.at("Table 1")),
 )
 
 

@@ -1,5 +1,5 @@
 """Encoders of one design learn to read eight tokens backwards, once with ReLU and once with GELU: the same first weights,
-data and steps. Which units of the feed-forward layers never fire any more, and do these still get a gradient?
+data and steps. Which units of the feed-forward layers are never above 0 any more, and do these still get a gradient?
 
 The design and the task are those of `core/training/pre_post_norm.py`, with Pre-Norm and two blocks, in float64.
 """
@@ -50,7 +50,7 @@ TRAINED: tuple[Form, ...] = ("relu", "exact")
 
 DEPTH, STEPS, RATES, SEEDS = 2, 400, (0.001, 0.003, 0.01), (0, 1, 2, 3, 4)
 UNITS = DEPTH * D_FF
-EVERY = 10  # steps between two snapshots
+EVERY, OFTEN = 10, 5  # steps between two snapshots, and between two results of the generator
 SNAPSHOTS = (1, *range(EVERY, STEPS + 1, EVERY))
 PROBE, TEST = 128, 1024  # texts that no step trains on: watched while training, and looked at in the end
 FILE = "gelu.safetensors"  # the net of one seed, trained with GELU: the checkpoint that is run with other forms
@@ -130,11 +130,19 @@ def steps_of(form: Form, rate: float, seed: int) -> Iterator[tuple[float, Weight
         yield loss.item(), weights
 
 
-def _train(rate: float, seed: int) -> Iterator[tuple[Progress | None, list[Weights]]]:
+Snapshot = tuple[list[float], list[int], list[int]]  # loss, silent, reached: a number for each activation
+
+
+def _progress(kept: list[Snapshot]) -> Progress:
+    loss, silent, reached = zip(*kept, strict=True)
+    at = torch.tensor(SNAPSHOTS[: len(kept)])
+    return Progress(at, torch.tensor(loss, dtype=torch.float64).T, torch.tensor(silent).T, torch.tensor(reached).T)
+
+
+def _train(rate: float, seed: int) -> Iterator[tuple[Progress, list[Weights]]]:
     runs, watched = [steps_of(form, rate, seed) for form in TRAINED], probe()
     losses: list[list[float]] = []
-    kept: list[tuple[list[float], list[int], list[int]]] = []
-    progress: Progress | None = None
+    kept: list[Snapshot] = []
     for step in range(1, STEPS + 1):
         now = [next(run) for run in runs]
         losses.append([loss for loss, _ in now])
@@ -144,22 +152,14 @@ def _train(rate: float, seed: int) -> Iterator[tuple[Progress | None, list[Weigh
             reached = [int((quiet & (gradient > 0)).sum()) for quiet, gradient in heard]
             kept.append(([sum(run) / len(run) for run in zip(*losses, strict=True)], silent, reached))
             losses.clear()
-            loss, quiet, felt = zip(*kept, strict=True)
-            progress = Progress(
-                torch.tensor(SNAPSHOTS[: len(kept)]),
-                torch.tensor(loss, dtype=torch.float64).T,
-                torch.tensor(quiet).T,
-                torch.tensor(felt).T,
-            )
-        if step in SNAPSHOTS or step % 5 == 0:
-            yield progress, [weights for _, weights in now]
+        if step in SNAPSHOTS or step % OFTEN == 0:
+            yield _progress(kept), [weights for _, weights in now]
 
 
 def train(rate: float, seed: int) -> Iterator[Progress]:
     """Both nets, step by step side by side; yields every 5 steps, with a new snapshot every 10."""
     for progress, _ in _train(rate, seed):
-        if progress is not None:
-            yield progress
+        yield progress
 
 
 # ------------------------------------------------------------------------------------------------ what is shipped
@@ -200,7 +200,6 @@ def _short(values: Any) -> Any:
 def _cell(cell: tuple[float, int]) -> tuple[dict[str, Any], dict[str, Tensor] | None]:
     torch.set_num_threads(1)
     *_, (progress, nets) = _train(*cell)
-    assert progress is not None
     found: dict[str, Any] = {name: getattr(progress, name).tolist() for name in ("loss", "silent", "reached")}
     tokens, ends = test_texts(), []
     for form, weights in zip(TRAINED, nets, strict=True):

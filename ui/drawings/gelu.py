@@ -315,7 +315,7 @@ WORDS: Mapping[Form, str] = {"relu": "ReLU", "exact": "GELU"}
 
 
 def silent_figure(runs: list[training.Progress], title: str) -> Figure:
-    """How many units fire nowhere on the probe, step by step; a line for each run."""
+    """How many units are above 0 nowhere on the probe, step by step; a line for each run."""
     series = [
         Series(
             f"{WORDS[form]}, seed {r}" if r else WORDS[form], run.silent[a], COLOURS[form], x=run.at, width=1.8, legend=not r
@@ -358,7 +358,7 @@ def silent_frames() -> list[Frame]:
             height=PANEL,
         )
         frames.append(
-            Frame((silent_figure(runs, "Units that fire on none of 128 texts"), bars), silent_reading(rate, ends))
+            Frame((silent_figure(runs, f"Silent units, on {training.PROBE} texts"), bars), silent_reading(rate, ends))
         )
     return frames
 
@@ -371,7 +371,7 @@ def silent_reading(rate: float, ends: Mapping[Form, list[dict]]) -> str:
     silent, reached = ({form: _total(ends[form], what) for form in ends} for what in ("silent", "reached"))
     units = training.UNITS * len(training.SEEDS)
     if not any(silent.values()):
-        return f"At learning rate {rate:g} every unit fires somewhere, with ReLU and with GELU: after {training.STEPS} steps none of {units:,} is silent on {training.TEST:,} new texts."
+        return f"At learning rate {rate:g} every unit is above 0 somewhere, with ReLU and with GELU: after {training.STEPS} steps none of {units:,} is silent on {training.TEST:,} new texts."
     parts = [
         f"{WORDS[form]} left {percent(silent[form] / units)} of all units silent on {training.TEST:,} new texts, "
         f"and {'none of them gets' if not reached[form] else 'all of them get' if reached[form] == silent[form] else f'{percent(reached[form] / silent[form])} of them get'} a gradient"
@@ -399,7 +399,7 @@ def live_frame(progress: training.Progress) -> Frame:
                 y_range=(0, 3.1),
                 height=PANEL,
             ),
-            silent_figure([progress], "Units that fire on none of 128 texts"),
+            silent_figure([progress], f"Silent units, on {training.PROBE} texts"),
         ),
         live_reading(progress),
     )  # fmt: skip
