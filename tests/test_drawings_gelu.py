@@ -193,6 +193,11 @@ def test_every_state_of_a_training_is_read_lawfully() -> None:
             assert [trace["name"] for trace in losses["data"]] == ["ReLU", "GELU"]
             np.testing.assert_allclose(losses["data"][1]["y"], run.loss[1].numpy(), rtol=1e-5)
             assert silent["data"][0]["y"].tolist() == run.silent[0].tolist()
+    alone = replace(whole, silent=torch.ones_like(whole.silent), reached=torch.tensor([[0], [1]]).expand(2, 41))
+    said = drawings.live_frame(alone).reading
+    assert "1 silent unit, which gets no gradient; GELU" in said and said.endswith(
+        "1 silent unit, which gets a gradient."
+    )
     run = training.trained(0.01, 0)
     a, b = (number(float(loss), 2) for loss in run.loss[:, -1])
     assert drawings.live_frame(run).reading == (

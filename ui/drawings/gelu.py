@@ -276,7 +276,7 @@ def dip_frames() -> list[Frame]:
             x_title="input x",
             y_title="output",
             x_range=(-4, 4),
-            y_range=(-0.5, 1.5),
+            y_range=(-0.45, 0.95),
             height=PANEL,
         )
         dots(value, torch.tensor([low_at]), torch.tensor([low]), OCHRE, "lowest", 11)
@@ -405,24 +405,18 @@ def live_frame(progress: training.Progress) -> Frame:
     )  # fmt: skip
 
 
-def _of_them(some: int, all_: int) -> str:
-    return (
-        "none of them"
-        if not some
-        else "all of them"
-        if some == all_ > 1
-        else "it too"
-        if all_ == 1
-        else f"{some} of them"
-    )
+def _gradient(silent: int, reached: int) -> str:
+    """Who of the silent units gets one."""
+    if silent < 2:
+        return ["", f", which gets {'a' if reached else 'no'} gradient"][silent]
+    return f", {'none' if not reached else 'all' if reached == silent else reached} of them with a gradient"
 
 
 def live_reading(progress: training.Progress) -> str:
     step, silent, reached = int(progress.at[-1]), progress.silent[:, -1].tolist(), progress.reached[:, -1].tolist()
     losses = [number(float(loss), 2) for loss in progress.loss[:, -1]]
     said = [
-        f"{WORDS[form]} has loss {losses[a]} and {count(silent[a], 'silent unit')}"
-        + (f", {_of_them(reached[a], silent[a])} with a gradient" if silent[a] else "")
+        f"{WORDS[form]} has loss {losses[a]} and {count(silent[a], 'silent unit')}{_gradient(silent[a], reached[a])}"
         for a, form in enumerate(training.TRAINED)
     ]
     return f"After {count(step, 'step')}: {'; '.join(said)}."
