@@ -257,3 +257,56 @@ def test_the_chosen_form_stands_out_among_the_others() -> None:
     assert OCHRE not in {
         trace["marker"]["color"] for f in drawings.checkpoint_frames()[0].figures for trace in f["data"]
     }
+
+
+# ---------------------------------------------------------------------------------------------- wiring
+
+
+def wiring(figure: Figure) -> tuple[str, str, list[str]]:
+    """What stands at the axes, and in the legend."""
+    layout = figure["layout"]
+    names = [t["name"] for t in figure["data"] if t.get("showlegend", True)] if layout.get("showlegend") else []
+    return layout["xaxis"]["title"]["text"], layout["yaxis"]["title"]["text"], names
+
+
+def test_axes_and_legends_say_what_is_drawn() -> None:
+    both, seeds = ["ReLU", "GELU"], f"of {training.UNITS} units, above 0 nowhere"
+    (hero,) = drawings.card().figures
+    assert wiring(hero)[2] == ["ReLU", "GELU = x Φ(x)", "± 1 standard error", "mean of draws", "GELU’s tangent"]
+    beside, difference = drawings.family_frames()[1].figures
+    assert wiring(beside) == ("input x", "output", ["exact GELU", "sigmoid form"])
+    assert wiring(difference) == ("input x", "difference of outputs", [])
+    assert [f["layout"]["title"]["text"] for f in (beside, difference)] == [
+        "The sigmoid form beside exact GELU",
+        "The sigmoid form minus exact GELU",
+    ]
+    gates, equal = drawings.family_frames()[-1].figures
+    assert wiring(gates)[:2] == ("gate’s input g", "output GELU(g) · u") and wiring(equal)[:2] == (
+        "gate’s input g",
+        "output",
+    )
+    assert wiring(equal)[2] == ["GEGLU", "SwiGLU (SiLU)", "ReGLU (ReLU)"]
+    value, slope = drawings.dip_frames()[0].figures
+    assert wiring(value) == ("input x", "output", ["ReLU", "x Φ(x / 0.05)", "lowest"])
+    assert wiring(slope) == ("input x", "slope", ["ReLU", "x Φ(x / 0.05)", "steepest"])
+    curves, bars = drawings.silent_frames()[1].figures
+    assert wiring(curves) == ("training step", seeds, both)
+    assert wiring(bars) == ("activation", "of 2,560 units, all seeds", ["get a gradient", "get none"])
+    losses, silent = drawings.live_frame(training.trained(0.003, 1)).figures
+    assert wiring(losses) == ("training step", "cross-entropy, nats a token", both)
+    assert wiring(silent) == ("training step", seeds, both)
+    (cancels,) = drawings.cancel_frame("float32")[0].figures
+    assert wiring(cancels)[:2] == ("input x", "relative error")
+    assert wiring(cancels)[2][::2] == ["½ x (1 + erf(x/√2))", "½ x erfc(−x/√2)"]
+    (half,) = drawings.half_frames("power")[0].figures
+    assert wiring(half) == ("input x", "size", ["x³", "tanh form", "its slope"])
+    logits, answers = drawings.checkpoint_frames()[2].figures
+    assert wiring(logits) == ("form in the place of exact GELU", "change, powers of ten", ["chosen", "the others"])
+    assert wiring(answers)[1] == "%" and answers["data"][0]["x"] == [
+        "exact",
+        "tanh",
+        "sigmoid",
+        "SiLU",
+        "ReLU",
+        "ReLU²",
+    ]
