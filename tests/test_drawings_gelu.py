@@ -108,9 +108,9 @@ def test_each_relative_beside_exact_and_its_difference() -> None:
         assert difference["layout"]["yaxis"]["range"][1] > np.abs(difference["data"][0]["y"]).max()
         assert not difference["data"][0]["line"]["simplify"]
     assert words(frames["tanh"].reading).startswith(
-        "The tanh form and exact GELU are at most 4.7·10⁻⁴ apart, at x = ±2.70. GPT-2"
+        "The tanh form and exact GELU differ most at x = ±2.70, by 4.7·10⁻⁴. GPT-2"
     )
-    assert frames["silu"].reading == "SiLU and exact GELU are at most 0.19 apart, at x = ±1.97. Llama’s gates use it."
+    assert frames["silu"].reading == "SiLU and exact GELU differ most at x = ±1.97, by 0.19. Llama’s gates use it."
     assert frames["relu2"].reading.startswith("ReLU² is 12.0 above exact GELU at x = 4, and farther beyond.")
     assert frames["relu2"].figures[1]["layout"].get("shapes") is None, "no largest difference to mark"
 
@@ -251,7 +251,7 @@ def test_the_chosen_form_stands_out_among_the_others() -> None:
     tanh = words(drawings.checkpoint_frames()[1].reading)
     assert (
         tanh
-        == f"Run with the tanh form, no logit moves by more than {number(found['tanh']['moved'], 2)}, and no answer changes."
+        == f"Run with the tanh form, the logit that moves most moves by {number(found['tanh']['moved'], 2)}, and no answer changes."
     )
     assert "of the answers change" in drawings.checkpoint_frames()[-1].reading
     assert OCHRE not in {

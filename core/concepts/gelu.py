@@ -207,13 +207,13 @@ def smooth_with_a_slope_below_0(smooth: Form = "exact", cut: Form = "relu") -> E
 
 @concept.looks_closer(
     "family",
-    "Approximations: tanh is off by at most 4.7·10⁻⁴, the sigmoid by 0.020. SiLU is another curve.",
+    "Largest error of the tanh form: 4.7·10⁻⁴; of the sigmoid form: 0.020. SiLU is another curve.",
     fails_if=({"close": "sigmoid"}, {"rough": "tanh"}, {"other": "sigmoid"}),
 )
 @concept.corrects(
     "All formulas for GELU are the same function.",
-    better="The tanh form differs from x Φ(x) by at most 4.7·10⁻⁴, at ±2.70, the sigmoid form by 0.020, at ±2.27: 43 times "
-    "as much. SiLU, x σ(x), is another function, up to 0.19 away.",
+    better="Where it is farthest from x Φ(x), at ±2.70, the tanh form is 4.7·10⁻⁴ away; the sigmoid form, at ±2.27, 0.020: 43 times "
+    "as much. SiLU, x σ(x), is another function, 0.19 away at its farthest.",
     fails_if=({"close": "sigmoid"}, {"rough": "tanh"}, {"other": "sigmoid"}),
     source=HENDRYCKS_2016.at("§2"),
 )
@@ -418,7 +418,7 @@ concept.pushes_back(
 concept.pushes_back(
     "Which form do I use for a checkpoint?",
     "The one it was trained with: tanh for GPT-2, the sigmoid for CLIP. PyTorch’s `nn.GELU()` is the exact one unless you say "
-    '`approximate="tanh"`. Mixing these two moves an activation by at most 4.7·10⁻⁴, and changed no answer of our 15 nets.',
+    '`approximate="tanh"`. Mixing these two moves an activation by less than 5·10⁻⁴, and changed no answer of our 15 nets.',
     (GPT_2_CODE, CLIP_CODE),
 )
 concept.pushes_back(

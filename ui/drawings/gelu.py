@@ -217,7 +217,8 @@ def relative_reading(form: Form, found: experiment.Relative, edge: bool) -> str:
     used = USED[form]  # type: ignore[index]
     if edge:
         return f"{_the(form)} is {number(found.worst)} above exact GELU at x = {number(found.worst_at)}, and farther beyond. {used}"
-    return f"{_the(form)} and exact GELU are at most {number(found.worst, 2)} apart, at x = ±{number(abs(found.worst_at))}. {used}"
+    at = number(abs(found.worst_at))
+    return f"{_the(form)} and exact GELU differ most at x = ±{at}, by {number(found.worst, 2)}. {used}"
 
 
 def gate_frame() -> Frame:
@@ -567,7 +568,7 @@ def checkpoint_reading(form: Form, found: Mapping[str, float]) -> str:
     if form == "exact":
         return f"With its own form the net reads {percent(found['right'])} of the tokens right."
     changed = "no answer changes" if not found["changed"] else f"{percent(found['changed'])} of the answers change"
-    return f"Run with {'the ' if form in ('tanh', 'sigmoid') else ''}{NAMES[form]}, no logit moves by more than {number(found['moved'], 2)}, and {changed}."
+    return f"Run with {'the ' if form in ('tanh', 'sigmoid') else ''}{NAMES[form]}, the logit that moves most moves by {number(found['moved'], 2)}, and {changed}."
 
 
 # ------------------------------------------------------------------------------------------------ the front door
