@@ -85,6 +85,7 @@ def test_what_is_said_of_the_draws() -> None:
         "At x = 0 GELU’s slope is 0.5, ReLU’s 0 on the left and 1 on the right."
     )
     assert drawings.draw_frames(1.4, 0)[0].reading.endswith("At x = 1.4 GELU’s slope is 1.13, ReLU’s exactly 1.")
+    assert drawings.draw_frames(0.1, 0)[0].reading.endswith("GELU’s slope is 0.58, ReLU’s exactly 1.")
     assert drawings.card().reading == drawings.draw_frames(-0.3, 0)[2].reading
 
 
