@@ -133,3 +133,47 @@ def test_the_beginning_of_a_training_again() -> None:
     assert int(end.at[-1]) == 60 and (end.loss[:, -1] < pre_post_norm.LEARNED).all()
     assert end.silent[0, -1] > 0 and end.silent[1, -1] > 0
     assert end.reached[0, -1] == 0 and end.reached[1, -1] == end.silent[1, -1]
+
+
+# ---------------------------------------------------------------------------------------------- who wakes
+
+
+def test_who_woke_is_who_was_silent_and_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three units of a net that does not train: one is silent throughout, one wakes, one falls silent."""
+    tokens = training.texts(8, 1)
+
+    def steps(form: str, rate: float, seed: int):  # type: ignore[no-untyped-def]
+        weights = training.first_weights(2, 0)
+        for step in (1, 2, 3, 4):
+            with torch.no_grad():
+                weights["up_bias"][1, 7] = -8.0
+                weights["up_bias"][1, 8] = -8.0 if step < 4 else 0.0
+                weights["up_bias"][1, 9] = -60.0 if step > 2 else 0.0
+            yield 0.0, weights
+
+    monkeypatch.setattr(training, "steps_of", steps)
+    monkeypatch.setattr(training, "test_texts", lambda: tokens)
+    for found in training.wake(0, steps=4, half=2):
+        assert {name: found[name] for name in ("half", "woke", "silent", "left")} == {
+            "half": 2,
+            "woke": 1,
+            "silent": 2,
+            "left": 2,
+        }
+        assert found["loss"] > 1
+
+
+def test_what_is_shipped_of_waking_agrees_with_the_other_runs() -> None:
+    """The same trainings twice: as many units are silent at the end."""
+    for form in training.TRAINED:
+        ends, found = training.ends(form, training.WOKEN_RATE), training.woken(form)
+        assert len(found) == len(training.WOKEN_SEEDS) == 10
+        assert [end["silent"] for end in found[:5]] == [end["silent"] for end in ends]
+        assert all(end["woke"] <= end["half"] and end["left"] <= end["silent"] for end in found)
+
+
+def test_the_last_loss_is_that_of_the_curve() -> None:
+    for a, form in enumerate(training.TRAINED):
+        assert training.final_losses(form, 0.003).tolist() == [
+            float(training.trained(0.003, s).loss[a, -1]) for s in training.SEEDS
+        ]

@@ -55,6 +55,12 @@ SNAPSHOTS = (1, *range(EVERY, STEPS + 1, EVERY))
 PROBE, TEST = 128, 1024  # texts that no step trains on: watched while training, and looked at in the end
 FILE = "gelu.safetensors"  # the net of one seed, trained with GELU: the checkpoint that is run with other forms
 CHECKPOINT = (0.001, 0)  # its rate and seed
+WOKEN_RATE, WOKEN_SEEDS, HALF = (
+    RATES[-1],
+    tuple(range(10)),
+    STEPS // 2,
+)  # where silence is common: do silent units wake?
+DIP = -0.7518  # left of this GELU’s slope is negative
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,10 +224,46 @@ def _cell(cell: tuple[float, int]) -> tuple[dict[str, Any], dict[str, Tensor] | 
     return _short(found), kept
 
 
+def highest(weights: Weights, tokens: Int[Tensor, "b n"], form: Form) -> Float[Tensor, " u"]:
+    """The largest input of every unit over all tokens of these texts."""
+    with torch.no_grad():
+        return torch.cat([h.flatten(0, 1).amax(0) for h in encode(weights, tokens, form)[1]])
+
+
+def wake(seed: int, steps: int = STEPS, half: int = HALF) -> list[dict[str, float]]:
+    """For each activation: the units that are silent half way on the test texts; those of them that are above 0 somewhere at
+    the end; the units silent at the end; those of them that are left of the dip even where they are highest; and the loss."""
+    found = []
+    for form in TRAINED:
+        before = torch.empty(0)
+        for step, (_, weights) in zip(range(1, steps + 1), steps_of(form, WOKEN_RATE, seed), strict=False):
+            if step == half:
+                before = highest(weights, test_texts(), form) <= 0
+        top = highest(weights, test_texts(), form)
+        with torch.no_grad():
+            loss = float(loss_of(encode(weights, test_texts(), form)[0], test_texts()))
+        found.append(
+            {
+                "half": int(before.sum()),
+                "woke": int((before & (top > 0)).sum()),
+                "silent": int((top <= 0).sum()),
+                "left": int((top < DIP).sum()),
+                "loss": loss,
+            }
+        )
+    return found
+
+
+def _wake(seed: int) -> list[dict[str, float]]:
+    torch.set_num_threads(1)
+    return wake(seed)
+
+
 def result() -> dict[str, Any]:
     """What `python -m core.training gelu` ships: every curve of every seed, and what the nets do in the end."""
-    found = {}
+    found: dict[str, Any] = {}
     with ProcessPoolExecutor() as pool:
+        found["wake"] = [_short(ends) for ends in pool.map(_wake, WOKEN_SEEDS)]
         for i, (cell, (curves, weights)) in enumerate(zip(CELLS, pool.map(_cell, CELLS), strict=True), 1):
             found[_name(*cell)] = curves
             if weights is not None:
@@ -245,9 +287,16 @@ def ends(form: Form, rate: float) -> list[dict[str, Any]]:
     return [shipped("gelu")["result"][_name(rate, seed)]["end"][index] for seed in SEEDS]
 
 
+def woken(form: Form) -> list[dict[str, float]]:
+    """What is shipped of `wake`, for each of WOKEN_SEEDS."""
+    index = TRAINED.index(form)
+    return [seed[index] for seed in shipped("gelu")["result"]["wake"]]
+
+
 def final_losses(form: Form, rate: float) -> Float[Tensor, " r"]:
-    """The loss of each seed on the test texts at the end of its training, in nats a token."""
-    return torch.tensor([end["with"][form]["loss"] for end in ends(form, rate)], dtype=torch.float64)
+    """The last loss of each seed’s training: the mean of its last ten steps, each on texts that are new to it; nats a token."""
+    index = TRAINED.index(form)
+    return torch.stack([trained(rate, seed).loss[index, -1] for seed in SEEDS])
 
 
 @remember
