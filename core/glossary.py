@@ -57,7 +57,7 @@ GLOSSARY = {
     "share r": "the part of ‖x‖² that F gives back on average",
     "sinusoids": "sines and cosines of the position, each pair with its own speed",
     "skip αx": "the input, added to the branch’s output, equally wide; as a rule α = 1",
-    "slope": "the derivative: the part of a gradient that gets through",
+    "slope": "the derivative: what a gradient is multiplied by on its way back",
     "source": "the given text, which an encoder reads",
     "squared error": "0 is exact, 1 is knowing nothing",
     "stream x": "the sum so far",
