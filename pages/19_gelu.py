@@ -37,17 +37,18 @@ with lesson(concept) as page:
 
     if page.look("dip"):
         st.markdown(
-            "All of these curves but ReLU and its square go below 0 and come back. How deep, and where? Let the Gaussian have a width σ, so that the weight "
-            "is Φ(x/σ). GELU has σ = 1."
+            "GELU, both formulas for it and SiLU go below 0 and come back. How deep does GELU go, and where? Let the Gaussian have a width σ, so that "
+            "the weight is Φ(x⁠/⁠σ). GELU has σ = 1."
         )
         labels = [f"{sigma:g}" for sigma in drawings.SIGMAS]
         sweep("gelu_sigma", "Width σ", drawings.SIGMAS, drawings.dip_frames, default=1.0, labels=labels)
 
     if page.look("silent"):
         st.markdown(
-            "Does the slope below 0 matter? The same encoders of two Pre-Norm blocks, 64 wide with 256 units each, learn to read eight tokens backwards "
+            "Do units fall silent, and does the slope below 0 wake them? The same encoders of two Pre-Norm blocks, 64 wide with 256 units each, learn to read eight tokens backwards "
             f"with ReLU and with GELU: the same first weights, data and {training.STEPS} steps of Adam, {len(training.SEEDS)} seeds, trained "
-            "beforehand. A unit is silent if its input is above 0 nowhere on texts that no step trains on."
+            "beforehand. A unit is silent if its input is above 0 nowhere on texts that no step trains on: few texts while training, many at the end, "
+            "where one of them may well show that it is not."
         )
         rates = list(drawings.RATES.values())
         rate = sweep(
@@ -60,6 +61,12 @@ with lesson(concept) as page:
             buttons=True,
             panel_width=300,
         )
+        st.markdown(
+            f"Getting a gradient is not waking up. The same at learning rate {training.WOKEN_RATE:g} with {len(training.WOKEN_SEEDS)} seeds, looked at "
+            "half way and at the end:"
+        )
+        figure("gelu_woken", drawings.woken_frame, panel_width=300)
+        st.markdown("One of these trainings, with its loss, now:")
         side, stage = beside()
         with side:
             run = controls.choice("Seed of the run", "gelu_run", {s: str(s) for s in training.SEEDS})
@@ -84,12 +91,14 @@ with lesson(concept) as page:
             dtype = controls.choice("Numbers", "gelu_dtype", drawings.DTYPES)
         with stage:
             figure("gelu_cancels", drawings.cancel_frame, dtype, panel_width=360)
-        st.markdown("The tanh form cancels likewise, and it has a cube besides. float16 ends at 65,504:")
+        st.markdown(
+            "The tanh form cancels likewise, so that below 0 its slope is lost, and it has a cube besides. float16 ends at 65,504:"
+        )
         side, stage = beside()
         with side:
             written = controls.choice("Formula", "gelu_cube", drawings.CUBE)
         with stage:
-            sweep("gelu_half", "Input x", drawings.CUBES, drawings.half_frames, written, default=148, panel_width=360)
+            sweep("gelu_half", "Input x", drawings.CUBES, drawings.half_frames, written, default=148, panel_width=300)
         st.markdown(
             "And if a net trained with one form is run with another? Here is one of the nets above, trained with exact GELU at learning rate 0.001, on new texts:"
         )
@@ -98,5 +107,5 @@ with lesson(concept) as page:
         sweep("gelu_swap", "Run it with", forms, drawings.checkpoint_frames, **shown)
 
     page.ran(normal_cdf, gelu, gelu_slope, gelu_tanh, gelu_sigmoid, silu, relu_squared, gated, experiment.draws)
-    page.ran(experiment.in_float16, training.encode, training.listen, training.train, training.run_with)
+    page.ran(experiment.in_float16, training.encode, training.listen, training.train, training.wake, training.run_with)
     page.takes(touch=touch, n=n, seed=seed)

@@ -20,7 +20,8 @@ from ui.palette import INK, MASKED, OCHRE, ROSE, WITH, WITHOUT, faded
 
 SEEDS = (0, 9999)
 HERO = 340  # pixels, the most that a hero is given
-USUAL = 5  # draws: few enough to scatter
+NEAR, FAR = 0.7, experiment.HIGH  # the right edge: as long as the tangent is left of ½, and farther right
+USUAL = 50  # draws: enough to lie on GELU, not on ReLU
 TOUCH = -0.3
 TOUCHES = (TOUCH, -3.0, -0.8, 0.0, 1.4, 2.0)
 
@@ -87,25 +88,32 @@ RELU_SLOPE = torch.tensor([-9.0, 0.0, 0.0, 9.0]), torch.tensor([0.0, 0.0, 1.0, 1
 """A step; at 0 itself ReLU has no slope, and torch takes 0."""
 
 
+def edge(touch: float) -> float:
+    """Where the picture ends on the right: the question is what happens about 0, unless the tangent is farther right."""
+    return NEAR if touch <= 0.5 else FAR
+
+
 def draw_figure(found: experiment.Draws, i: int, touch: float) -> Figure:
     """Values above, slopes beneath, over one axis. What is drawn at random lies under what is computed."""
-    x, error = found.x, found.error[i]
+    right = edge(touch)
+    seen = found.x <= right + 1e-9
+    x, error, value, mean = found.x[seen], found.error[i][seen], found.value[seen], found.mean[i][seen]
     at = torch.tensor([touch], dtype=torch.float64)
     steep, step = gelu_slope(at), experiment.slope("relu", at)
     reach = touch + torch.tensor([-0.9, 0.9], dtype=torch.float64)
     figure = figures.lines(
         [Series("ReLU", x.relu(), WITHOUT, "dash", width=3)],
         x=x,
-        title=f"Keep x with chance Φ(x), or make it 0: the mean of {count(COUNTS[i], 'draw')} for each x",
+        title=f"ReLU cuts, GELU dips: x kept with chance Φ(x), the mean of {count(COUNTS[i], 'draw')} for each x",
         x_title="input x",
         y_title="output",
-        x_range=(experiment.LOW, experiment.HIGH),
-        y_range=(min(-0.6, float(found.mean.min()) - 0.1), 2.1),
+        x_range=(experiment.LOW, right),
+        y_range=(min(-0.4, float(mean.min()) - 0.1), right + 0.1),
         height=HERO,
     )
-    curve(figure, x, found.value, WITH, "GELU = x Φ(x)", 3.5)
-    band(figure, x, found.value - error, found.value + error, WITH, "± 1 standard error")
-    dots(figure, x, found.mean[i], INK, "mean of draws", 6)
+    curve(figure, x, value, WITH, "GELU = x Φ(x)", 3.5)
+    band(figure, x, value - error, value + error, WITH, "± 1 standard error")
+    dots(figure, x, mean, INK, "mean of draws", 5)
     curve(figure, reach, gelu(at) + gelu_slope(at) * (reach - at), OCHRE, "GELU’s tangent", 3)
     dots(figure, at, gelu(at), OCHRE, "where it touches", 11, legend=False)
     above = len(figure["data"])
@@ -118,18 +126,26 @@ def draw_figure(found: experiment.Draws, i: int, touch: float) -> Figure:
     figure.lay_out(
         showlegend=True,
         xaxis={"anchor": "y2"},
-        yaxis={"domain": [0.43, 1]},
-        yaxis2={"title": {"text": "slope"}, "zeroline": False, "domain": [0, 0.36], "range": [-0.3, 1.3], "tickvals": [0, 1]},
+        yaxis={"domain": [0.38, 1]},
+        yaxis2={"title": {"text": "slope"}, "zeroline": False, "domain": [0, 0.32], "range": [-0.3, 1.3], "tickvals": [0, 1]},
     )  # fmt: skip
     figure.shape(
         type="line", x0=touch, x1=touch, y0=0, y1=1, yref="paper", line={"color": OCHRE, "width": 1.5, "dash": "dot"}
     )
-    # Right of 0 both slopes run higher: there is room for words.
+    # Left of 0 both slopes are small: there is room for words, on that side of the tangent’s line where it does not pass.
     for y, words, colour in (
-        (0.5, f"GELU: {steepness(float(steep))}", OCHRE),
-        (0.06, f"ReLU: {number(float(step), 2)}", WITHOUT),
+        (1.0, f"GELU: {steepness(float(steep))}", OCHRE),
+        (0.5, f"ReLU: {number(float(step), 2)}", WITHOUT),
     ):
-        figure.note(words, x=1.1, y=y, yref="y2", yanchor="middle", font={"color": colour, "size": 18})
+        figure.note(
+            words,
+            x=-2.9 if touch > -1.5 else -1.4,
+            y=y,
+            yref="y2",
+            xanchor="left",
+            yanchor="middle",
+            font={"color": colour, "size": 18},
+        )
     return smooth(figure)
 
 
@@ -139,15 +155,20 @@ def steepness(slope: float) -> str:
 
 
 def draw_reading(found: experiment.Draws, i: int, touch: float) -> str:
-    off = (found.mean[i] - found.value).abs()
-    inside = int((off <= found.error[i]).sum())
+    seen = found.x <= edge(touch) + 1e-9
+    off = (found.mean[i] - found.value).abs()[seen]
+    worst = int(off.argmax())
     steep = float(gelu_slope(torch.tensor(touch, dtype=torch.float64)))
     relu = "exactly 0" if touch <= 0 else "exactly 1"
     if touch == 0:
         relu = "0 on the left and 1 on the right"
-    n = COUNTS[i]
-    drawn = f"Of {len(off)} means of {count(n, 'draw')}, {inside} {'lies' if inside == 1 else 'lie'} within one standard error of x Φ(x)"
-    return f"{drawn}. At x = {number(touch)} GELU’s slope is {steepness(steep)}, ReLU’s {relu}."
+    turned = ", negative," if steep < 0 else ""
+    errors = float(off[worst] / found.error[i][seen][worst])
+    return (
+        f"At x = {number(touch)} GELU’s slope is {steepness(steep)}{turned} and ReLU’s {relu}. Of the {len(off)} means of "
+        f"{count(COUNTS[i], 'draw')} here, the farthest from x Φ(x) is {number(float(off[worst]), 2)} away, "
+        f"{number(errors, 2)} standard errors."
+    )
 
 
 # ------------------------------------------------------------------------------------------------ relatives
@@ -162,8 +183,8 @@ FAMILY: dict[Shown, str] = {
     "gate": "gates",
 }
 USED: dict[Shown, str] = {
-    "tanh": "GPT-2’s code computes it, and Google’s BERT code as it is today.",
-    "sigmoid": "CLIP’s code computes it, as QuickGELU.",
+    "tanh": "GPT-2’s code computes it, and Google’s BERT code since 2019.",
+    "sigmoid": "OpenAI’s CLIP computes it, as QuickGELU.",
     "silu": "Llama’s gates use it.",
     "relu": "The first Transformer had it, and the first T5.",
     "relu2": "An automatic search, Primer, came up with it.",
@@ -187,7 +208,7 @@ def relative_frame(form: Form) -> Frame:
     found, colour = experiment.relative(form), WITHOUT if form == "relu" else OCHRE
     edge = found.worst_at == experiment.WIDE
     most = 1.4 * found.worst
-    marks = {f"largest: {number(found.worst, 2)}": (-found.worst_at, MASKED), "": (found.worst_at, MASKED)}
+    marks = {f"largest: {number(found.worst, 2)}": (-found.worst_at, INK), "": (found.worst_at, INK)}
     difference = figures.lines(
         [Series(f"{NAMES[form]} − exact GELU", found.error, colour)],
         x=found.x,
@@ -252,7 +273,7 @@ def gate_frame() -> Frame:
     return Frame(
         (smooth(gates), smooth(equal)),
         f"A gate has no one curve: what GELU lets through of g = 2 becomes {number(-float(through))} for u = −1 and "
-        f"{number(2 * float(through))} for u = 2. Llama gates with SiLU (SwiGLU), Gemma with GELU (GEGLU).",
+        f"{number(2 * float(through))} for u = 2. Llama gates with SiLU (SwiGLU), Gemma 2 with GELU’s tanh form (GEGLU).",
     )
 
 
@@ -269,7 +290,7 @@ def dip_frames() -> list[Frame]:
     for sigma in SIGMAS:
         found = experiment.extremes(sigma)
         (low_at, low), (steep_at, steep) = found.lowest, found.steepest
-        name = "x Φ(x)" if sigma == 1 else f"x Φ(x / {number(sigma)})"
+        name = "x Φ(x)" if sigma == 1 else f"x\u00a0Φ(x\u00a0/\u00a0{number(sigma)})"
         value = figures.lines(
             [Series("ReLU", x.relu(), WITHOUT, "dash"), Series(name, gelu(x, sigma), WITH, width=3)],
             x=x,
@@ -351,7 +372,7 @@ def silent_frames() -> list[Frame]:
                 Series("get none", [s - r for s, r in zip(silent, reached, strict=True)], MASKED),
             ],
             labels=[WORDS[form] for form in training.TRAINED],
-            title="Silent at the end: who still gets a gradient?",
+            title=f"Silent at the end, on {training.TEST:,} texts: any gradient?",
             x_title="activation",
             y_title=f"of {training.UNITS * len(training.SEEDS):,} units, all seeds",
             y_range=(0, max(10, 1.1 * max(silent))),
@@ -359,7 +380,10 @@ def silent_frames() -> list[Frame]:
             height=PANEL,
         )
         frames.append(
-            Frame((silent_figure(runs, f"Silent units, on {training.PROBE} texts"), bars), silent_reading(rate, ends))
+            Frame(
+                (silent_figure(runs, f"Silent while training, on {training.PROBE} texts"), bars),
+                silent_reading(rate, ends),
+            )
         )
     return frames
 
@@ -373,14 +397,62 @@ def silent_reading(rate: float, ends: Mapping[Form, list[dict]]) -> str:
     units = training.UNITS * len(training.SEEDS)
     if not any(silent.values()):
         return f"At learning rate {rate:g} every unit is above 0 somewhere, with ReLU and with GELU: after {training.STEPS} steps none of {units:,} is silent on {training.TEST:,} new texts."
-    parts = [
-        f"{WORDS[form]} left {percent(silent[form] / units)} of all units silent on {training.TEST:,} new texts, "
-        f"and {'none of them gets' if not reached[form] else 'all of them get' if reached[form] == silent[form] else f'{percent(reached[form] / silent[form])} of them get'} a gradient"
-        if silent[form]
-        else f"{WORDS[form]} left none silent"
-        for form in training.TRAINED
-    ]
-    return f"At learning rate {rate:g}, over {count(len(training.SEEDS), 'seed')}: {'; '.join(parts)}."
+    said = "; ".join(_left(WORDS[form], silent[form], reached[form], units) for form in training.TRAINED)
+    more = sum(a["silent"] < b["silent"] for a, b in zip(ends["relu"], ends["exact"], strict=True))
+    which = (
+        f"GELU’s number is the higher one in {number(more) if more else 'none'} of {count(len(ends['relu']), 'seed')}"
+    )
+    return f"At learning rate {rate:g}, on {training.TEST:,} new texts: {said}. {which}."
+
+
+def _left(name: str, silent: int, reached: int, units: int) -> str:
+    """What one activation left: a count where a percentage would be below one."""
+    if not silent:
+        return f"{name} left no unit silent"
+    many = f"{percent(silent / units)} of all units" if silent >= units / 100 else f"{silent} of {units:,} units"
+    if silent == 1:
+        return f"{name} left {many} silent, which gets {'a' if reached else 'no'} gradient"
+    who = (
+        "none of them gets"
+        if not reached
+        else "all of them get"
+        if reached == silent
+        else f"{percent(reached / silent)} of them get"
+    )
+    return f"{name} left {many} silent, and {who} a gradient"
+
+
+@corners()
+def woken_frame() -> list[Frame]:
+    """The units that were silent half way, seed by seed: who is above 0 again at the end?"""
+    found = {form: training.woken(form) for form in training.TRAINED}
+    most = 1.1 * max(end["half"] for ends in found.values() for end in ends)
+    panels = tuple(
+        figures.bars(
+            [
+                Series(f"above 0 again at step {training.STEPS}", [end["woke"] for end in ends], OCHRE),
+                Series("silent still", [end["half"] - end["woke"] for end in ends], MASKED),
+            ],
+            labels=[str(seed) for seed in training.WOKEN_SEEDS],
+            title=f"{WORDS[form]}: units silent at step {training.HALF}, and then",
+            x_title="seed",
+            y_title=f"of {training.UNITS} units",
+            y_range=(0, most),
+            stacked=True,
+            height=PANEL,
+        )
+        for form, ends in found.items()
+    )
+    return [Frame(panels, woken_reading(found))]
+
+
+def woken_reading(found: Mapping[Form, list[dict]]) -> str:
+    half, woke = ({form: _total(ends, what) for form, ends in found.items()} for what in ("half", "woke"))
+    left = _total(found["exact"], "left") / _total(found["exact"], "silent")
+    return (
+        f"A gradient is no way back: of GELU’s {half['exact']:,} units silent at step {training.HALF}, {woke['exact']} were above 0 somewhere at step "
+        f"{training.STEPS}; of ReLU’s {half['relu']:,}, {woke['relu']}. Of GELU’s silent at the end, {percent(left)} were left of the dip on every text: there the slope is negative."
+    )
 
 
 def live_frame(progress: training.Progress) -> Frame:
@@ -397,10 +469,11 @@ def live_frame(progress: training.Progress) -> Frame:
                 x_title="training step",
                 y_title="cross-entropy, nats a token",
                 x_range=(0, training.STEPS),
-                y_range=(0, 3.1),
+                y_range=(1e-5, 10),
+                log_y=True,
                 height=PANEL,
             ),
-            silent_figure([progress], f"Silent units, on {training.PROBE} texts"),
+            silent_figure([progress], f"Silent while training, on {training.PROBE} texts"),
         ),
         live_reading(progress),
     )  # fmt: skip
@@ -416,11 +489,15 @@ def _gradient(silent: int, reached: int) -> str:
 def live_reading(progress: training.Progress) -> str:
     step, silent, reached = int(progress.at[-1]), progress.silent[:, -1].tolist(), progress.reached[:, -1].tolist()
     losses = [number(float(loss), 2) for loss in progress.loss[:, -1]]
+    since = step - (
+        int(progress.at[-2]) if len(progress.at) > 1 else 0
+    )  # a snapshot’s loss is the mean since the one before
+    mean = f", by the mean loss of the last {since}" if since > 1 else ""
     said = [
         f"{WORDS[form]} has loss {losses[a]} and {count(silent[a], 'silent unit')}{_gradient(silent[a], reached[a])}"
         for a, form in enumerate(training.TRAINED)
     ]
-    return f"After {count(step, 'step')}: {'; '.join(said)}."
+    return f"After {count(step, 'step')}{mean}: {'; '.join(said)}."
 
 
 # ------------------------------------------------------------------------------------------------ numbers
@@ -470,7 +547,7 @@ def cancel_reading(dtype: str, found: Mapping[Written, tuple[Tensor, Tensor]]) -
     by_erfc = f"erfc {number(share['erfc'], 2)} of it" if share["erfc"] else f"erfc in {dtype} is the measure here"
     most = float((found["erf"][1] * gelu(x)).abs().max())
     return (
-        f"In {dtype} at x = −6, where GELU is {number(float(gelu(x[i])), 2)}, the sum 1 + erf loses {lost}; {by_erfc}. Its "
+        f"In {dtype} at x = −6, where GELU is {number(float(gelu(x[i])), 2)}, the sum 1 + erf loses {lost}; {by_erfc}. The sum’s "
         f"largest error from −8 to 0 is {number(most, 2)}: little beside outputs of size 1."
     )
 
@@ -484,7 +561,7 @@ def half_frames(written: Cube) -> list[Frame]:
     """One frame for each input: the tanh form in float16, and the slope that autograd finds."""
     every = [experiment.in_float16(float(x), written) for x in CUBES]
     xs = torch.tensor(CUBES, dtype=torch.float64)
-    frames = []
+    frames, below = [], below_figure(written)
     for i, x in enumerate(CUBES):
         cubes = torch.tensor([one.cube if np.isfinite(one.cube) else np.nan for one in every], dtype=torch.float64)
         figure = figures.lines(
@@ -501,21 +578,60 @@ def half_frames(written: Cube) -> list[Frame]:
             log_y=True,
             x_range=(9, 330),
             y_range=(0.3, 3e5),
-            x_ticks=(10, 20, 41, 100, 148, 300),
-            marks={f"x = {x}": (float(x), MASKED)},
-            levels={"float16 ends: 65,504": (65504.0, MASKED)},
+            x_ticks=(10, 20, 41, 100, 147, 300),
+            marks={f"x = {x}": (float(x), INK)},
+            levels={"float16 ends: 65,504": (65504.0, INK)},
             level_at="bottom right",
             height=PANEL,
         )
-        frames.append(Frame((figure,), half_reading(x, every[i])))
+        lost = [float(x) for x, one in zip(CUBES, every, strict=True) if np.isnan(one.slope)]
+        if lost:
+            crosses(figure, lost, [1.0] * len(lost), "its slope: not a number")
+        frames.append(Frame((figure, below), half_reading(x, every[i], written)))
     return frames
 
 
-def half_reading(x: int, found: experiment.Half) -> str:
+BELOW = tuple(x / 4 for x in range(-28, -7))  # −7 … −2
+DEAD = -4.0
+
+
+def crosses(figure: Figure, x: list[float], y: list[float], name: str) -> None:
+    """Where there is no number, or none that a logarithm can show."""
+    figure.trace("scatter", x=figures.numbers(x), y=figures.numbers(y), mode="markers", marker={"color": ROSE, "size": 10, "symbol": "x"}, name=name)  # fmt: skip
+
+
+def below_figure(written: Cube) -> Figure:
+    """The size of the slope below 0, in float16 beside the true one; where it is exactly 0, a cross on the floor."""
+    true, half = (
+        [abs(experiment.in_float16(x, written, dtype).slope) for x in BELOW] for dtype in ("float64", "float16")
+    )
+    floor = 1e-12
+    figure = figures.lines(
+        [Series("true", true, WITH), Series("in float16", [h or np.nan for h in half], OCHRE, "dot", markers=True)],
+        x=np.array(BELOW),
+        title="Size of its slope below 0",
+        x_title="input x",
+        y_title="size of the slope",
+        log_y=True,
+        x_range=(-7.2, -1.8),
+        y_range=(floor / 3, 1),
+        height=PANEL,
+    )
+    dead = [x for x, h in zip(BELOW, half, strict=True) if not h]
+    crosses(figure, dead, [floor] * len(dead), "in float16: exactly 0")
+    return figure
+
+
+def half_reading(x: int, found: experiment.Half, written: Cube) -> str:
     cube = "overflows" if np.isinf(found.cube) else f"is {number(found.cube)}"
     right = "right" if found.value == x else f"off by {number(abs(found.value - x))}"
     slope = "not a number, for 0 times ∞ is none" if np.isnan(found.slope) else number(found.slope)
-    return f"At x = {x} the cube {cube} in float16. The value, {number(found.value)}, is {right}; its slope is {slope}."
+    true, half = (experiment.in_float16(DEAD, written, dtype).slope for dtype in ("float64", "float16"))
+    dead = f"exactly 0, where {number(true, 2)} is true" if half == 0 else f"{number(half, 2)}, as it should be"
+    return (
+        f"At x = {x} the cube {cube} in float16, the value, {number(found.value)}, is {right}, and its slope is {slope}. "
+        f"At x\u00a0=\u00a0{number(DEAD)} its slope is {dead}."
+    )
 
 
 CHECKED: tuple[Form, ...] = ("exact", "tanh", "sigmoid", "silu", "relu", "relu2")
@@ -552,7 +668,7 @@ def checkpoint_frames() -> list[Frame]:
                 (
                     {f: 100 * found[f]["changed"] for f in CHECKED},
                     f"Answers that change, of {experiment.CHECKED * training.LENGTH:,}",
-                    "%",
+                    "% of the answers",
                     (0, 100),
                     False,
                 ),
@@ -560,15 +676,21 @@ def checkpoint_frames() -> list[Frame]:
         )
         for figure in (logits, answers):
             figure.lay_out(barmode="overlay")
-        frames.append(Frame((logits, answers), checkpoint_reading(form, found[form])))
+        frames.append(Frame((logits, answers), checkpoint_reading(form, found)))
     return frames
 
 
-def checkpoint_reading(form: Form, found: Mapping[str, float]) -> str:
+def checkpoint_reading(form: Form, every: Mapping[Form, Mapping[str, float]]) -> str:
+    found = every[form]
     if form == "exact":
         return f"With its own form the net reads {percent(found['right'])} of the tokens right."
-    changed = "no answer changes" if not found["changed"] else f"{percent(found['changed'])} of the answers change"
-    return f"Run with {'the ' if form in ('tanh', 'sigmoid') else ''}{NAMES[form]}, the logit that moves most moves by {number(found['moved'], 2)}, and {changed}."
+    said = f"Run with {'the ' if form in ('tanh', 'sigmoid') else ''}{NAMES[form]}, the logit that moves most moves by {number(found['moved'], 2)}"
+    if found["changed"]:
+        return f"{said}, and {percent(found['changed'])} of the answers change."
+    if every["relu"]["changed"]:
+        return f"{said}, and no answer changes."
+    too = "" if form == "relu" else ", nor with ReLU"
+    return f"{said}. No answer changes{too}: this net is too sure for its answers to tell the forms apart."
 
 
 # ------------------------------------------------------------------------------------------------ the front door
