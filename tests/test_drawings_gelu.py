@@ -277,6 +277,11 @@ def test_each_way_of_writing_has_its_own_error(dtype: str) -> None:
 
 def test_what_is_said_of_cancelling() -> None:
     assert "the sum 1 + erf loses all of it; erfc " in drawings.cancel_frame("float32")[0].reading
+    x, share = experiment.relative_error("erf")
+    off = number(float((share * F.gelu(x)).abs().max()), 2)
+    assert f"The sum’s largest error from −8 to 0 is {off}: little" in words(
+        drawings.cancel_frame("float32")[0].reading
+    )
     assert "erfc in float64 is the measure here" in drawings.cancel_frame("float64")[0].reading
 
 
@@ -315,6 +320,7 @@ def test_the_chosen_form_stands_out_among_the_others() -> None:
                 assert shown == pytest.approx(times * found[f][what]) or (
                     what == "moved" and f == "exact" and np.isnan(shown)
                 )
+        assert frame.figures[1]["layout"]["title"]["text"] == "Answers that change, of 1,024"
     tanh = words(drawings.checkpoint_frames()[1].reading)
     assert (
         tanh

@@ -177,3 +177,9 @@ def test_the_last_loss_is_that_of_the_curve() -> None:
         assert training.final_losses(form, 0.003).tolist() == [
             float(training.trained(0.003, s).loss[a, -1]) for s in training.SEEDS
         ]
+
+
+def test_the_pull_is_that_of_the_silent_to_that_of_the_others() -> None:
+    gradient = torch.tensor([[1.0, 2.0, 6.0], [10.0, 20.0, 70.0]])
+    assert training.pull(torch.tensor([[True, True, True], [False, False, False]]), gradient) == pytest.approx(2 / 20)
+    assert training.pull(torch.zeros(2, 3, dtype=torch.bool), gradient) == 0

@@ -342,7 +342,7 @@ def few_woke(counted: Counted) -> Evidence:
 @concept.corrects(
     "GELU’s gradient brings dead units back.",
     better="It need not: left of −0.75 the slope is negative, so what wants more output pushes the input further down. In our "
-    f"encoders at learning rate 0.01, fewer than 1 in 20 of the units silent at step {HALF} were above 0 anywhere at step {STEPS}. And "
+    f"encoders at learning rate 0.01, fewer than 1 in 20 of GELU’s units silent at step {HALF} were above 0 anywhere at step {STEPS}. And "
     "some of ReLU’s woke with no gradient of their own: the layers below them still move.",
     fails_if=({"left": "silu"}, {"counted": "gradient"}),
 )

@@ -122,6 +122,11 @@ def listen(
     return highest <= 0, gradient.norm(dim=1)
 
 
+def pull(quiet: Bool[Tensor, "l f"], gradient: Float[Tensor, "l f"]) -> float:
+    """The gradient of a silent unit to that of the others, medians; 0 where none is silent."""
+    return float(gradient[quiet].median() / gradient[~quiet].median()) if quiet.any() else 0.0
+
+
 def steps_of(form: Form, rate: float, seed: int) -> Iterator[tuple[float, Weights]]:
     """Adam (β = 0.9, 0.98) on fresh batches of 32 texts; the loss of each step, and the weights after it."""
     weights = first_weights(DEPTH, seed)
@@ -214,8 +219,7 @@ def _cell(cell: tuple[float, int]) -> tuple[dict[str, Any], dict[str, Tensor] | 
             {
                 "silent": int(quiet.sum()),
                 "reached": int((quiet & (gradient > 0)).sum()),
-                # Of a silent unit to that of the others, medians; 0 where none is silent.
-                "pull": float(gradient[quiet].median() / gradient[~quiet].median()) if quiet.any() else 0.0,
+                "pull": pull(quiet, gradient),
                 "with": run_with(weights, form, tokens),
             }
         )

@@ -166,7 +166,7 @@ def draw_reading(found: experiment.Draws, i: int, touch: float) -> str:
     errors = float(off[worst] / found.error[i][seen][worst])
     return (
         f"At x = {number(touch)} GELU’s slope is {steepness(steep)}{turned} and ReLU’s {relu}. Of the {len(off)} means of "
-        f"{count(COUNTS[i], 'draw')} here, the farthest from x Φ(x) is {number(float(off[worst]), 2)} away, "
+        f"{count(COUNTS[i], 'draw')} here, the farthest from x\u00a0Φ(x) is {number(float(off[worst]), 2)} away, "
         f"{number(errors, 2)} standard errors."
     )
 
