@@ -139,13 +139,15 @@ def test_the_beginning_of_a_training_again() -> None:
 
 
 def test_who_woke_is_who_was_silent_and_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three units of a net that does not train: one is silent throughout, one wakes, one falls silent."""
+    """Of a net that does not train, two units are silent throughout, one of them just below 0; one wakes, one falls silent."""
     tokens = training.texts(8, 1)
 
-    def steps(form: str, rate: float, seed: int):  # type: ignore[no-untyped-def]
+    def steps(form: training.Form, rate: float, seed: int):  # type: ignore[no-untyped-def]
         weights = training.first_weights(2, 0)
+        top = float(training.highest(weights, tokens, form)[256 + 6])
         for step in (1, 2, 3, 4):
             with torch.no_grad():
+                weights["up_bias"][1, 6] = -0.3 - top
                 weights["up_bias"][1, 7] = -8.0
                 weights["up_bias"][1, 8] = -8.0 if step < 4 else 0.0
                 weights["up_bias"][1, 9] = -60.0 if step > 2 else 0.0
@@ -154,13 +156,10 @@ def test_who_woke_is_who_was_silent_and_is_not(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(training, "steps_of", steps)
     monkeypatch.setattr(training, "test_texts", lambda: tokens)
     for found in training.wake(0, steps=4, half=2):
-        assert {name: found[name] for name in ("half", "woke", "silent", "left")} == {
-            "half": 2,
-            "woke": 1,
-            "silent": 2,
-            "left": 2,
-        }
-        assert found["loss"] > 1
+        assert found == {"half": 3, "woke": 1, "silent": 3, "left": 2, "loss": found["loss"]} and found["loss"] > 1
+    at = torch.tensor([training.DIP - 1e-3, training.DIP + 1e-3], dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(F.gelu(at).sum(), at)
+    assert slope[0] < 0 < slope[1]
 
 
 def test_what_is_shipped_of_waking_agrees_with_the_other_runs() -> None:
