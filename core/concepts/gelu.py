@@ -492,10 +492,10 @@ concept.judges(
 concept.judges(
     concept.topic.usual[1],
     Verdict.HOLDS,
-    "Its slope has no jump, where ReLU’s jumps by 1; what that buys is not settled, for ReLU’s is at one point. GPT-2’s code computes the tanh form. "
+    "Its slope has no jump, where ReLU’s jumps by 1. What that buys is not settled: Transformers with ReLU train about as well. GPT-2’s code computes the tanh form. "
     "Google’s BERT code computed the exact one when it was released, and the tanh form since February 2019; transformers runs BERT with the exact one.",
     by=smooth_with_a_slope_below_0,
-    source=(GPT_2_CODE, BERT_RELEASE, BERT_SINCE, TRANSFORMERS, BERT_CONFIG),
+    source=(MIRZADEH_2023, GPT_2_CODE, BERT_RELEASE, BERT_SINCE, TRANSFORMERS, BERT_CONFIG),
 )
 concept.judges(
     concept.topic.usual[2],
