@@ -66,6 +66,7 @@ GLOSSARY = {
     "share r": "the part of ‖x‖² that F gives back on average",
     "sinusoids": "sines and cosines of the position, each pair with its own speed",
     "skip αx": "the input, added to the branch’s output, equally wide; as a rule α = 1",
+    "slope": "the derivative: what a gradient is multiplied by on its way back",
     "source": "the given text, which an encoder reads",
     "squared error": "0 is exact, 1 is knowing nothing",
     "stream x": "the sum so far",
@@ -73,6 +74,7 @@ GLOSSARY = {
     "t, η, w, θ": "the step, the learning rate, the steps of the warm-up (≥ 1), a weight",
     "target": "the text to be written",
     "target X": "the decoder’s vectors of what is written (from layer 2 on, also of what they fetched)",
+    "unit": "a number inside the feed-forward layer",
     "value": "a token times W_V: what it hands over",
     "W_O": "attention’s last matrix: it mixes what the heads bring",
     "W_Q … W_O": "attention’s four matrices: queries, keys, values, output",
@@ -82,4 +84,5 @@ GLOSSARY = {
     "XOR": "exactly one of two bits is 1",
     "Z": "the sum of exp(logit) over a query’s real keys; P is the number of pads",
     "φ": "the activation, as ReLU: max(0, ·)",
+    "Φ(x)": "the share of a standard normal below x; φ is its density",
 }
