@@ -27,7 +27,7 @@ def gelu(x: Float[Tensor, "*b"], sigma: float = 1.0) -> Float[Tensor, "*b"]:
 
     Raises ValueError if σ is not positive.
 
-    Hendrycks and Gimpel 2016, §2, arXiv 1606.08415
+    Hendrycks and Gimpel 2016, §2 and §4, arXiv 1606.08415
     """
     if not sigma > 0:
         raise ValueError(f"the Gaussian has a positive width, not {sigma}")
@@ -65,7 +65,7 @@ def gelu_sigmoid(x: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
 def silu(x: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
     r"""$x\, \sigma(x), \quad \sigma(z) = 1/(1 + e^{-z})$; also called Swish
 
-    Hendrycks and Gimpel 2016, §4, arXiv 1606.08415
+    Hendrycks and Gimpel 2016, §2, arXiv 1606.08415
     """
     return x * torch.sigmoid(x)
 
