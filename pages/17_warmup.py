@@ -66,8 +66,8 @@ with lesson(concept) as page:
 
     if page.look("length"):
         st.markdown(
-            "Are long steps the whole reason? Then equally long ones would harm Pre-Norm. They do not: up to step 20 its steps are as long as "
-            "Post-Norm’s, within 5 %, or longer, and it learns. SGD is no counterexample: its first step is short, but by step 7 its steps are "
+            "Are long steps the whole reason? Then equally long ones would get Pre-Norm stuck, too. They do not: up to step 20 its steps are as long as "
+            "Post-Norm’s, within 5 %, or longer, and it learns (though less well than with a warm-up). SGD is no counterexample: its first step is short, but by step 7 its steps are "
             "longer than Adam’s; with a warm-up none is over 0.8 % of the weights’ length, and it learns. "
             "The second picture shows what the first step does to what the model says: the share of its logits z that differs from place to "
             "place, and so can depend on what is read. That is a measurement and no proof of a cause; question 7 has what Xiong et al. and "

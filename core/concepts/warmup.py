@@ -89,7 +89,7 @@ EARLY = 20  # steps
 
 
 def length_is_not_all(as_long: Order, cold: int) -> Evidence:
-    """Steps as long as those after which runs are stuck, which do no harm: seed by seed, from the first to the twentieth."""
+    """Steps as long as those that get stuck, after which no run is stuck: seed by seed, from the first to the twentieth."""
     pairs = zip(training.trained(as_long, HIGH, cold), training.trained("post", HIGH, 0), strict=True)
     ratios = torch.stack([one.update[one.at <= EARLY] / post.update[post.at <= EARLY] for one, post in pairs])
     return Evidence.above(
