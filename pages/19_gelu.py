@@ -92,7 +92,7 @@ with lesson(concept) as page:
         with stage:
             figure("gelu_cancels", drawings.cancel_frame, dtype, panel_width=360)
         st.markdown(
-            "The tanh form cancels likewise, so that below 0 its slope is lost, and it has a cube besides. float16 ends at 65,504:"
+            "The tanh form cancels likewise, so that far below 0 its slope is lost, and it has a cube besides. float16 ends at 65,504:"
         )
         side, stage = beside()
         with side:

@@ -218,7 +218,7 @@ def test_who_woke_is_counted_seed_by_seed() -> None:
         assert [woke["marker"]["color"], still["marker"]["color"]] == [OCHRE, MASKED]
         assert figure["layout"]["title"]["text"].startswith(drawings.WORDS[form])
     assert words(frame.reading) == (
-        "A gradient is no way back: of GELU’s 662 units silent at step 200, 9 were above 0 somewhere at step 400; of ReLU’s 1,478, 64. "
+        "A gradient need not bring a unit back: of GELU’s 662 units silent at step 200, 9 were above 0 somewhere at step 400; of ReLU’s 1,478, 64. "
         "Of GELU’s silent at the end, 67 % were left of the dip on every text: there the slope is negative."
     )
 

@@ -211,7 +211,7 @@ def weighs_instead_of_cutting(form: Literal["none", "tanh"] = "none", cut: Form 
 MODULES: dict[str, Callable[[], nn.Module]] = {"gelu": nn.GELU, "dropout": nn.Dropout}
 
 
-@concept.says("On average, that is keeping x with that chance.", fails_if=({"keep": "half"}, {"module": "dropout"}))
+@concept.says("On average: x kept with that chance.", fails_if=({"keep": "half"}, {"module": "dropout"}))
 @concept.corrects(
     "While training, GELU drops inputs at random, like dropout.",
     better="Nothing is drawn: `nn.GELU` gives the same output every time, also in training mode. Only its formula is the mean of a "
@@ -240,7 +240,7 @@ def the_mean_of_random_masks(keep: Keep = "phi", module: str = "gelu", n: int = 
 
 
 @concept.says(
-    "So it is smooth, with a slope a little below 0, negative left of −0.75.",
+    "So it is smooth: just below 0 its slope is positive, ReLU’s 0; left of −0.75, negative.",
     fails_if=({"smooth": "relu"}, {"cut": "exact"}, {"kept": "relu"}, {"left": "silu"}),
 )
 def smooth_with_a_slope_below_0(
@@ -361,7 +361,7 @@ concept.cites(
 
 @concept.looks_closer(
     "numbers",
-    "1 + erf cancels, x³ overflows, tanh replaces exact: outputs hardly change, far slopes are lost.",
+    "1 + erf cancels, x³ overflows, tanh for exact: outputs hardly change; tanh loses far slopes.",
     fails_if=(
         {"written": "erfc"},
         {"narrow": "bfloat16"},

@@ -450,7 +450,7 @@ def woken_reading(found: Mapping[Form, list[dict]]) -> str:
     half, woke = ({form: _total(ends, what) for form, ends in found.items()} for what in ("half", "woke"))
     left = _total(found["exact"], "left") / _total(found["exact"], "silent")
     return (
-        f"A gradient is no way back: of GELU’s {half['exact']:,} units silent at step {training.HALF}, {woke['exact']} were above 0 somewhere at step "
+        f"A gradient need not bring a unit back: of GELU’s {half['exact']:,} units silent at step {training.HALF}, {woke['exact']} were above 0 somewhere at step "
         f"{training.STEPS}; of ReLU’s {half['relu']:,}, {woke['relu']}. Of GELU’s silent at the end, {percent(left)} were left of the dip on every text: there the slope is negative."
     )
 
