@@ -5,6 +5,7 @@ Alphabetical. The search of the front door finds them too.
 
 GLOSSARY = {
     "[j = y]": "1 for the right class y, 0 for the others",
+    "ALiBi": "subtracts from each score a multiple of the distance",
     "amplification": "how much the output moves when all weights move a little",
     "branch F": "attention or feed-forward",
     "calibrated": "right as often as it is sure: of answers held 80 % likely, 80 % are right",
@@ -19,6 +20,7 @@ GLOSSARY = {
     "encoder": "a stack in which every token sees every token",
     "entropy": "the loss of the best possible guess; on fresh data no honest model averages less",
     "equivariant": "reorder the inputs, and the outputs are reordered alike",
+    "excess loss": "the loss above that of the best possible guess",
     "f(X)": "an encoder’s outputs for the words X, a row for each",
     "FFN": "the feed-forward layer: two matrices and an activation between them",
     "FLOP": "one multiplication or one addition",
@@ -32,6 +34,7 @@ GLOSSARY = {
     "keep-mask": "1 for a word, 0 for a pad",
     "key": "a token times W_K: what it is found by",
     "KV cache": "keys and values of earlier tokens, kept while a text is written",
+    "L": "the length of the texts in training",
     "LN": "sets a vector to mean 0, variance 1, so ‖x‖² = d",
     "logit": "a score before the softmax",
     "logit gap": "how far the right class’s score stands above a wrong one’s",
@@ -51,6 +54,7 @@ GLOSSARY = {
     "qⱼ, pⱼ": "what class j of K should get, and what the model gives it",
     "read-out": "the best fixed linear guess from what arrived",
     "residual stream": "the running sum x that every sublayer adds to",
+    "RoPE": "turns query and key by angles that grow with the position",
     "row": "one query’s weights over all keys; after a softmax they sum to 1",
     "saturated": "near one-hot",
     "score": "the dot product of one query with one key",
@@ -68,6 +72,7 @@ GLOSSARY = {
     "W_Q … W_O": "attention’s four matrices: queries, keys, values, output",
     "W_up, W_down": "the feed-forward layer’s two: to width d_ff and back",
     "warm-up": "a learning rate that starts small and rises",
+    "window": "so many last tokens, the only ones that a token sees",
     "W₂": "the feed-forward layer’s second matrix",
     "Z": "the sum of exp(logit) over a query’s real keys; P is the number of pads",
 }
