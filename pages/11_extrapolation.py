@@ -22,16 +22,15 @@ beside = partial(st.columns, [1, 5], gap="medium")  # controls, and what they ch
 with lesson(concept) as page:
     side, stage = page.hero()
     with side:
-        sees = controls.choice("Each token sees", "sees", drawings.SEEN)
+        afresh = "Afresh: for each answer the last 32 tokens are read as a text of their own, with positions from 0."
+        sees = controls.choice("Each token sees", "sees", drawings.SEEN, help=afresh)
         st.caption(
             "Six decoders of two layers, three seeds each. In their text, two tokens decide how likely the next one is; 0 is the best "
             "possible guess."
         )
     with stage:
-        stops, draw = longer.STOPS, drawings.length_frames
-        n = sweep(
-            "test_length", "Length of the text", stops, draw, sees, default=longer.FAR, unit="tokens", panel_width=600
-        )
+        stops, draw, shown = longer.STOPS, drawings.length_frames, {"unit": " tokens", "panel_width": 600}
+        n = sweep("test_length", "Length of the text", stops, draw, sees, default=longer.FAR, **shown)
 
     if page.look("beyond"):
         st.markdown(
@@ -51,17 +50,17 @@ with lesson(concept) as page:
     if page.look("turns"):
         st.markdown(
             "RoPE turns each pair of features of the query and of the key by its position, every pair at its own speed ω. Slide both: "
-            "the angle between them stays, and with it the score. But a slow pair shows training a sliver of a turn only."
+            "the angle between them stays, and with it the score. But of a slow pair’s turn, training sees only a sliver (violet)."
         )
         side, stage = beside()
         with side:
             which = controls.choice("Head", "rope_head", drawings.HEADS_OF)
             far = controls.choice("Distance", "rope_far", drawings.FARS)
             remedy = controls.choice("Stretched by", "rope_remedy", drawings.REMEDY_NAMES)
-            stretch = controls.choice("for a text of so many L", "rope_stretch", drawings.STRETCHED)
+            stretch = controls.choice("Text of so many L", "rope_stretch", drawings.STRETCHED)
         with stage:
-            arguments = (which, remedy, stretch, far)
-            sweep("key_at", "Key at", drawings.KEY_AT, drawings.turning_frames, *arguments, default=0, panel_width=340)
+            head, draw = (which, remedy, stretch, far), drawings.turning_frames
+            sweep("key_at", "Key at", drawings.KEY_AT, draw, *head, default=0, panel_width=340)
         st.markdown(
             "*Interpolation* divides positions by the stretch; *NTK-aware* and *base 500,000* slow the slow pairs more than the fast. "
             "Without further training, and after a little of it:"
@@ -88,11 +87,11 @@ with lesson(concept) as page:
         )
         side, stage = beside()
         with side:
-            shown = controls.choice("Each token sees", "task_sees", drawings.TASK_SEES)
+            past = controls.choice("Each token sees", "task_sees", drawings.TASK_SEES)
         with stage:
             names, draw = list(drawings.NAMES.values()), drawings.task_frames
             bold = {"default": "alibi", "labels": names, "panel_width": 340, "buttons": True}
-            chosen = sweep("task_encoding", "Encoding", training.ENCODINGS, draw, shown, **bold)
+            chosen = sweep("task_encoding", "Encoding", training.ENCODINGS, draw, past, **bold)
         st.markdown("Train one of these again, on recall, now:")
         side, stage = beside()
         with side:
@@ -101,14 +100,10 @@ with lesson(concept) as page:
             before = training.trained_run(chosen, "recall", run)
             draw = partial(drawings.live_frame, before, chosen, run)
             which = (chosen, "recall", run)
-            live(
-                "recall_run", "Train this decoder", training.train, draw, *which, share=lambda p: p.done, shipped=before
-            )
+            how = "Train this decoder", training.train, draw
+            live("recall_run", *how, *which, share=lambda p: p.done, shipped=before)
 
-    page.ran(
-        positions.rotate, positions.alibi, positions.alibi_slopes_as_released, positions.t5_bucket, positions.ntk_base
-    )
-    page.ran(
-        masks.sliding_window, markov.draw_text, training.answer, training.train, training.excess_at, training.afresh
-    )
+    page.ran(positions.rotate, positions.alibi, positions.alibi_slopes_as_released, positions.t5_bucket)
+    page.ran(positions.ntk_base, masks.sliding_window, markov.draw_text, longer.lost, longer.read_now)
+    page.ran(training.answer, training.train, training.excess_at, training.afresh)
     page.takes(n=n, sees=sees)

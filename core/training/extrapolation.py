@@ -243,7 +243,8 @@ def _train(encoding: Encoding, task: Task, seed: int) -> Iterator[tuple[Progress
             asked.append((step, binned(excess_at(weights, task, encoding, longer))))
         if step % EVERY == 0:
             at, excess = zip(*asked, strict=True)
-            yield Progress(steps, torch.tensor(losses), torch.tensor(at), torch.stack(excess)), weights
+            so_far = torch.tensor(losses, dtype=torch.float64)
+            yield Progress(steps, so_far, torch.tensor(at), torch.stack(excess)), weights
 
 
 # ------------------------------------------------------------------------------------------------ what is asked of a trained model
@@ -281,12 +282,11 @@ def afresh(weights: Weights, encoding: Encoding, tokens: Int[Tensor, "b m"]) -> 
 
 
 @torch.no_grad()
-def recalled(
-    weights: Weights, encoding: Encoding, how: Reading = PLAIN, n: int = LONGEST["recall"]
-) -> tuple[Tensor, Tensor]:
+def recalled(weights: Weights, encoding: Encoding, how: Reading = PLAIN, n: int | None = None) -> tuple[Tensor, Tensor]:
     """Excess loss and share of right answers by position: [p] each."""
     excess, right = [], []
-    for tokens in unseen("recall", RECALLED, n).split(2):  # two texts at a time: scores of long ones are large
+    asked, at_once = unseen("recall", RECALLED, n or LONGEST["recall"]), 2  # the scores of long texts are large
+    for tokens in asked.split(at_once):
         logits = answer(weights, tokens[:, :-1], encoding, how)
         excess.append(excess_of(logits, "recall", tokens))
         right.append((logits.argmax(-1) == answers("recall", tokens)).double().mean(0))
@@ -400,7 +400,7 @@ def trained_run(encoding: Encoding, task: Task, seed: int) -> Progress:
     """The shipped run of one seed, as `train` would end with it."""
     run = shipped("extrapolation")["result"][_name(encoding, task, seed)]
     losses, excess = (torch.tensor(run[k], dtype=torch.float64) for k in ("losses", "excess"))
-    return Progress(STEPS[task], losses, torch.tensor(run["asked_at"]), excess)
+    return Progress(STEPS[task], losses, torch.tensor(run["asked_at"]).long(), excess)
 
 
 @remember
