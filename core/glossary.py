@@ -5,7 +5,7 @@ Alphabetical. The search of the front door finds them too.
 
 GLOSSARY = {
     "[j = y]": "1 for the right class y, 0 for the others",
-    "ALiBi": "subtracts from a score a multiple of the distance",
+    "ALiBi": "subtracts a multiple of the distance",
     "amplification": "how much the output moves when all weights move a little",
     "branch F": "attention or feed-forward",
     "calibrated": "right as often as it is sure: of answers held 80 % likely, 80 % are right",
@@ -26,7 +26,7 @@ GLOSSARY = {
     "gate": "a third one: what it gives, activated, multiplies what W_up gives",
     "gradient g": "of the loss, at sublayer 0 (bottom) to L (top); 𝔼: mean over weights",
     "grouped heads": "query heads that share one key/value head",
-    "guessing": "by how often each token occurs",
+    "guessing": "by how often tokens occur",
     "head": "one attention with its own small Q, K and V",
     "hull": "everywhere that a weighted mean of the points can lie",
     "invariant": "reorder the inputs, and nothing changes at all",

@@ -42,8 +42,8 @@ WINDOWED: dict[Sees, str] = {
     "window": f"Each token seeing the last {LENGTH} only, a",
     "afresh": f"Each answer from the last {LENGTH} tokens as a text of their own, a",
 }
-HERO = 292  # pixels
-TOP = 1.45  # nats
+HERO = 262  # pixels
+TOP, GAP = 1.45, 0.12  # nats: the highest loss, and how far apart the names of two lines stand at least
 NOTHING = math.log(training.VOCABULARY)  # nats: recall without having seen the first token
 GUESS = "guessing by frequency"
 LOSS = "nats a token above the best guess"
@@ -94,11 +94,6 @@ def _length_frame(sees: Sees, i: int) -> Frame:
         Series(NAMES[e], mean[: i + 1], COLOURS[e], DASHES.get(e, "solid"), torch.tensor(STOPS[: i + 1]), width=3)
         for e, mean in means.items()
     ]
-    series += [  # what is still to come
-        Series(NAMES[e], mean[i:], COLOURS[e], "dot", torch.tensor(STOPS[i:]), width=0.8, legend=False)
-        for e, mean in means.items()
-        if i + 1 < len(STOPS)
-    ]
     series += [
         Series("", mean[i : i + 1], COLOURS[e], x=torch.tensor([n]), markers=True, legend=False)
         for e, mean in means.items()
@@ -111,7 +106,7 @@ def _length_frame(sees: Sees, i: int) -> Frame:
         y_title=LOSS,
         log_x=True,
         x_ticks=(16, 32, 64, 128, 256),
-        x_range=(15, 400),
+        x_range=(15, 265),
         y_range=(-0.06, TOP),
         marks={f"trained on {LENGTH} tokens": (LENGTH, INK)},
         levels={f"{GUESS}: {number(guess, 2)}": (guess, INK)},
@@ -119,13 +114,14 @@ def _length_frame(sees: Sees, i: int) -> Frame:
         height=HERO,
     )
     shade(figure, 15, LENGTH)
-    heights = apart([float(mean[i]) for mean in means.values()], 0.1, 0.0, TOP - 0.1)
+    heights = apart([float(mean[i]) for mean in means.values()], GAP, 0.0, TOP - GAP)
     for (e, mean), height in zip(means.items(), heights, strict=True):
         figure.note(
             f"<b>{NAMES[e]} {number(float(mean[i]), 2)}</b>",
-            x=math.log10(n), y=height, xanchor="left", xshift=9, font={"color": COLOURS[e], "size": 14},
+            x=math.log10(n), y=height, xanchor="left", xshift=9, font={"color": COLOURS[e], "size": 13},
         )  # fmt: skip
-    figure.lay_out(showlegend=False)
+    # On a phone, too, names need this much room beside the last length.
+    figure.lay_out(showlegend=False, margin={"r": 116})
     return Frame((figure,), length_reading(sees, n, {e: float(mean[i]) for e, mean in means.items()}))
 
 
@@ -142,10 +138,10 @@ def length_reading(sees: Sees, n: int, means: dict[Encoding, float]) -> str:
     worse = [e for e in means if means[e] > guess]
     if worse:
         verb = "loses" if len(worse) == 1 else "lose"
-        what = f"{listed([SAYS[e] for e in worse])} {verb} more than {GUESS} would ({number(guess, 2)} nats)"
-        return f"{begin}{how_long} {what}. {SAYS[least][0].upper()}{SAYS[least][1:]} loses least, {number(means[least], 2)}."
+        what = f"{listed([SAYS[e] for e in worse])} {verb} more than guessing does ({number(guess, 2)} nats)"
+        return f"{begin}{how_long} {what}; {SAYS[least]} {'lose' if SAYS[least].endswith('s') else 'loses'} least, {number(means[least], 2)}."
     return (
-        f"{begin}{how_long} all lose less than {GUESS} would ({number(guess, 2)} nats): from {number(means[least], 2)} with "
+        f"{begin}{how_long} all lose less than guessing does ({number(guess, 2)} nats): from {number(means[least], 2)} with "
         f"{SAYS[least]} to {number(means[most], 2)} with {SAYS[most]}."
     )
 
@@ -337,11 +333,11 @@ def _arrows(rotary: longer.Rotary, omega: Tensor, trained: Tensor, key_at: int, 
     parts: list[figures.Box | Path | Label] = []
     known = _seen(rotary, omega, trained, distance)
     for column, i in enumerate(_pairs(rotary)):
-        x, w = 2.6 * column, float(omega[i])
+        x, w = 2.4 * column, float(omega[i])
         start = 0.6 - key_at * w  # clockwise, as a clock turns; the query stands `distance` farther on
         query, key = start - distance * w, start
         wide = min((rotary.length - 1) * float(trained[i]), 2 * math.pi)
-        arc = [query + wide * t / 40 for t in range(41)]
+        arc = [query + wide * t / 80 for t in range(81)]
         ring = [2 * math.pi * t / 60 for t in range(61)]
         parts += [
             Path(tuple((x + math.cos(a), math.sin(a)) for a in ring), MASKED, 1.0),
@@ -353,14 +349,14 @@ def _arrows(rotary: longer.Rotary, omega: Tensor, trained: Tensor, key_at: int, 
             Label(x, 1.3, f"pair {i + 1} of {rotary.d // 2}"),
             Label(x, -1.3, "within training" if known[i] else "never seen", WITH if known[i] else INK),
         ]
-    parts += [Label(-1.25, 1.62, "query", QUERY, "middle right"), Label(-0.55, 1.62, "key", KEY, "middle right")]
-    parts.append(Label(0.0, 1.62, "angles between them that training had", WITH, "middle right"))
+    parts += [Label(-1.15, 1.62, "query", QUERY, "middle right"), Label(-0.4, 1.62, "key", KEY, "middle right")]
+    parts.append(Label(0.15, 1.62, "angles between them that training had", WITH, "middle right"))
     figure = figures.diagram(
         parts,
         title=f"Key at {key_at}, query at {key_at + distance:,}: both arrows turn",
-        x_range=(-1.3, 6.5),
+        x_range=(-1.2, 6.0),
         y_range=(-1.5, 1.8),
-        height=300,
+        height=250,
         moves=True,
     )
     figure.lay_out(xaxis={"constrain": "domain"}, yaxis={"scaleanchor": "x", "constrain": "domain"})
@@ -385,7 +381,7 @@ def _turns(rotary: longer.Rotary, remedy: Remedy, stretch: int) -> Figure:
         x_range=(1, len(pair)),
         y_range=(1e-3, 1e5),
         levels={"one turn": (1.0, INK)},
-        height=300,
+        height=250,
     )
     return figure
 
