@@ -192,7 +192,7 @@ def three_fail_two_stay(
         "worse than guessing",
         1.0,
         math.inf,
-        "Its attention is spread by scores at distances that training never set. It is defined everywhere, and wrong far out.",
+        "The new distances are what it cannot read: let each token see the last 32 only, and the loss is as within the trained length.",
     ),
     shows="It loses {0} times what guessing by frequency loses, counted from the best possible guess: the mean of three seeds.",
 )
@@ -281,11 +281,11 @@ def flat_is_not_far(encoding: Encoding = "alibi", window: int = 4, task_sees: st
 
 @concept.looks_closer(
     "task",
-    "Which encoding extrapolates? On another task the order flips.",
+    "Which extrapolates? ALiBi beats learned rows on the next token; on recall they beat ALiBi.",
     fails_if=({"first": "none"}, {"second": "alibi"}),
 )
 @concept.says(
-    "Recalling the first of 2,048 tokens turned the order round.", fails_if=({"first": "none"}, {"second": "alibi"})
+    "Recalling the first of 2,048 tokens, learned rows beat ALiBi.", fails_if=({"first": "none"}, {"second": "alibi"})
 )
 def the_order_flips(first: Encoding = "alibi", second: Encoding = "learned") -> Evidence:
     far = training.LONGEST["recall"]
@@ -513,7 +513,7 @@ concept.judges(
 concept.judges(
     concept.topic.usual[2],
     Verdict.HOLDS_IF,
-    "If one says for what: ALiBi’s next-token loss stays flat; recalling the first of two thousand tokens is another task, with another order.",
+    "If one says for what: ALiBi’s next-token loss stays flat; asked to recall the first of 2,048 tokens, learned rows did better.",
     by=the_order_flips,
     source=(KAZEMNEJAD_2023, CHI_2022),
 )
