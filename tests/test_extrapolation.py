@@ -143,9 +143,12 @@ def test_read_now_reads_the_shipped_model() -> None:
 
 
 def test_rows_that_were_never_used_are_as_drawn() -> None:
-    assert longer.never_moved("table", training.LENGTH, longer.FAR) == 0 < longer.never_moved("table", 31, 32)
+    # On another processor torch.randn draws other last bits.
+    assert longer.never_moved("table", training.LENGTH, longer.FAR) < 5e-7 < 0.01 < longer.never_moved("table", 31, 32)
     known = int(positions.t5_bucket(torch.tensor(training.LENGTH - 1))) + 1
-    assert longer.never_moved("bias", known, training.BUCKETS) == 0 < longer.never_moved("bias", known - 1, known)
+    assert (
+        longer.never_moved("bias", known, training.BUCKETS) < 5e-7 < 0.01 < longer.never_moved("bias", known - 1, known)
+    )
     rows = longer.rows_of_table()
     expected = training.TABLE_NOISE * math.sqrt(training.WIDTH)
     assert (

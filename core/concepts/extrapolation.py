@@ -65,6 +65,8 @@ BLOOM_CODE = Source(
 )
 
 RUNS = len(SEEDS)
+# The first weights are drawn again here, and on another processor torch.randn differs in the last bits of float32.
+LAST_BITS = 4 * float(torch.finfo(torch.float32).eps)
 SAID: dict[Encoding, str] = {
     "learned": "learned rows",
     "sinusoidal": "sinusoids",
@@ -114,15 +116,17 @@ def nothing_was_trained_there(
     known = int(positions.t5_bucket(torch.tensor(LENGTH - 1))) + 1
     d = ROTARIES[0].d
     return (
-        Evidence.exactly(
+        Evidence.near(
             f"rows {start} to {FAR - 1} of the learned table: largest change by training",
             never_moved("table", start, FAR),
             0,
+            within=LAST_BITS,
         )
-        & Evidence.exactly(
+        & Evidence.near(
             f"T5’s buckets beyond distance {LENGTH - 1}: largest change by training",
             never_moved("bias", known if buckets is None else buckets, BUCKETS),
             0,
+            within=LAST_BITS,
         )
         & Evidence.above(
             f"RoPE, dₖ = {d}: pairs that never complete a turn within {length} tokens", incomplete(d, length), 0
