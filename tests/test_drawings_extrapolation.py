@@ -82,6 +82,9 @@ def test_the_hero_tells_the_story_at_its_defaults() -> None:
         window.startswith("Each token seeing the last 32 only, at 256")
         and "RoPE" not in window.partition("lose more")[0]
     )
+    before, after = (number(float(longer.lost("rope", sees=sees).mean()), 2) for sees in ("whole", "window"))
+    assert f"RoPE falls most, from {before} to {after}." in window
+    assert "sinusoids lose more" in drawings.length_frames("window")[5].reading
     afresh = drawings.length_frames("afresh")[-1].reading
     assert "as a text of their own, at 256" in afresh and "all lose less than guessing" in afresh
     for sees in longer.SEES:  # within the trained length no window hides anything
