@@ -25,8 +25,8 @@ with lesson(concept) as page:
         afresh = "Afresh: for each answer the last 32 tokens are read as a text of their own, with positions from 0."
         sees = controls.choice("Each token sees", "sees", drawings.SEEN, help=afresh)
         st.caption(
-            "Six decoders of two layers, three seeds each. In their text, two tokens decide how likely the next one is; 0 is the best "
-            "possible guess."
+            "Six decoders of two layers, three seeds each. In their made-up texts the two tokens before decide how likely each next one "
+            "is; 0 is the best possible guess."
         )
     with stage:
         stops, draw, shown = longer.STOPS, drawings.length_frames, {"unit": " tokens", "panel_width": 600}
@@ -39,7 +39,9 @@ with lesson(concept) as page:
         )
         names = [drawings.NAMES[e] for e in drawings.MET]
         sweep("met", "Encoding", drawings.MET, drawings.beyond_frames, default="learned", labels=names, buttons=True)
-        st.markdown("And a position must be a number that the machine can tell from its neighbour:")
+        st.markdown(
+            "And positions and angles are numbers of finite length; bfloat16 has every whole number up to 256 only:"
+        )
         side, stage = beside()
         with side:
             offset = controls.stops("Distance", "bf16_offset", drawings.OFFSETS, 3)
@@ -57,13 +59,13 @@ with lesson(concept) as page:
             which = controls.choice("Head", "rope_head", drawings.HEADS_OF)
             far = controls.choice("Distance", "rope_far", drawings.FARS)
             remedy = controls.choice("Stretched by", "rope_remedy", drawings.REMEDY_NAMES)
-            stretch = controls.choice("Text of so many L", "rope_stretch", drawings.STRETCHED)
+            stretch = controls.choice("Text length", "rope_stretch", drawings.STRETCHED)
         with stage:
             head, draw = (which, remedy, stretch, far), drawings.turning_frames
             sweep("key_at", "Key at", drawings.KEY_AT, draw, *head, default=0, panel_width=340)
         st.markdown(
             "*Interpolation* divides positions by the stretch; *NTK-aware* and *base 500,000* slow the slow pairs more than the fast. "
-            "Without further training, and after a little of it:"
+            "Without further training, and after a little of it, which alone does most:"
         )
         figure("remedies", drawings.remedy_frames, panel_width=600)
         st.markdown("Is far also faint? RoPE’s often quoted decay with distance holds for one kind of vectors:")
@@ -75,15 +77,16 @@ with lesson(concept) as page:
 
     if page.look("slopes"):
         st.markdown(
-            "ALiBi has no angles and no table: each head subtracts its slope m times the distance from its scores. The paper gives a "
-            "formula for the slopes; its code, and BLOOM’s after it, does something else for other numbers of heads than powers of two."
+            "ALiBi has no angles and no table: each head subtracts its slope m times the distance from its scores, so a far key only "
+            "fades (right). The paper gives a formula for the slopes; its code, and BLOOM’s after it, does something else for other numbers of heads than powers of two."
         )
         sweep("slope_heads", "Heads", drawings.HEADS, drawings.slope_frames, default=12, panel_width=340)
 
     if page.look("task"):
         st.markdown(
             f"So is ALiBi the answer? Train the same decoders on another task: after each of {training.LENGTH} random tokens, say "
-            "the first one again. Now only the farthest token matters, not the nearest."
+            "the first one again. Now only the farthest token matters, not the nearest, and no encoding is needed to find it. The learned "
+            "table is 2,048 rows long here; those from 32 on are never trained, and nearly zero beside a token’s own vector."
         )
         side, stage = beside()
         with side:
@@ -92,7 +95,7 @@ with lesson(concept) as page:
             names, draw = list(drawings.NAMES.values()), drawings.task_frames
             bold = {"default": "alibi", "labels": names, "panel_width": 340, "buttons": True}
             chosen = sweep("task_encoding", "Encoding", training.ENCODINGS, draw, past, **bold)
-        st.markdown("Train one of these again, on recall, now:")
+        st.markdown("Train one of these again, on recall, now; read up to 256 tokens only:")
         side, stage = beside()
         with side:
             run = controls.choice("Seed of the run", "recall_seed", {s: str(s) for s in training.SEEDS})

@@ -142,19 +142,20 @@ def nothing_was_trained_there(
 
 @concept.in_one_sentence(
     "A longer text brings positions or distances that training never set: at 8 times the trained length our small decoders with learned, "
-    "sinusoidal or rotary encodings did worse than guessing, while ALiBi’s, or RoPE’s behind a window, stayed as good as before.",
-    fails_if=({"worse": ("alibi",)}, {"flat": "rope", "rescued": "sinusoidal"}, {"n": LENGTH}),
+    "sinusoidal or rotary encodings did worse than guessing; ALiBi’s, or RoPE’s seeing the last 32 tokens only, stayed as good as before.",
+    fails_if=({"worse": ("alibi",)}, {"flat": "rope", "rescued": "sinusoidal"}, {"n": LENGTH}, {"fades": "t5"}),
 )
 @concept.says(
-    "At eight times the trained length, our decoders with learned, sinusoidal or rotary encodings predicted the next token worse than "
-    "guessing by frequency; ALiBi stayed flat, and a window rescued RoPE.",
-    fails_if=({"worse": ("alibi",)}, {"flat": "rope", "rescued": "sinusoidal"}, {"n": LENGTH}),
+    "At eight times the trained length, our learned, sinusoidal and rotary decoders predicted the next token worse than "
+    "guessing; a window rescued RoPE, and ALiBi, where far keys only fade, stayed flat.",
+    fails_if=({"worse": ("alibi",)}, {"flat": "rope", "rescued": "sinusoidal"}, {"n": LENGTH}, {"fades": "t5"}),
 )
 def three_fail_two_stay(
     worse: tuple[Encoding, ...] = ("learned", "sinusoidal", "rope"),
     flat: Encoding = "alibi",
     rescued: Encoding = "rope",
     n: int = FAR,
+    fades: Literal["alibi", "t5"] = "alibi",
 ) -> Evidence:
     now = min(read_now(e, n=n) for e in worse)
     return (
@@ -169,6 +170,9 @@ def three_fail_two_stay(
             f"{SAID[rescued]}, each token seeing the last {LENGTH}: the same", most_added(rescued, "window"), a_tenth()
         )
         & Evidence.above(f"share of pairs on {n} tokens at a distance that {LENGTH} do not have", unseen_share(n), 0)
+        & Evidence.below(
+            f"{SAID[fades]}: largest step of a bias, one distance farther", float(biases(fades).diff().max()), 0
+        )
     )
 
 
@@ -189,9 +193,7 @@ def three_fail_two_stay(
         0.5,
         "Tempting, since RoPE is defined at every position. Defined is not trained: slow pairs of features stand at angles never seen.",
     ),
-    Option(
-        "halfway to guessing", 0.5, 1.0, "That is where it passes on the way, before four times the trained length."
-    ),
+    Option("halfway to guessing", 0.5, 1.0, "That is where it stands at three and at four times the trained length."),
     Option(
         "worse than guessing",
         1.0,
@@ -209,17 +211,28 @@ def rope_at_eight_times() -> float:
 
 @concept.looks_closer(
     "turns",
-    "RoPE keeps the offset, but slow pairs never turn fully; stretching eightfold takes training.",
-    fails_if=({"place": "random"}, {"length": 10**6}, {"tuned": False, "untuned": True}),
+    "RoPE keeps the offset, but slow pairs never turn fully; stretching ours eightfold took training.",
+    fails_if=(
+        {"place": "random"},
+        {"length": 10**6},
+        {"tuned": False, "untuned": True},
+        {"helps": "interpolation"},
+        {"hurts": "NTK-aware"},
+    ),
 )
 def rope_turns(
-    place: Literal["offset", "random"] = "offset", length: int = 4096, tuned: bool = True, untuned: bool = False
+    place: Literal["offset", "random"] = "offset",
+    length: int = 4096,
+    tuned: bool = True,
+    untuned: bool = False,
+    helps: Remedy = "base 500,000",
+    hurts: Remedy = "interpolation",
 ) -> Evidence:
     at = (0, 1, 10, 100, 1000)
     scores = rope_scores(at, 5) if place == "offset" else torch.cat([rope_scores((0,), 5 + p) for p in at])
-    stretched: tuple[Remedy, ...] = REMEDIES[1:]
-    before = min(float(remedy_lost(r, 8, untuned).min()) for r in stretched)
-    after = max(float(remedy_lost(r, 8, tuned).max()) for r in stretched)
+    before = min(float(remedy_lost(r, 8, untuned).min()) for r in REMEDIES)
+    after = max(float(remedy_lost(r, 8, tuned).max()) for r in REMEDIES)
+    control = remedy_lost("nothing", 8, True)  # the same steps, and nothing stretched
     # An angle of p radians is rounded by up to p ε in query and key; d/2 terms, each at most |q||k|, about d.
     rounding = 4 * 16 * 1000 * float(torch.finfo(torch.float64).eps)
     return (
@@ -233,28 +246,46 @@ def rope_turns(
             f"Llama 2, dₖ = 128: pairs that never complete a turn in {length:,} tokens", incomplete(128, length), 0
         )
         & Evidence.above(
-            f"on {FAR} tokens, stretched but not trained further: least loss of 3 remedies, ÷ guessing",
+            f"on {FAR} tokens, not trained further: least loss, unstretched or with 3 remedies, ÷ guessing",
             before / guessing(),
             0.5,
         )
         & Evidence.below(f"after {training.TUNED} steps on such texts: most", after / guessing(), 0.5)
+        & Evidence.below(
+            f"{helps} − nothing but these steps: most",
+            max(float((remedy_lost(r, 8, True) - control).max()) for r in (helps, "NTK-aware")),
+            0,
+        )
+        & Evidence.above(
+            f"{hurts} − nothing but these steps: least", float((remedy_lost(hurts, 8, True) - control).min()), 0
+        )
     )
 
 
 @concept.looks_closer(
     "slopes",
-    "ALiBi’s formula and its authors’ code part where the heads are no power of two.",
-    fails_if=({"agree": (6, 12)}, {"part": (8, 64)}),
+    "ALiBi fades far keys; its formula and its code part where the heads are no power of two.",
+    fails_if=({"agree": (6, 12)}, {"part": (8, 64)}, {"fades": "t5"}),
 )
 def slopes_part(
-    agree: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64), part: tuple[int, ...] = (3, 6, 12, 20, 40, 112)
+    agree: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64),
+    part: tuple[int, ...] = (3, 6, 12, 20, 40, 112),
+    fades: Literal["alibi", "t5"] = "alibi",
 ) -> Evidence:
     def apart(n: int) -> float:
-        return float((positions.alibi_slopes(n) - positions.alibi_slopes_as_released(n)).abs().max())
+        """Sorted, for heads have no order."""
+        formula, code = positions.alibi_slopes(n), positions.alibi_slopes_as_released(n)
+        return float((formula.sort().values - code.sort().values).abs().max())
 
-    return Evidence.exactly(
-        f"largest difference of a slope, {', '.join(map(str, agree))} heads", max(map(apart, agree)), 0
-    ) & Evidence.above(f"{', '.join(map(str, part))} heads: least of the largest", min(map(apart, part)), 0.001)
+    return (
+        Evidence.exactly(
+            f"largest difference of the sorted slopes, {', '.join(map(str, agree))} heads", max(map(apart, agree)), 0
+        )
+        & Evidence.above(f"{', '.join(map(str, part))} heads: least of the largest", min(map(apart, part)), 0.001)
+        & Evidence.below(
+            f"{SAID[fades]}: largest step of a bias, one distance farther", float(biases(fades).diff().max()), 0
+        )
+    )
 
 
 @concept.says(
@@ -264,8 +295,8 @@ def slopes_part(
 @concept.corrects(
     "Flat perplexity on long texts shows that the far context is used.",
     better="It shows that the far context does no harm. On our next-token task ALiBi’s loss at eight times the trained length stays as it "
-    "is when each layer sees only the last 4 tokens, and a window of the trained length that leaves RoPE’s loss flat brings recalling the "
-    "first of 256 tokens near chance.",
+    "is when each layer sees only the last 4 tokens, and with a window of the trained length, which leaves RoPE’s loss flat, none of our six "
+    "recalled the first of 256 tokens better than chance.",
     fails_if=({"encoding": "none"}, {"window": 2}, {"task_sees": "right"}),
     source=CHI_2022,
 )
@@ -285,22 +316,30 @@ def flat_is_not_far(encoding: Encoding = "alibi", window: int = 4, task_sees: st
 
 @concept.looks_closer(
     "task",
-    "Which extrapolates? ALiBi beats learned rows on the next token; on recall they beat ALiBi.",
-    fails_if=({"first": "none"}, {"second": "alibi"}),
+    "ALiBi leads on the next token; recalling the first of 2,048 tokens, no encoding beats it.",
+    fails_if=({"first": "none"}, {"second": ("alibi", "learned")}, {"untrained": "alibi"}),
 )
 @concept.says(
-    "Recalling the first of 2,048 tokens, learned rows beat ALiBi.", fails_if=({"first": "none"}, {"second": "alibi"})
+    "Recalling the first of 2,048 tokens, no encoding beat ALiBi.",
+    fails_if=({"first": "none"}, {"second": ("alibi", "learned")}, {"untrained": "alibi"}),
 )
-def the_order_flips(first: Encoding = "alibi", second: Encoding = "learned") -> Evidence:
+def the_order_flips(first: Encoding = "alibi", second: Encoding = "none", untrained: Encoding = "learned") -> Evidence:
     far = training.LONGEST["recall"]
-    return Evidence.above(
-        f"next token, {FAR} tokens: least loss of {SAID[second]} − most of {SAID[first]}",
-        float(lost(second).min() - lost(first).max()),
-        0,
-    ) & Evidence.above(
-        f"recall, {far:,} tokens: least share right of {SAID[second]} − most of {SAID[first]}",
-        float(recalled(second, far).min() - recalled(first, far).max()),
-        0,
+    others = min(float(lost(e).min()) for e in training.ENCODINGS if e != first)
+
+    def ahead(encoding: Encoding) -> float:
+        return float(recalled(encoding, far).min() - recalled(first, far).max())
+
+    return (
+        Evidence.above(
+            f"next token, {FAR} tokens: least loss of the other five − most of {SAID[first]}",
+            others - float(lost(first).max()),
+            0,
+        )
+        & Evidence.above(
+            f"recall, {far:,} tokens: least share right of {SAID[second]} − most of {SAID[first]}", ahead(second), 0
+        )
+        & Evidence.above(f"the same of {SAID[untrained]}, those beyond {LENGTH} as drawn", ahead(untrained), 0)
     )
 
 
@@ -311,7 +350,7 @@ concept.cites("Stretching RoPE usually takes fine-tuning.", source=(CHEN_2023, Y
 
 @concept.corrects(
     "A learned table of positions extrapolates poorly.",
-    better="Worse: not at all. One row beyond its end, PyTorch raises an IndexError. Rows that are there but were never trained stay as drawn, and our "
+    better="Worse: not at all. One row beyond its end, PyTorch raises an IndexError (on a CPU). Rows that are there but were never trained stay as drawn, and our "
     "decoders with them lost more than guessing by frequency at four times the trained length.",
     fails_if=({"n": FAR}, {"encoding": "alibi"}),
 )
@@ -363,8 +402,8 @@ def defined_is_not_trained(
 @concept.corrects(
     "A sliding window makes any model read on.",
     better="It helps where the trouble is unseen distances: RoPE read on as in training. Sinusoids and learned rows did not, for "
-    "positions stay new inside a window. All read on where each window was read as a text of its own, its positions counted "
-    "from 0; that costs a whole pass for each token.",
+    "positions stay new inside a window. All three read on where each window was read as a text of its own, its positions "
+    "counted from 0; that costs a whole pass for each token.",
     fails_if=({"sees": "whole"}, {"lost_still": "rope"}, {"own": "window"}),
     source=ALIBI_CODE,
 )
@@ -393,20 +432,21 @@ def a_window_helps_distances(
 
 @concept.corrects(
     "On recall learned rows extrapolate best.",
-    better="Rows that were never trained happen to be nearly nothing, and recall needs no position: with rows of zeros our decoders did as "
-    "well. With rows redrawn 150 times as large, they recalled the first of 256 tokens no better than chance.",
-    fails_if=({"small": 3.0}, {"large": 0.0}),
+    better="Rows that were never trained happen to be nearly nothing, and recall needs no encoding: with rows of zeros our decoders did as "
+    "well. With rows redrawn 50 times as large, they recalled the first of 256 tokens nine times in ten or more; 150 times as large, no "
+    "better than chance.",
+    fails_if=({"small": 3.0}, {"fifty": 3.0}, {"large": 0.0}),
 )
-def untrained_rows_are_small(small: float = 0.0, large: float = 3.0) -> Evidence:
+def untrained_rows_are_small(small: float = 0.0, fifty: float = 1.0, large: float = 3.0) -> Evidence:
     what = f"recall of the first of {FAR} tokens, untrained rows drawn with standard deviation"
-    return Evidence.above(
-        f"{what} {small:g}: share right, least of {RUNS} seeds",
-        float(training.outcome("learned", "recall", f"right, rows {small}")[:, -1].min()),
-        0.9,
-    ) & Evidence.below(
-        f"{what} {large:g}: most",
-        float(training.outcome("learned", "recall", f"right, rows {large}")[:, -1].max()),
-        by_chance(),
+
+    def right(noise: float) -> torch.Tensor:
+        return training.outcome("learned", "recall", f"right, rows {noise}")[:, -1]
+
+    return (
+        Evidence.above(f"{what} {small:g}: share right, least of {RUNS} seeds", float(right(small).min()), 0.99)
+        & Evidence.above(f"{what} {fifty:g}: least", float(right(fifty).min()), 0.9)
+        & Evidence.below(f"{what} {large:g}: most", float(right(large).max()), by_chance())
     )
 
 
@@ -433,26 +473,34 @@ def decay_is_no_law(random: bool = True, equal: bool = True, envelope: bool = Fa
 @concept.corrects(
     "RoPE needs offsets only, so bfloat16 positions are good enough.",
     better="The offset is a difference of two angles, each of which must be right. bfloat16 has 8 bits for a number: above 256 neighbouring positions "
-    "become one, and a score at distance 3 moved by more than half. In float32 it stayed.",
+    "become one, and angles are rounded even before. Turned in bfloat16, a score at distance 3 moved by more than half; in float32 it stayed.",
     fails_if=({"single": True}, {"rough": True}),
 )
 def bfloat16_positions(single: bool = False, rough: bool = False) -> Evidence:
     found, fine = precision(single=single), precision(single=not rough)
-    return Evidence.above(
-        f"largest error of a score at distance 3, positions to 8,192, {'float32' if single else 'bfloat16'}",
-        float((found.rough - found.exact).abs().max() / found.exact[0].abs()),
-        0.5,
-    ) & Evidence.below(
-        f"the same, {'bfloat16' if rough else 'float32'}",
-        float((fine.rough - fine.exact).abs().max() / fine.exact[0].abs()),
-        0.01,
+    off, kind = (found.rough - found.exact).abs() / found.exact[0].abs(), torch.float32 if single else torch.bfloat16
+    whole = torch.arange(8193)
+    first = int((whole.to(kind).long() != whole).nonzero()[0]) if not single else len(whole)
+    return (
+        Evidence.above(
+            f"largest error of a score at distance 3, positions to 8,192, {'float32' if single else 'bfloat16'}",
+            float(off.max()),
+            0.5,
+        )
+        & Evidence.above("the same, positions to 256 only", float(off[found.at <= 256].max()), 0.1)
+        & Evidence.exactly("first position that is no number of this kind", first, 257)
+        & Evidence.below(
+            f"the same, {'bfloat16' if rough else 'float32'}",
+            float((fine.rough - fine.exact).abs().max() / fine.exact[0].abs()),
+            0.01,
+        )
     )
 
 
 @concept.corrects(
     "Position interpolation lets RoPE read longer texts for free.",
     better="Not for free: stretched eight times and not trained further, our decoders lost more than guessing by frequency, even on the first "
-    "32 tokens. A hundred steps on long texts took more than half of that away.",
+    "32 tokens. A hundred steps on long texts took more than half of that away; the same steps without interpolation left still less.",
     fails_if=({"remedy": "base 500,000"}, {"tuned": True, "after": False}),
     source=(CHEN_2023, YARN),
 )
@@ -471,6 +519,11 @@ def interpolation_is_not_free(remedy: Remedy = "interpolation", tuned: bool = Fa
             f"after {training.TUNED} steps ÷ before: most",
             float((remedy_lost(remedy, 8, after) / remedy_lost(remedy, 8, tuned)).max()),
             0.5,
+        )
+        & Evidence.above(
+            f"{remedy} − nothing, both after these steps: least",
+            float((remedy_lost(remedy, 8, True) - remedy_lost("nothing", 8, True)).min()),
+            0,
         )
     )
 
@@ -509,15 +562,16 @@ concept.judges(
 concept.judges(
     concept.topic.usual[1],
     Verdict.OTHERWISE,
-    "Defined everywhere, but not trained there. In our decoders sinusoids did no better than learned rows; RoPE did at twice the trained "
-    "length, and was worse than guessing at eight times.",
+    "Defined everywhere, but not trained there. In our decoders sinusoids did no better than learned rows. RoPE did better at twice the "
+    "trained length, yet worse than guessing at eight times.",
     by=defined_is_not_trained,
     source=PRESS_2021.at("figure 1"),
 )
 concept.judges(
     concept.topic.usual[2],
     Verdict.HOLDS_IF,
-    "If one says for what: ALiBi’s next-token loss stays flat; asked to recall the first of 2,048 tokens, learned rows did better.",
+    "If one says for what: ALiBi’s next-token loss stays flat; asked to recall the first of 2,048 tokens, decoders without an encoding, "
+    "or with rows never trained, did better.",
     by=the_order_flips,
     source=(KAZEMNEJAD_2023, CHI_2022),
 )
@@ -532,20 +586,21 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "Is flat perplexity the same as using far context?",
-    "No. It says that far tokens do no harm. Ask for something that only a far token knows: a model with a window of 32 recalls the first of 256 tokens "
-    "no better than chance, though its next-token loss is flat.",
+    "No. It says that far tokens do no harm. Ask for something that only a far token knows: with a window of 32 our RoPE decoders recalled the first of "
+    "256 tokens no better than chance, though their next-token loss stayed flat.",
     CHI_2022,
 )
 concept.pushes_back(
     "And no encoding at all (NoPE)?",
-    "It extrapolates where order matters little: ours recalled the first of 2,048 tokens, and lost ground on the next token, where it was behind "
-    "within the trained length already, with two layers. Kazemnejad et al. found decoders without encodings ahead on reasoning and arithmetic tasks.",
+    "It extrapolates where order matters little: ours recalled the first of 2,048 tokens, and lost ground on the next token: 0.3 nats at the end of the 32 "
+    "trained, 0.7 at the end of 256. Kazemnejad et al. found decoders without encodings ahead on reasoning and arithmetic tasks.",
     KAZEMNEJAD_2023,
 )
 concept.pushes_back(
     "How are RoPE models stretched in practice?",
-    "Divide positions (interpolation), slow the slow pairs (NTK-aware, YaRN) or raise the base; then train a little on long texts. "
-    "In ours, each of the three, stretched eightfold, still lost more than half of what guessing loses, and less than half after a hundred steps.",
+    "Divide positions (interpolation), slow the slow pairs (bloc97’s NTK-aware, YaRN) or raise the base; then train a little on long texts. "
+    "In ours the steps did most: a hundred, with nothing stretched, brought the loss at eight times from 1.0 to 0.08 nats; with NTK-aware "
+    "or a raised base it came to 0.04–0.05, with interpolation only to 0.22.",
     (CHEN_2023, YARN),
 )
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -39,8 +39,8 @@ SAYS: dict[Encoding, str] = {**NAMES, "learned": "learned rows", "sinusoidal": "
 SEEN: dict[Sees, str] = {"whole": "all before it", "window": "the last 32", "afresh": "32, afresh"}
 WINDOWED: dict[Sees, str] = {
     "whole": "",
-    "window": f"Each token seeing the last {LENGTH} only, a",
-    "afresh": f"Each answer from the last {LENGTH} tokens as a text of their own, a",
+    "window": f"With each token seeing the last {LENGTH} only, a",
+    "afresh": f"With each answer read from its last {LENGTH} tokens as a text of their own, a",
 }
 HERO = 262  # pixels
 TOP, GAP = 1.45, 0.12  # nats: the highest loss, and how far apart the names of two lines stand at least
@@ -109,7 +109,7 @@ def _length_frame(sees: Sees, i: int) -> Frame:
         x_range=(15, 265),
         y_range=(-0.06, TOP),
         marks={f"trained on {LENGTH} tokens": (LENGTH, INK)},
-        levels={f"{GUESS}: {number(guess, 2)}": (guess, INK)},
+        levels={f"guessing: {number(guess, 2)}": (guess, INK)},
         level_at="bottom left",
         height=HERO,
     )
@@ -268,11 +268,13 @@ OFFSETS = (1, 3, 10, 100)
 def precision_frames(offset: int, seed: int) -> list[Frame]:
     """The score of one query and key at one distance, wherever they stand, turned in float64 and in bfloat16."""
     found = longer.precision(offset, seed=seed)
-    worst = int((found.rough - found.exact).abs().argmax())
+    off = (found.rough - found.exact).abs()
+    worst, small = int(off.argmax()), found.at <= 256
     at = int(found.at[worst])
     reading = (
         f"Turned in float64 the score is {number(float(found.exact[0]))} wherever the two stand. Turned in bfloat16 it is "
-        f"{number(float(found.rough[worst]))} at position {at:,}: whole numbers above 256 are rounded there."
+        f"{number(float(found.rough[worst]))} at position {at:,}, and up to position 256 it is off by up to "
+        f"{number(float(off[small].max()), 2)} already."
     )
     figure = figures.lines(
         [Series("turned in bfloat16", found.rough, WITHOUT, width=1.2), Series("turned in float64", found.exact, WITH)],
@@ -289,6 +291,7 @@ def precision_frames(offset: int, seed: int) -> list[Frame]:
 
 # ------------------------------------------------------------------------------------------------ RoPE, turned
 
+Far = Literal["beyond", "within", "most"]
 HEADS_OF: dict[int, str] = {i: f"{r.name} (L = {r.length:,})" for i, r in enumerate(ROTARIES)}
 REMEDY_NAMES: dict[Remedy, str] = {
     "nothing": "nothing",
@@ -296,8 +299,8 @@ REMEDY_NAMES: dict[Remedy, str] = {
     "NTK-aware": "NTK-aware",
     "base 500,000": "base 500,000",
 }
-STRETCHED: dict[int, str] = {8: "8", 4: "4", 2: "2"}
-FARS: dict[float, str] = {1.5: "1.5 L", 0.5: "L / 2", 8.0: "8 L"}
+STRETCHED: dict[int, str] = {8: "8 L", 4: "4 L", 2: "2 L"}
+FARS: dict[Far, str] = {"beyond": "1.5 L", "within": "L / 2", "most": "end of text"}
 KEY_AT = (0, 1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128)
 
 
@@ -307,29 +310,37 @@ def _pairs(rotary: longer.Rotary) -> tuple[int, int, int]:
     return 0, n - never, n - never + max(1, never // 3)
 
 
+def distance_of(rotary: longer.Rotary, far: Far, stretch: int) -> int:
+    """A distance that a text of `stretch` times the trained length has; the farthest is one less than its tokens."""
+    return {"within": rotary.length // 2, "beyond": round(1.5 * rotary.length), "most": stretch * rotary.length - 1}[
+        far
+    ]
+
+
 @corners(which=tuple(HEADS_OF), remedy=REMEDIES, stretch=tuple(STRETCHED), far=tuple(FARS))
-def turning_frames(which: int, remedy: Remedy, stretch: int, far: float) -> list[Frame]:
+def turning_frames(which: int, remedy: Remedy, stretch: int, far: Far) -> list[Frame]:
     """One frame for each place of the key: three pairs of features as arrows, and how often every pair turns in training."""
     rotary = ROTARIES[which]
     base, divide = longer.read_as(rotary, remedy, stretch)
-    distance = round(far * rotary.length)
+    distance = distance_of(rotary, far, stretch)
     omega = longer.frequencies(rotary.d, base) / divide
     trained = longer.frequencies(rotary.d, rotary.base)
     return [
         Frame(
             (_arrows(rotary, omega, trained, key_at, distance), _turns(rotary, remedy, stretch)),
-            turning_reading(rotary, omega, trained, distance),
+            turning_reading(rotary, omega, trained, distance, remedy),
         )
         for key_at in KEY_AT
     ]
 
 
 def _seen(rotary: longer.Rotary, omega: Tensor, trained: Tensor, distance: int) -> list[bool]:
-    """Of each pair of features, whether training had the angle between query and key at this distance."""
-    most = (rotary.length - 1) * trained
+    """Of each pair of features, whether the angle between query and key at this distance is one of those below L, the range
+    into which interpolation brings all distances."""
+    most = rotary.length * trained
     circle = 2 * math.pi
     return [
-        m >= circle or w * distance % circle <= m * (1 + 1e-9)
+        m >= circle or w * distance % circle < m * (1 - 1e-9)
         for m, w in zip(most.tolist(), omega.tolist(), strict=True)
     ]
 
@@ -341,7 +352,7 @@ def _arrows(rotary: longer.Rotary, omega: Tensor, trained: Tensor, key_at: int, 
         x, w = 2.4 * column, float(omega[i])
         start = 0.6 - key_at * w  # clockwise, as a clock turns; the query stands `distance` farther on
         query, key = start - distance * w, start
-        wide = min((rotary.length - 1) * float(trained[i]), 2 * math.pi)
+        wide = min(rotary.length * float(trained[i]), 2 * math.pi)
         arc = [query + wide * t / 80 for t in range(81)]
         ring = [2 * math.pi * t / 60 for t in range(61)]
         parts += [
@@ -391,14 +402,19 @@ def _turns(rotary: longer.Rotary, remedy: Remedy, stretch: int) -> Figure:
     return figure
 
 
-def turning_reading(rotary: longer.Rotary, omega: Tensor, trained: Tensor, distance: int) -> str:
+def turning_reading(
+    rotary: longer.Rotary, omega: Tensor, trained: Tensor, distance: int, remedy: Remedy = "nothing"
+) -> str:
     never, pairs = longer.incomplete(rotary.d, rotary.length, rotary.base), rotary.d // 2
     unseen = _seen(rotary, omega, trained, distance).count(False)
     new = f"{unseen or 'none'} of {pairs} {'stands' if unseen == 1 else 'stand'} outside the angles that training had"
-    return (
-        f"Wherever the two stand, the angles between them stay. {never} of {pairs} pairs never complete a turn in training; "
-        f"at distance {distance:,}, {new}."
+    own = remedy == "base 500,000" and rotary.base == 500_000
+    begin = (
+        "This head’s own base is 500,000: nothing changes."
+        if own
+        else "Wherever the two stand, the angles between them stay."
     )
+    return f"{begin} {never} of {pairs} pairs never complete a turn in training; at distance {distance:,}, {new}."
 
 
 @corners()
@@ -490,11 +506,11 @@ def _slope_frame(n: int) -> Frame:
     slopes = figures.lines(
         [
             Series("the paper’s formula, 2^(−8h/n)", formula, WITH, markers=True),
-            Series("its authors’ code", released, WITHOUT, "dash", markers=True),
+            Series("its authors’ code", released.sort(descending=True).values, WITHOUT, "dash", markers=True),
         ],
         x=head,
         title=f"Slopes of {count(n, 'head')}",
-        x_title="head",
+        x_title="head, from the steepest",
         y_title="slope m",
         log_y=True,
         x_range=(0.5, n + 0.5),
@@ -523,17 +539,19 @@ def slope_reading(n: int, formula: Tensor, released: Tensor) -> str:
     left = f"beside an equal key close by, one {FAR} tokens back keeps {percent(float((-released.min() * FAR).exp()))} in the flattest head"
     if torch.allclose(formula, released):
         return f"With {count(n, 'head')}, a power of two, formula and code agree; {left}."
-    differ = int((formula - released).abs().gt(1e-12).sum())
+    # Heads have no order: what counts is the set of slopes.
+    others = int((released[:, None] - formula).abs().amin(-1).gt(1e-12).sum())
     lower = 2 ** (n.bit_length() - 1)
     return (
-        f"With {n} heads the code takes the slopes of {lower} heads, then every other slope of {2 * lower}: {differ} of {n} differ from the "
-        f"formula; {left}."
+        f"With {n} heads the code takes the slopes of {lower} heads, then every other slope of {2 * lower}: {others} of its {n} slopes are not "
+        f"the formula’s; {left}."
     )
 
 
 # ------------------------------------------------------------------------------------------------ another task
 
 RECALL = tuple(range(BIN, training.LONGEST["recall"] + 1, BIN))
+MIDDLE = 512  # tokens of a recalled text, between the lengths of the two tasks
 TASK_SEES: dict[Sees, str] = {"whole": "all before it", "window": "the last 32"}
 
 
@@ -597,21 +615,29 @@ def _recall(encoding: Encoding, sees: Sees) -> Figure:
     return figure
 
 
+def between(shares: Tensor) -> str:
+    """The least and the most of all seeds."""
+    low, high = percent(float(shares.min())), percent(float(shares.max()))
+    return low if low == high else f"{low} to {high}"
+
+
 def task_reading(encoding: Encoding, sees: Sees) -> str:
     name = SAYS[encoding][0].upper() + SAYS[encoding][1:]
     far = training.LONGEST["recall"] if sees == "whole" else FAR
     right = longer.recalled(encoding, far, "right" if sees == "whole" else "right in window")
     ranked = sorted(ENCODINGS, key=lambda e: float(longer.lost(e, FAR, sees).mean()))
     place = ranked.index(encoding) + 1
-    low, high = percent(float(right.min())), percent(float(right.max()))
-    shares = f"{low} right" if low == high else f"{low} to {high} right, seed by seed"
+    shares = f"{between(right)} right"
+    if sees == "whole":
+        middle = longer.recalled(encoding, MIDDLE)
+        shares = f"{shares} (at {MIDDLE}: {between(middle)})"
     rank = {1: "least", 2: "second least", len(ranked): "most", len(ranked) - 1: "second most"}.get(
         place, f"{'third' if place == 3 else 'fourth'} least"
     )
     window = "" if sees == "whole" else f", seeing the last {LENGTH} only"
     return (
         f"{name}{window}: at {FAR} tokens it loses {rank} of the six on the next token, {number(float(longer.lost(encoding, FAR, sees).mean()), 2)} "
-        f"nats; recalling the first of {far:,}, it gets {shares} (chance: {percent(longer.CHANCE, 3)})."
+        f"nats; recalling the first of {far:,}, it gets {shares}; chance is {percent(longer.CHANCE, 3)}."
     )
 
 
@@ -649,7 +675,7 @@ def live_frame(shipped: training.Progress, encoding: Encoding, seed: int, now: t
         x_title="position",
         y_title="loss in nats",
         x_range=(0, FAR),
-        y_range=(0, 6.5),
+        y_range=(-0.25, 6.5),
         levels={"knowing nothing": (NOTHING, INK)},
         height=280,
     )
