@@ -317,11 +317,11 @@ def flat_is_not_far(encoding: Encoding = "alibi", window: int = 4, task_sees: st
 @concept.looks_closer(
     "task",
     "ALiBi leads on the next token; recalling the first of 2,048 tokens, no encoding beats it.",
-    fails_if=({"first": "none"}, {"second": ("alibi", "learned")}, {"untrained": "alibi"}),
+    fails_if=({"first": "none"}, {"second": "alibi"}, {"untrained": "alibi"}),
 )
 @concept.says(
     "Recalling the first of 2,048 tokens, no encoding beat ALiBi.",
-    fails_if=({"first": "none"}, {"second": ("alibi", "learned")}, {"untrained": "alibi"}),
+    fails_if=({"first": "none"}, {"second": "alibi"}, {"untrained": "alibi"}),
 )
 def the_order_flips(first: Encoding = "alibi", second: Encoding = "none", untrained: Encoding = "learned") -> Evidence:
     far = training.LONGEST["recall"]
