@@ -341,6 +341,11 @@ def test_every_seed_of_both_tasks_is_drawn(sees: longer.Sees) -> None:
                 assert trace["line"]["color"] == drawings.COLOURS[e]
         assert right["data"][0]["x"][0] == training.BIN
         assert right["data"][0]["x"][-1] == (training.LONGEST["recall"] if sees == "whole" else longer.FAR)
+        at_one = [
+            drawings.NAMES[o] for o in training.ENCODINGS if o != e and training.outcome(o, "recall", what).min() == 1
+        ]
+        notes = [n["text"] for n in right["layout"]["annotations"] if n["text"].startswith("always 1")]
+        assert notes == ([f"always 1: {', '.join(at_one)}"] if at_one else [])
         ranked = sorted(training.ENCODINGS, key=lambda o: float(longer.lost(o, 256, sees).mean()))
         assert ("loses least of the six" in frame.reading) == (ranked[0] == e)
         assert ("loses most of the six" in frame.reading) == (ranked[-1] == e)

@@ -604,14 +604,20 @@ def _recall(encoding: Encoding, sees: Sees) -> Figure:
         x_title="length of the text, in tokens",
         y_title="share of right answers",
         log_x=True,
-        x_ticks=(16, 32, 64, 128, 256, 512, 1024, 2048),
-        x_range=(BIN, training.LONGEST["recall"]),
-        y_range=(0, 1.05),
+        x_ticks=(8, 32, 128, 512, 2048),
+        x_range=(BIN, 1.1 * training.LONGEST["recall"]),
+        y_range=(0, 1.15),
         levels={"chance": (longer.CHANCE, INK)},
         level_at="bottom left",
         height=320,
     )
     shade(figure, BIN, LENGTH)
+    perfect = [NAMES[e] for e, row in rows.items() if e != encoding and bool((row == 1).all())]
+    if perfect:
+        figure.note(
+            f"always 1: {', '.join(perfect)}", x=math.log10(last), y=1.0, xanchor="right", yanchor="bottom",
+            font={"color": MASKED},
+        )  # fmt: skip
     return figure
 
 
