@@ -142,6 +142,11 @@ def test_read_now_reads_the_shipped_model() -> None:
     )
 
 
+def test_held_distances_are_the_model_itself_until_they_hold() -> None:
+    assert longer.rope_held(63, n=64) == pytest.approx(longer.read_now("rope", n=64), rel=1e-9)
+    assert longer.rope_held(31, n=64) < 0.5 * longer.rope_held(63, n=64)
+
+
 def test_rows_that_were_never_used_are_as_drawn() -> None:
     # On another processor torch.randn draws other last bits.
     assert longer.never_moved("table", training.LENGTH, longer.FAR) < 5e-7 < 0.01 < longer.never_moved("table", 31, 32)

@@ -23,6 +23,7 @@ from core.experiments.extrapolation import (
     read_now,
     recalled,
     remedy_lost,
+    rope_held,
     rope_scores,
     unseen_share,
     weights_with,
@@ -401,14 +402,15 @@ def defined_is_not_trained(
 
 @concept.corrects(
     "A sliding window makes any model read on.",
-    better="It helps where the trouble is unseen distances: RoPE read on as in training. Sinusoids and learned rows did not, for "
+    better="It helps where the trouble is unseen distances: RoPE read on as in training (and so did our first seed "
+    "seeing all tokens, with none counted as farther than 31). Sinusoids and learned rows did not, for "
     "positions stay new inside a window. All three read on where each window was read as a text of its own, its positions "
     "counted from 0; that costs a whole pass for each token.",
-    fails_if=({"sees": "whole"}, {"lost_still": "rope"}, {"own": "window"}),
+    fails_if=({"sees": "whole"}, {"lost_still": "rope"}, {"own": "window"}, {"held": FAR}),
     source=ALIBI_CODE,
 )
 def a_window_helps_distances(
-    sees: Sees = "window", lost_still: Encoding = "sinusoidal", own: Sees = "afresh"
+    sees: Sees = "window", lost_still: Encoding = "sinusoidal", own: Sees = "afresh", held: int = LENGTH - 1
 ) -> Evidence:
     absolute: tuple[Encoding, ...] = ("learned", lost_still)
     return (
@@ -425,6 +427,11 @@ def a_window_helps_distances(
         & Evidence.below(
             "learned rows, sinusoids and RoPE, each window a text of its own: loss added, most",
             max(most_added(e, own) for e in ("learned", "sinusoidal", "rope")),
+            a_tenth(),
+        )
+        & Evidence.below(
+            f"RoPE, first seed, {FAR} tokens, all seen, distances at most {held}: loss above that on {LENGTH}, read now on 4 texts",
+            rope_held(held) - rope_held(held, LENGTH),
             a_tenth(),
         )
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -58,6 +59,25 @@ def read_now(encoding: Encoding, window: int | None = None, n: int = FAR, n_text
     tokens = training.unseen("next", training.SHOWN, FAR)[:n_texts, : n + 1]
     how = Reading(window=window)
     return float(training.excess_at(training.trained(encoding), "next", encoding, tokens, how).mean())
+
+
+@torch.no_grad()
+def rope_held(most: int, n: int = FAR, n_texts: int = 4) -> float:
+    """What the shipped RoPE model of the first seed loses if every token sees all before it, but none as farther than `most`."""
+    tokens, weights = training.unseen("next", training.SHOWN, FAR)[:n_texts, : n + 1], training.trained("rope")
+    distance = (torch.arange(n)[:, None] - torch.arange(n)).clamp(max=most)
+    x = F.embedding(tokens[:, :-1], weights["embed"])
+    for qkv, out, up, up_bias, down, down_bias in zip(*(weights[k].unbind() for k in training.PER_LAYER), strict=True):
+        heads = (F.layer_norm(x, (WIDTH,)) @ qkv).unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
+        query, key = (torch.view_as_complex(h.unflatten(-1, (-1, 2)).contiguous()) for h in heads[:2])
+        scores = torch.zeros(*query.shape[:-1], n, dtype=x.dtype)
+        for i, omega in enumerate(frequencies(WIDTH // HEADS)):  # a query ahead by δ is turned by δω against the key
+            turned = torch.polar(torch.ones(n, n, dtype=x.dtype), distance * omega)
+            scores += (query[..., :, None, i] * key[..., None, :, i].conj() * turned).real
+        weight = (scores / math.sqrt(WIDTH // HEADS)).masked_fill(~training.visible(n, None), -math.inf).softmax(-1)
+        x = x + (weight @ heads[2]).transpose(1, 2).flatten(2) @ out
+        x = x + (F.layer_norm(x, (WIDTH,)) @ up + up_bias).relu() @ down + down_bias
+    return float(training.excess_of(F.layer_norm(x, (WIDTH,)) @ weights["head"], "next", tokens).mean())
 
 
 # ------------------------------------------------------------------------------------------------ what lies beyond
