@@ -615,8 +615,8 @@ def _recall(encoding: Encoding, sees: Sees) -> Figure:
     perfect = [NAMES[e] for e, row in rows.items() if e != encoding and bool((row == 1).all())]
     if perfect:
         figure.note(
-            f"always 1: {', '.join(perfect)}", x=math.log10(last), y=1.0, xanchor="right", yanchor="bottom",
-            font={"color": MASKED},
+            f"always 1: {', '.join(perfect)}", x=math.log10(last), y=1.0, xanchor="right", yanchor="bottom", yshift=3,
+            font={"color": INK},
         )  # fmt: skip
     return figure
 
