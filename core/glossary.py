@@ -5,6 +5,7 @@ Alphabetical. The search of the front door finds them too.
 
 GLOSSARY = {
     "[j = y]": "1 for the right class y, 0 for the others",
+    "ALiBi": "subtracts a multiple of the distance",
     "amplification": "how much the output moves when all weights move a little",
     "Attn, FFN": "here without scale, W_O, biases; FFN = φ(x W₁) W₂",
     "branch F": "attention or feed-forward",
@@ -27,6 +28,7 @@ GLOSSARY = {
     "gate": "a third one: what it gives, activated, multiplies what W_up gives",
     "gradient g": "of the loss, at sublayer 0 (bottom) to L (top); 𝔼: mean over weights",
     "grouped heads": "query heads that share one key/value head",
+    "guessing": "by how often tokens occur",
     "head": "one attention with its own small Q, K and V",
     "hull": "everywhere that a weighted mean of the points can lie",
     "invariant": "reorder the inputs, and nothing changes at all",
@@ -58,6 +60,7 @@ GLOSSARY = {
     "qⱼ, pⱼ": "what class j of K should get, and what the model gives it",
     "read-out": "the best fixed linear guess from what arrived",
     "residual stream": "the running sum x that every sublayer adds to",
+    "RoPE": "turns query and key by their positions",
     "row": "one query’s weights over all keys; after a softmax they sum to 1",
     "running statistics": "averages over past batches, which BatchNorm keeps for evaluation",
     "S": "the numbers that share one mean μ and one σ²",
@@ -72,6 +75,7 @@ GLOSSARY = {
     "stream x": "the sum so far",
     "sublayer": "attention or feed-forward, with its skip and its norm",
     "t, η, w, θ": "the step, the learning rate, the steps of the warm-up (≥ 1), a weight",
+    "T5 bias": "adds a number learned for the distance",
     "target": "the text to be written",
     "target X": "the decoder’s vectors of what is written (from layer 2 on, also of what they fetched)",
     "unit": "a number inside the feed-forward layer",

@@ -120,3 +120,18 @@ def block_diagonal(lengths: Sequence[int]) -> Bool[Tensor, "n n"]:
     """
     of = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(list(lengths)))
     return of[:, None] == of
+
+
+def sliding_window(n: int, window: int) -> Bool[Tensor, "n n"]:
+    r"""$M_{ij} = [\, 0 \le i - j < w \,]$: causal, and only the last w tokens, oneself among them
+
+    Through l layers the last token still hears of $l(w - 1)$ tokens before it. Raises ValueError if w is less than 1.
+
+    Beltagy et al. 2020, §3.1 (there to both sides), arXiv 2004.05150; causal: Jiang et al. 2023, §2, arXiv 2310.06825
+
+    >>> sliding_window(3, 2).int().tolist()
+    [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
+    """
+    if window < 1:
+        raise ValueError(f"A window holds at least the token itself: 1, not {window}.")
+    return causal(n) & ~causal(n, -window)

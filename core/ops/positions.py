@@ -1,5 +1,6 @@
 """Ways to tell attention where a token stands."""
 
+import math
 from typing import Literal
 
 import torch
@@ -110,3 +111,38 @@ def alibi_slopes_as_released(n_heads: int) -> Float[Tensor, " h"]:
         return alibi_slopes(n_heads)
     lower = 2 ** (n_heads.bit_length() - 1)
     return torch.cat([alibi_slopes(lower), alibi_slopes(2 * lower)[0::2][: n_heads - lower]])
+
+
+def ntk_base(stretch: float, d: int, base: float = 10_000.0) -> float:
+    r"""$\mathrm{base}' = \mathrm{base} \cdot s^{d/(d-2)}$: RoPE's slowest pair turns s times slower, its fastest as before
+
+    d is the width of a head. Position interpolation divides every position by s instead, so that all pairs turn s times
+    slower. Raises ValueError if d is odd or less than 4: with one pair there is no slowest beside the fastest.
+
+    “NTK-aware” interpolation, bloc97 2023; in print: Peng et al. 2023, §3.1, arXiv 2309.00071
+
+    >>> ntk_base(1.0, 64), round(ntk_base(8.0, 4))
+    (10000.0, 640000)
+    """
+    if d % 2 or d < 4:
+        raise ValueError(
+            f"NTK-aware scaling needs at least two pairs of features: d must be even and 4 or more, not {d}."
+        )
+    return base * stretch ** (d / (d - 2))
+
+
+def t5_bucket(distance: Int[Tensor, "*b"], buckets: int = 32, far: int = 128) -> Int[Tensor, "*b"]:
+    r"""$\delta$ for $\delta < B/2$, else $\min\big(B - 1,\ B/2 + \lfloor \tfrac{\ln(2\delta/B)}{\ln(2\,\mathrm{far}/B)} \cdot B/2 \rfloor\big)$
+
+    T5's causal buckets: a learned bias for each small distance, then one for each of a growing span, and one for all
+    from `far` on. Shapes: distances back, ≥ 0, `[...]` → `[...]`.
+
+    Raffel et al. 2020, §2.1, arXiv 1910.10683; `_relative_position_bucket` in Hugging Face's T5
+
+    >>> t5_bucket(torch.tensor([0, 15, 16, 31, 128, 5000])).tolist()
+    [0, 15, 16, 21, 31, 31]
+    """
+    exact = buckets // 2
+    spans = (distance.clamp_min(exact).double() / exact).log() / math.log(far / exact) * (buckets - exact)
+    # A hair up before rounding down: the logarithm of an exact power may come out a last bit too low.
+    return torch.where(distance < exact, distance, (exact + (spans + 1e-9).floor().long()).clamp_max(buckets - 1))
