@@ -65,7 +65,7 @@ with lesson(concept) as page:
             sweep("key_at", "Key at", drawings.KEY_AT, draw, *head, default=0, panel_width=340)
         st.markdown(
             "*Interpolation* divides positions by the stretch; *NTK-aware* and *base 500,000* slow the slow pairs more than the fast. "
-            "Without further training, and after a little of it, which alone does most:"
+            "Without further training, and after a little; that little alone does most:"
         )
         figure("remedies", drawings.remedy_frames, panel_width=600)
         st.markdown("Is far also faint? RoPE’s often quoted decay with distance holds for one kind of vectors:")
@@ -98,7 +98,7 @@ with lesson(concept) as page:
         st.markdown("Train one of these again, on recall, now; read up to 256 tokens only:")
         side, stage = beside()
         with side:
-            run = controls.choice("Seed of the run", "recall_seed", {s: str(s) for s in training.SEEDS})
+            run = controls.choice("Seed of the run", "far_seed", {s: str(s) for s in training.SEEDS})
         with stage:
             before = training.trained_run(chosen, "recall", run)
             draw = partial(drawings.live_frame, before, chosen, run)

@@ -398,7 +398,7 @@ def test_the_page_hands_its_controls_on() -> None:
     assert shown["decay"] == [drawings.decay_frames(3)[0].reading]
     shown = readings(look="beyond", bf16_offset="10", bf16_seed="4")
     assert shown["bf16_rope"] == [drawings.precision_frames(10, 4)[0].reading]
-    shown = readings(look="task", task_sees="the last 32", task_encoding="rope", recall_seed="1")
+    shown = readings(look="task", task_sees="the last 32", task_encoding="rope", far_seed="1")
     assert shown["task_encoding"] == [f.reading for f in drawings.task_frames("window")]
     assert shown["recall_run:figure"][0].startswith("RoPE, seed 1: after step 150")
 

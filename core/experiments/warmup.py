@@ -178,7 +178,6 @@ def average(beta: float, over: Float[Tensor, "s w"]) -> Float[Tensor, "t w"]:
     return weight / weight.sum(-1, keepdim=True) @ over
 
 
-@remember
 def _noise(seed: int) -> Float[Tensor, "s w"]:
     g = torch.Generator().manual_seed(seed)
     return torch.randn(NOISY, WEIGHTS, generator=g).double()

@@ -29,6 +29,7 @@ def fires(
 
     Geva et al. 2021, §2, arXiv 2012.14913
 
+    >>> import torch
     >>> fires(torch.tensor([1.0, -2.0]), torch.eye(2)).tolist(), fires(torch.tensor([1.0, -2.0]), torch.eye(2), "none").tolist()
     ([1.0, 0.0], [1.0, -2.0])
     """
@@ -46,6 +47,7 @@ def recalled(
 
     Geva et al. 2021, §2, arXiv 2012.14913
 
+    >>> import torch
     >>> recalled(torch.tensor([2.0, 3.0]), torch.eye(2)).tolist(), recalled(torch.tensor([2.0, 3.0]), torch.eye(2), [1]).tolist()
     ([2.0, 3.0], [0.0, 3.0])
     """
@@ -62,6 +64,7 @@ def xor_neurons(bits: Float[Tensor, "*b 2"], activation: Activation = "relu") ->
 
     Goodfellow et al. 2016, Deep Learning, §6.1, https://www.deeplearningbook.org
 
+    >>> import torch
     >>> xor_neurons(torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])).tolist()
     [0.0, 1.0, 1.0, 0.0]
     """
