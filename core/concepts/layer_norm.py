@@ -35,8 +35,8 @@ from core.training.layer_norm import Norm
 
 concept = Concept(
     __name__,
-    equation=r"{\hat x = \frac{x - \mu_S}{\sqrt{\sigma_S^2 + \epsilon}}} \qquad\allowbreak {\text{LayerNorm: }\disputed{S = \text{a token’s features}}} "
-    r"\qquad\allowbreak {\text{BatchNorm: }S = \text{a feature, all tokens}}",
+    equation=r"{\hat x = \frac{x - \mu_S}{\sqrt{\sigma_S^2 + \epsilon}}} \quad\allowbreak {\text{LayerNorm: }\disputed{S = \text{a token}}} "
+    r"\quad\allowbreak {\text{BatchNorm: }S = \text{a feature, all tokens}}",
     words=("S", "feature", "nats"),
 )
 
