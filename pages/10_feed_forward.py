@@ -35,18 +35,8 @@ with lesson(concept) as page:
             help=drawings.NUMBER_HELP,
         )
     with stage:
-        part = sweep(
-            "ff_part",
-            "What acts through",
-            layers.PARTS,
-            drawings.reach_frames,
-            sentence,
-            sees,
-            seed,
-            default="feed-forward",
-            buttons=True,
-            panel_width=340,
-        )
+        draw, how = drawings.reach_frames, {"default": "feed-forward", "buttons": True, "panel_width": 340}
+        part = sweep("ff_part", "What acts through", layers.PARTS, draw, sentence, sees, seed, **how)
 
     if page.look("xor"):
         st.markdown(

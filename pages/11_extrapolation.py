@@ -101,10 +101,8 @@ with lesson(concept) as page:
             run = controls.choice("Seed of the run", "far_seed", {s: str(s) for s in training.SEEDS})
         with stage:
             before = training.trained_run(chosen, "recall", run)
-            draw = partial(drawings.live_frame, before, chosen, run)
-            which = (chosen, "recall", run)
-            how = "Train this decoder", training.train, draw
-            live("recall_run", *how, *which, share=lambda p: p.done, shipped=before)
+            how = "Train this decoder", training.train, partial(drawings.live_frame, before, chosen, run)
+            live("recall_run", *how, chosen, "recall", run, share=lambda p: p.done, shipped=before)
 
     page.ran(positions.rotate, positions.alibi, positions.alibi_slopes_as_released, positions.t5_bucket)
     page.ran(positions.ntk_base, masks.sliding_window, markov.draw_text, longer.lost, longer.read_now)

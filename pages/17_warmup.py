@@ -53,57 +53,46 @@ with lesson(concept) as page:
             "Why should short first steps matter? Adam divides the mean gradient m̂ by the root of the mean square, √v̂. At step 1 both are "
             f"made of one gradient, and the quotient is ±1 whatever its size (far above ε). Here are {experiments.WEIGHTS:,} weights whose gradients are "
             "noise alone: nothing is to be learned, so every step is a step too far. Ma and Yarats point at the first picture: the steps are long "
-            "(if β₁ is near 1). Liu et al. point at the second: each weight’s own rate 1/√v̂ is a guess from few gradients. Their RAdam, in "
-            "the third, is Adam times a factor r; as long as r has no value, it leaves the division out."
+            "(if β₁ is near 1). Liu et al. point at the second: each weight’s own rate 1/√v̂ is a guess from few gradients. Their RAdam (third) "
+            "is Adam times a factor r; as long as r has no value, it leaves the division out."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
             beta_1 = controls.choice("β₁", "warm_beta", drawings.BETAS_1)
             seed = controls.seed("warm_seed")
         with stage:
-            values, draw = experiments.BETAS_2, drawings.noise_frames
-            sweep("warm_square", "β₂", values, draw, beta_1, seed, default=0.98, panel_width=270)
+            draw, how = drawings.noise_frames, {"default": 0.98, "panel_width": 270}
+            sweep("warm_square", "β₂", experiments.BETAS_2, draw, beta_1, seed, **how)
 
     if page.look("length"):
         st.markdown(
-            "Are long steps the whole reason? Then equally long ones would get Pre-Norm stuck, too. They do not: up to step 20 its steps are as long as "
-            "Post-Norm’s, within 5 %, or longer, and it learns (though less well than with a warm-up). SGD is no counterexample: its first step is short, but by step 7 its steps are "
-            "longer than Adam’s; with a warm-up none is over 0.8 % of the weights’ length, and it learns. "
-            "The second picture shows what the first step does to what the model says: the share of its logits z that differs from place to "
-            "place, and so can depend on what is read. That is a measurement and no proof of a cause; question 7 has what Xiong et al. and "
-            "Liu et al. say of Post-Norm."
+            "Are long steps the whole reason? Then equally long ones would get Pre-Norm stuck, too. They do not: up to step 20 its "
+            "steps are as long as Post-Norm’s, within 5 %, or longer, and it learns (though less well than with a warm-up). SGD is no counterexample: "
+            "its first step is short, but by step 7 its steps are longer than Adam’s; with a warm-up none is over 0.8 % of the weights’ length, and "
+            "it learns. The second picture shows what the first step does to what the model says: the share of its logits z that differs from "
+            "place to place, and so can depend on what is read. A measurement, no proof of a cause; question 7 has what Xiong et al. and Liu et al. say."
         )
         figure("warm_alone", drawings.alone_frames, panel_width=340)
-        st.markdown(
-            "RAdam shortens the first steps by itself. SGD does not divide by √v̂, and needs a warm-up all the same:"
-        )
+        st.markdown("RAdam shortens its first steps by itself. SGD does not divide by √v̂, and needs a warm-up too:")
         figure("warm_optimisers", drawings.optimiser_frames, panel_width=340)
         st.markdown(
             f"And how many short steps are enough? For β₂ = {training.BETAS[1]:g}, as here, the rule 2/(1 − β₂) says "
             f"{round(schedules.rule_of_thumb(training.BETAS[1]))}. With 25, two of the three runs learn to read one token, stay there, and are back "
-            "on the plateau by step 450: they are lost at the full rate, long after the first steps. What 25 more short steps change, these "
-            "runs do not show."
+            "on the plateau by step 450: they are lost at the full rate, long after the first steps; why, these runs do not show."
         )
-        lengths, draw = training.LENGTHS, drawings.length_frames
-        sweep("warm_enough", "Steps of warm-up", lengths, draw, default=25, panel_width=340)
+        sweep("warm_enough", "Steps of warm-up", training.LENGTHS, drawings.length_frames, default=25, panel_width=340)
 
     if page.look("price"):
-        st.markdown(
-            "While the rate rises, less is learned. At a low rate that is all a warm-up does. So ask at which rate, and how long the "
-            "training is."
-        )
+        st.markdown("While the rate rises, less is learned. So ask at which rate, and how long the training is:")
         stops, draw = drawings.BUDGETS, drawings.budget_frames
         sweep("warm_budget", "Training ends at step", stops, draw, default=training.STEPS, panel_width=340)
         st.markdown("Depth counts too: twelve Post-Norm layers need a warm-up at a lower rate than six.")
         figure("warm_depth", drawings.depth_frames, panel_width=340)
         st.markdown(
-            "So far the rate stayed at its peak to the end. Recipes let it fall. Then the highest rate, which these Post-Norm models bear only "
-            "with a warm-up, is worth having:"
+            "So far the rate stayed at its peak. Where it falls, the highest, which our Post-Norm models bear only with a warm-up, pays:"
         )
         figure("warm_falling", drawings.falling_frames, panel_width=340)
-        st.markdown(
-            "Every dot of the first picture is a run. Train one again, now (about half a minute on a core of its own):"
-        )
+        st.markdown("Every dot of the first picture is a run. Train one again (half a minute on a core of its own):")
         side, stage = st.columns([1, 5], gap="medium")
         with side:
             order = controls.choice("Order", "warm_order", drawings.NAMES)

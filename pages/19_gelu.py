@@ -50,17 +50,8 @@ with lesson(concept) as page:
             "beforehand. A unit is silent if its input is above 0 nowhere on texts that no step trains on: few texts while training, many at the end, "
             "where one of them may well show that it is not."
         )
-        rates = list(drawings.RATES.values())
-        rate = sweep(
-            "gelu_rate",
-            "Learning rate",
-            training.RATES,
-            drawings.silent_frames,
-            default=0.01,
-            labels=rates,
-            buttons=True,
-            panel_width=300,
-        )
+        shown = {"default": 0.01, "labels": list(drawings.RATES.values()), "buttons": True, "panel_width": 300}
+        rate = sweep("gelu_rate", "Learning rate", training.RATES, drawings.silent_frames, **shown)
         st.markdown(
             f"Getting a gradient is not waking up. The same at learning rate {training.WOKEN_RATE:g} with {len(training.WOKEN_SEEDS)} seeds, looked at "
             "half way and at the end:"

@@ -56,7 +56,7 @@ def test_data_flows_one_way(path: Path) -> None:
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
 def test_a_page_is_a_lesson_and_no_workshop(path: Path) -> None:
     source = path.read_text("utf-8")
-    assert len(source.splitlines()) <= 122, (  # a hero and four looks, each with its words and its controls
+    assert len(source.splitlines()) <= 110, (
         f"{path.name} has {len(source.splitlines())} lines: move drawings to ui/drawings, measuring to core/experiments"
     )
     tree = ast.parse(source)
