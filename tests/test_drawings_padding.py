@@ -2,10 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 import torch
 
@@ -13,12 +11,11 @@ from core.experiments import padding
 from core.say import number, percent
 from tests.test_pages import LESSONS, opened
 from tests.test_pages import figures as sent
-from tests.test_readings import faults, states
+from tests.test_readings import faults
 from ui import figures, palette
 from ui.drawings import padding as drawings
 from ui.drawings.masking import shown
-from ui.figures import Figure, Frame
-from ui.sweep.packing import pack
+from ui.figures import Figure
 
 THREE = padding.SENTENCES
 DRAWINGS = (
@@ -43,18 +40,6 @@ def boxes(trace: dict) -> np.ndarray:
     """Rectangles of a line with gaps: left, right, bottom, top."""
     x, y = (trace[axis].reshape(-1, 6)[:, :5] for axis in "xy")
     return np.stack([x.min(1), x.max(1), y.min(1), y.max(1)], 1)
-
-
-@pytest.mark.parametrize("draw", DRAWINGS)
-def test_every_figure_is_one_that_plotly_knows_and_can_be_sent(draw: Callable[..., list[Frame]]) -> None:
-    """JSON has no “not a number”: outside of arrays it must be said in words."""
-    for i, state in enumerate(states(draw.corners)):  # type: ignore[attr-defined]
-        if i % (6 if draw is drawings.batch_frames else 2):
-            continue
-        frames = draw(**state)
-        assert pack(frames)
-        for figure in (*frames[0].figures, *frames[-1].figures):
-            go.Figure(figure)
 
 
 # ------------------------------------------------------------------------------------------------ the hero
