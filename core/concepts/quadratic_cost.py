@@ -64,33 +64,31 @@ D = 64  # the width of the layers that are really run while you wait
 
 
 @concept.predicts(
-    "A layer like GPT-2’s reads as many tokens as it is wide, N = d = 4,096, and computes all scores. Which share of its FLOPs is quadratic in N?",
+    "A layer like GPT-2’s reads 6 d tokens, then 12 d, and computes all scores. By what do its FLOPs grow?",
     Option(
-        "14 %",
-        0.135,
-        0.145,
-        "Attention’s two products take 4 N² d, the weights 24 N d²: at N = d that is 4 parts of 28, one seventh. Skipping "
-        "later tokens makes it about 2 of 26.",
+        "2",
+        1.5,
+        2.5,
+        "The FLOPs of the weights double. But at N = 6 d the scores and weighted sums are half of the work, and they grow fourfold.",
     ),
     Option(
-        "50 %",
-        0.45,
-        0.55,
-        "N = d is where attention overtakes a *recurrent* layer in the orders of Vaswani’s table 1, N² d against N d². A whole layer has 24 N d² of weights to "
-        "overtake, and that takes N = 6 d.",
+        "3",
+        2.5,
+        3.5,
+        "Half of the work is in the weights and doubles, half is quadratic and grows fourfold: ½ · 2 + ½ · 4.",
     ),
-    Option("86 %", 0.855, 0.865, "That is the share of the weights: the ratio upside down."),
     Option(
-        "100 %",
-        0.99,
-        1.01,
-        "O(N²) says what wins in the end. At N = d the terms that it drops are six times the term that it keeps.",
+        "4",
+        3.5,
+        4.5,
+        "O(N²) says what wins in the end. At N = 6 d half of the work is still in the weights, and that half only doubles.",
     ),
-    shows="Counted just now in a real layer with N = d = 64, where the share is the same: {percent} is quadratic.",
+    Option("8", 7.5, 8.5, "Nothing here grows like N³: pairs of tokens are counted, not triples."),
+    shows="Counted just now in a real layer of width 16, for 96 tokens and for 192: the FLOPs are multiplied by {0}.",
 )
-def quadratic_share() -> float:
-    layer = counted(D, D)
-    return layer.attention / layer.total
+def growth_from_6d_to_12d() -> float:
+    d = 16
+    return counted(12 * d, d).total / counted(6 * d, d).total
 
 
 # ---------------------------------------------------------------------------------------------- the answer
