@@ -64,7 +64,7 @@ D = 64  # the width of the layers that are really run while you wait
 
 
 @concept.predicts(
-    "A layer like GPT-2’s reads 6 d tokens, then 12 d, and computes all scores. By what do its FLOPs grow?",
+    "A layer like GPT-2’s reads 6 d tokens, then 12 d, and computes all scores. By what factor do its FLOPs grow?",
     Option(
         "2",
         1.5,
