@@ -205,7 +205,7 @@ def test_columns_and_rows_are_drawn(empty: padding.Empty) -> None:
         assert np.array_equal(row, np.float32([*made.off.tolist(), made.pads]), equal_nan=True)
     assert told["layout"]["yaxis"]["ticktext"] == list(drawings.WAYS.values())
     assert told["layout"]["xaxis"]["ticktext"] == ["words<br>layer 1", "words<br>layer 2", "pads<br>size"]
-    assert ("leave the pads no number" in frame.reading) == (empty == "written")
+    assert ("make the pads NaN" in frame.reading) == (empty == "written")
     assert ("exactly 0" in frame.reading) == (empty == "sdpa") and ("plain average" in frame.reading) == (
         empty == "lowest"
     )
