@@ -219,7 +219,7 @@ def all_three_come_from_the_tokens(stored: bool = False, two_matrices: bool = Fa
 @concept.corrects(
     "Keys and values are facts that the model stores.",
     better="They are computed from the input: other tokens, other keys and values. What is stored are the matrices that "
-    "project, W_Q, W_K, W_V, and W_O after them. (The feed-forward layer can be read as stored ones: question 10.)",
+    "project, W_Q, W_K, W_V, and W_O after them. (The feed-forward layer can be read as stored keys and values: question 10.)",
     fails_if={"stored": True},
     source=GEVA_2021,
 )
