@@ -142,9 +142,9 @@ def test_the_numbers_of_the_hero(rows: str, where: Where) -> None:
 @pytest.mark.parametrize(
     ("rows", "where", "row", "said", "named"),
     [
-        ("causal", "before", 0, "at 1 of 6 words: the 95 % that would have gone to the hidden ones goes to that one. Zeroed after the softmax instead, the row would sum to 4.6 % and still depend on the hidden words.", "hidden weight flows to the visible"),
-        ("causal", "before", 2, "at 3 of 6 words: the 58 % that would have gone to the hidden ones is shared among those three. Zeroed after the softmax instead, the row would sum to 42 % and still depend on the hidden words.", "hidden weight flows to the visible"),
-        ("causal", "before", 4, "that would have gone to the hidden one is shared among those five. Zeroed", "hidden weight flows to the visible"),
+        ("causal", "before", 0, "at 1 of 6 words: the 95 % that would have gone to the hidden ones goes to that one.", "hidden weight flows to the visible"),
+        ("causal", "before", 2, "at 3 of 6 words: the 58 % that would have gone to the hidden ones is shared among those three.", "hidden weight flows to the visible"),
+        ("causal", "before", 4, "that would have gone to the hidden one is shared among those five.", "hidden weight flows to the visible"),
         ("causal", "before", 5, "may look at all 6 words: nothing is hidden, so nothing flows.", "nothing is hidden, nothing flows"),
         ("causal", "after", 1, "the 64 % that hidden words would get goes to nobody. The row sums to 36 %, not to 100 %, and all visible weights still depend on the hidden words.", "hidden weight is lost"),
         ("causal", "multiply", 0, "but hidden words get 96 % of its weight (95 % without a mask). A logit of 0 counts as e⁰ = 1, not as nothing.", "hidden words keep weight"),

@@ -112,7 +112,7 @@ def test_points_lie_on_the_law_and_masked_ones_at_0(pad: padding.Pad) -> None:
         assert chart["layout"]["xaxis"]["title"]["text"] == "P, pads of the sentence"
         assert chart["layout"]["yaxis"]["title"]["text"] == "difference ÷ output alone"
         line, free, masked, free_now, masked_now, labels = chart["data"]
-        assert line["name"] == ("law: 1 − Z/(Z+P)" if pad == "zeros" else "law with the pad’s own logit")
+        assert line["name"] == ("law: weight on pads" if pad == "zeros" else "law with the pad’s own logit")
         assert (free["name"], masked["name"]) == ("no mask", "pads masked")
         assert (free["marker"]["color"], masked["marker"]["color"]) == (palette.WITHOUT, palette.WITH)
         off = [float(one.off[b, end]) for b, end in enumerate(ends) for one in made]
@@ -190,7 +190,7 @@ def test_columns_and_rows_are_drawn(empty: padding.Empty) -> None:
         assert np.array_equal(row, np.float32([*made.off.tolist(), made.pads]), equal_nan=True)
     assert told["layout"]["yaxis"]["ticktext"] == list(drawings.WAYS.values())
     assert told["layout"]["xaxis"]["ticktext"] == ["words<br>layer 1", "words<br>layer 2", "pads<br>size"]
-    assert ("leave the pads no number" in frame.reading) == (empty == "written")
+    assert ("make the pads NaN" in frame.reading) == (empty == "written")
     assert ("exactly 0" in frame.reading) == (empty == "sdpa") and ("plain average" in frame.reading) == (
         empty == "lowest"
     )
