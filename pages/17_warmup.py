@@ -31,7 +31,7 @@ with lesson(concept) as page:
 
     if page.look("schedule"):
         st.markdown(
-            "A schedule is a function from the number of an update to a learning rate. After the rise it may fall in many ways. The first "
+            "A schedule is a function from the number of an update to a learning rate. After the rise it may fall in many ways. The original "
             "Transformer’s has no peak to choose: it follows from width and warm-up. Codes differ in the number of the first update; the "
             "second picture shows what torch’s `LambdaLR` then sets."
         )
@@ -70,7 +70,7 @@ with lesson(concept) as page:
             "steps are as long as Post-Norm’s, within 5 %, or longer, and it learns (though less well than with a warm-up). SGD is no counterexample: "
             "its first step is short, but by step 7 its steps are longer than Adam’s; with a warm-up none is over 0.8 % of the weights’ length, and "
             "it learns. The second picture shows what the first step does to what the model says: the share of its logits z that differs from "
-            "place to place, and so can depend on what is read. A measurement, no proof of a cause; question 7 has what Xiong et al. and Liu et al. say."
+            "place to place, and so can depend on what is read. A measurement, no proof of a cause; question 7 has what Xiong et al. and Liu et al., of Admin, say."
         )
         figure("warm_alone", drawings.alone_frames, panel_width=340)
         st.markdown("RAdam shortens its first steps by itself. SGD does not divide by √v̂, and needs a warm-up too:")
@@ -95,7 +95,7 @@ with lesson(concept) as page:
         st.markdown("Every dot of the first picture is a run. Train one again (half a minute on a core of its own):")
         side, stage = st.columns([1, 5], gap="medium")
         with side:
-            order = controls.choice("Order", "warm_order", drawings.NAMES)
+            order = controls.choice("Normalisation", "warm_order", drawings.NAMES)
             again = controls.choice("Learning rate", "warm_run_rate", drawings.RATES)
             warmup = controls.choice("Warm-up", "warm_run_warmup", drawings.WARMUPS)
             run = controls.choice("Seed of the run", "warm_run_seed", {s: str(s) for s in training.SEEDS})
