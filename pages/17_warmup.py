@@ -22,7 +22,7 @@ with lesson(concept) as page:
     with side:
         step = controls.stops("Training step", "warm_step", drawings.STOPS, training.STEPS)
         st.caption(
-            f"Small language models, {len(training.SEEDS)} seeds each, trained beforehand. A token depends on the two before it. "
+            f"Small language models, {len(training.SEEDS)} seeds each, trained beforehand. A token depends on the two before it, in another made-up language than question 11’s. "
             f"The warm-up takes {training.WARMUP} steps; then the rate stays. A point is the mean of ten steps."
         )
     with stage:
@@ -53,7 +53,7 @@ with lesson(concept) as page:
             "Why should short first steps matter? Adam divides the mean gradient m̂ by the root of the mean square, √v̂. At step 1 both are "
             f"made of one gradient, and the quotient is ±1 whatever its size (far above ε). Here are {experiments.WEIGHTS:,} weights whose gradients are "
             "noise alone: nothing is to be learned, so every step is a step too far. Ma and Yarats point at the first picture: the steps are long "
-            "(if β₁ is near 1). Liu et al. point at the second: each weight’s own rate 1/√v̂ is a guess from few gradients. Their RAdam (third) "
+            "(if β₁ is near 1). RAdam’s authors point at the second: each weight’s own rate 1/√v̂ is a guess from few gradients. RAdam (third) "
             "is Adam times a factor r; as long as r has no value, it leaves the division out."
         )
         side, stage = st.columns([1, 5], gap="medium")
