@@ -51,7 +51,7 @@ GLOSSARY = {
     "P": "puts rows into another order",
     "pad": "a filler token that makes all rows equally long",
     "parameter": "a number that training changes",
-    "perplexity": "e to the power of the loss",
+    "perplexity": "the exponential of the loss",
     "plain loss": "the cross-entropy with ε = 0",
     "plateau": "the loss of guessing by how often tokens occur, reading nothing",
     "position encoding": "numbers that tell a token where it stands",

@@ -183,7 +183,7 @@ def three_fail_two_stay(
 # The borders lie half-way, on a log scale, between what the options say: 1, 2, and half of guessing and guessing itself, which
 # is some 40 times ALiBi's own loss.
 @concept.predicts(
-    f"ALiBi’s loss stays flat up to {FAR} tokens. Now each layer sees only the last 4: what does it do?",
+    f"ALiBi’s loss stays flat up to {FAR} tokens. Now each layer sees only the last 4 tokens: what does the loss do?",
     Option(
         "stays as it is",
         -math.inf,

@@ -449,8 +449,8 @@ concept.judges(
 concept.pushes_back(
     "Why does a warm-up help, and why do Pre-Norm models still have one?",
     "Adam’s first step is about the learning rate per weight, whatever the gradient, and a deep Post-Norm model "
-    "amplifies it, say Liu et al.; Xiong et al. blame the large gradients near the output. Question 17 measures how far "
-    "either goes. Large Pre-Norm models keep one: LLaMA’s takes 2,000 steps.",
+    "amplifies it, say Liu et al.; Xiong et al. blame the large gradients near the output. Question 17 measures when it "
+    "is needed. Large Pre-Norm models keep one: LLaMA’s takes 2,000 steps.",
     (LIU_2020, XIONG_2020, LLAMA_2023.at("§2.3")),
 )
 concept.pushes_back(
