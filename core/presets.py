@@ -161,9 +161,9 @@ _FAMILIES: tuple[tuple[str, Architecture, dict[str, dict[str, Any]]], ...] = (
     }),
     ("Llama", _LLAMA, {
         "LLaMA 7B": _row(4096, 32, 32, 11008),
-        "Llama 13B": _row(5120, 40, 40, 13824),
-        "Llama 33B": _row(6656, 60, 52, 17920),
-        "Llama 65B": _row(8192, 80, 64, 22016),
+        "LLaMA 13B": _row(5120, 40, 40, 13824),
+        "LLaMA 33B": _row(6656, 60, 52, 17920),
+        "LLaMA 65B": _row(8192, 80, 64, 22016),
         "Llama 2 7B": _row(4096, 32, 32, 11008),
         "Llama 2 13B": _row(5120, 40, 40, 13824),
         "Llama 2 70B": _row(8192, 80, 64, 28672, n_kv_heads=8),
