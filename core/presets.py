@@ -159,7 +159,7 @@ _FAMILIES: tuple[tuple[str, Architecture, dict[str, dict[str, Any]]], ...] = (
         "BART base": _both(768, 6, 12, 3072),
         "BART large": _both(1024, 12, 16, 4096),
     }),
-    ("Llama", _LLAMA, {
+    ("LLaMA", _LLAMA, {
         "LLaMA 7B": _row(4096, 32, 32, 11008),
         "LLaMA 13B": _row(5120, 40, 40, 13824),
         "LLaMA 33B": _row(6656, 60, 52, 17920),

@@ -33,7 +33,7 @@ TOKENS = [f"{n:,}" for n in cost.LENGTHS]
 with lesson(concept) as page:
     side, stage = page.hero()
     with side:
-        d_model = controls.choice("Width d", "cost_width", {d: str(d) for d in cost.WIDTHS})
+        d_model = controls.choice("Width d", "cost_width", {d: f"{d:,}" for d in cost.WIDTHS})
         n_heads = controls.choice("Heads h", "cost_heads", {h: str(h) for h in cost.HEADS}, help="Each of width d/h.")
     with stage:
         n = sweep(
