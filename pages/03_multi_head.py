@@ -50,7 +50,7 @@ with lesson(concept) as page:
         page.says(
             f"And what do more heads cost? They share the width d = {heads.D_MODEL}, so each is narrower. Only its square of scores, with a softmax, comes "
             "on top, and a blockwise kernel never stores that whole. Query heads may also share keys and values, as in GQA and "
-            "MQA: then W_K, W_V and the KV cache shrink, and the scores stay."
+            "MQA: then W_K, W_V and the KV cache (question 1) shrink, and the scores stay."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:

@@ -43,7 +43,7 @@ with lesson(concept) as page:
 
     if page.look("append"):
         page.says(
-            "A decoder has nothing to correct when a word comes (question 4). And whoever sees what comes later? Append a word: by how much does everything change "
+            "A decoder has nothing to correct when a word comes (question 4). And one who sees what comes later? Append a word: by how much does everything change "
             "that was computed before? Self-attention’s keys and values of layer 1 come from single words, so they stay in any family; those of "
             "layer 2 are made of what layer 1 saw. Cross-attention’s are made of the whole source, in every layer: so it is read "
             "once, complete, before the target is written. What stays exactly can be kept in a cache."

@@ -70,8 +70,8 @@ with lesson(concept) as page:
 
     if page.look("waste"):
         page.says(
-            "In dense attention a pad is computed like a word, masked or not. Bucketing sorts by length first; packing lays short sequences behind "
-            "each other in one; a kernel for variable lengths takes them end to end and has no pads."
+            "In dense attention a pad is computed like a word, masked or not. Bucketing sorts by length first; packing lays short sequences end to end "
+            "in one; a kernel for variable lengths takes them end to end and has no pads."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:

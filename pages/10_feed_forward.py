@@ -79,8 +79,9 @@ with lesson(concept) as page:
         page.says(
             "How much can such a memory hold? Most of what a layer has: 8 d² of 12 d² weights with two matrices and d_ff = 4 d; more where heads share "
             "keys and values, or where a gate adds a third matrix (question 15). "
-            "The layer meets every token once, whatever the length; attention, its own matrices included, also multiplies with every token in view (question 1 sets "
-            "its square alone against all weights: N = 6 d). (For a whole causal text both cost the same at twice that length. Dotted: beyond the published window.)"
+            "The layer meets every token once, whatever the length; attention, its own matrices included, also multiplies with every token in view, and beyond "
+            "some number of them costs more (for a whole causal text, twice that number). Question 1 sets its square alone against all weights, hence N = 6 d "
+            "there. Dotted: beyond the published window."
         )
         sweep("ff_model", "A layer of", layers.SHOWN, drawings.share_frames, default="Llama 3 8B", panel_width=340)
 

@@ -70,7 +70,7 @@ with lesson(concept) as page:
         page.says(
             "If the memory decides, who may touch it, and who asks? A derivative says how much an output moves when an input does: it is "
             "exactly 0 where the wiring has no way from one to the other. So count the pairs that act (whose derivative is not 0), for the "
-            "date at the top of the page; the grids show how much the logit of each written token moves. The source acts on all "
+            "date at the top of the page; the grids show how much the logit (the score before the softmax) of each written token moves. The source acts on all "
             "that is written; what was written acts on later tokens only, never on the source’s keys and values."
         )
         figure("who_asks", drawings.influence_frames, source, panel_width=300)

@@ -22,7 +22,7 @@ with lesson(concept) as page:
     with side:
         step = controls.stops("Training step", "warm_step", drawings.STOPS, training.STEPS)
         st.caption(
-            f"Small language models, {len(training.SEEDS)} seeds each, trained beforehand. A token depends on the two before it, in another made-up language than question 11’s. "
+            f"Small language models, {len(training.SEEDS)} seeds each, trained beforehand. A token depends on the two before it. "
             f"The warm-up takes {training.WARMUP} steps; then the rate stays. A point is the mean of ten steps."
         )
     with stage:
@@ -70,7 +70,7 @@ with lesson(concept) as page:
             "steps are as long as Post-Norm’s, within 5 %, or longer, and it learns (though less well than with a warm-up). SGD is no counterexample: "
             "its first step is short, but by step 7 its steps are longer than Adam’s; with a warm-up none is over 0.8 % of the weights’ length, and "
             "it learns. The second picture shows what the first step does to what the model says: the share of its logits z that differs from "
-            "place to place, and so can depend on what is read. A measurement, no proof of a cause; question 7 has what Xiong et al. and Liu et al., of Admin, say."
+            "place to place, and so can depend on what is read. A measurement, no proof of a cause; question 7 has what Xiong et al. and Liu et al. say."
         )
         figure("warm_alone", drawings.alone_frames, panel_width=340)
         page.says("RAdam shortens its first steps by itself. SGD does not divide by √v̂, and needs a warm-up too:")
