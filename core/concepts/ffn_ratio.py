@@ -1,0 +1,385 @@
+"""Question 18: why is the feed-forward layer four times as wide as the model, and 8/3 with SwiGLU?"""
+
+from torch import nn
+
+from core.course import Concept, Evidence, Option, Source, Verdict
+from core.experiments.ffn_ratio import (
+    LLAMAS,
+    THRESHOLD,
+    at_one_rate,
+    counted,
+    parameter_spread,
+    planted_recall,
+    published,
+    recall,
+    rounded,
+    tuned,
+)
+from core.ops.widths import llama_width
+from core.presets import preset
+from core.sources import GEMMA_2024, GEVA_2021, GPT_OSS, LLAMA_3_2024, LLAMA_2023, VASWANI_2017
+from core.training.ffn_ratio import ACTIVATIONS, FACTS, RATIOS, SEEDS, WIDTHS, Activation
+
+concept = Concept(
+    __name__,
+    equation=r"{\text{two matrices: } 2 \cdot d \cdot \disputed{4}\,d = 8\,d^2} \qquad\allowbreak "
+    r"{\text{three, SwiGLU: } 3 \cdot d \cdot \disputed{\tfrac{8}{3}}\,d = 8\,d^2}",
+    words=("d_model", "d_ff", "W_up, W_down", "gate"),
+)
+
+SHAZEER_2020 = Source("Shazeer 2020", "GLU Variants Improve Transformer", "arXiv 2002.05202")
+PALM_2022 = Source("Chowdhery et al. 2022", "PaLM: Scaling Language Modeling with Pathways", "arXiv 2204.02311")
+KAPLAN_2020 = Source("Kaplan et al. 2020", "Scaling Laws for Neural Language Models", "arXiv 2001.08361")
+LLAMA_CODE = Source(
+    "Meta 2023",
+    "llama, model.py",
+    "https://github.com/meta-llama/llama/blob/7565eb6fee2175b2d4fe2cfb45067a61b35d7f5e/llama/model.py",
+)
+LOW, HIGH = 0.0015, 0.05  # the lowest and the highest learning rate of the runs
+RUNS = f"mean of {len(SEEDS)} shipped runs (`python -m core.training ffn_ratio`)"
+
+
+# ---------------------------------------------------------------------------------------------- what several proofs measure
+
+
+def weights_of(matrices: int, d_model: int, d_ff: int) -> int:
+    """As PyTorch builds them: two linear layers, or three with a gate; without biases and without storing a number."""
+    layers = [nn.Linear(d_model, d_ff, bias=False, device="meta") for _ in range(matrices - 1)]
+    layers.append(nn.Linear(d_ff, d_model, bias=False, device="meta"))
+    return sum(layer.weight.numel() for layer in layers)
+
+
+def behind(activation: Activation, ratio: float, rate: float | None = None) -> float:
+    """The mean excess of a ratio, ÷ that of the best one: each with its best rate, or all with one."""
+    found = tuned(activation) if rate is None else at_one_rate(activation, rate)
+    return float(found.mean[RATIOS.index(ratio)] / found.mean[found.best])
+
+
+@concept.in_one_sentence(
+    "Four is a convention: other ratios do as well in our small decoders of equal size, and published ones go from 2.67 to 64. "
+    "8/3 gives SwiGLU’s three matrices as many weights as the usual two.",
+    fails_if=({"ratio": 0.5}, {"gated": True, "two": 2.0}, {"three": 4.0}),
+)
+def four_is_a_convention(ratio: float = 8, gated: bool = False, two: float = 4.0, three: float = 8 / 3) -> Evidence:
+    every = published().of(True) if gated else published().ratio
+    d = 3 * 1024
+    return (
+        Evidence.below(
+            f"loss above the least possible at {ratio:g} ÷ at 4, GELU, {RUNS}",
+            behind("gelu", ratio) / behind("gelu", 4),
+            1.1,
+        )
+        & Evidence.near("least published ratio", float(every.min()), 2.67, within=0.005)
+        & Evidence.exactly("largest", float(every.max()), 64)
+        & Evidence.exactly(
+            "weights of three matrices at 8/3 ÷ of two at 4, nn.Linear",
+            weights_of(3, d, round(three * d)) / weights_of(2, d, round(two * d)),
+            1,
+        )
+    )
+
+
+@concept.predicts(
+    "A model swaps its two feed-forward matrices for SwiGLU’s three. How wide may they be, if the number of weights is to stay?",
+    Option("4 d, as before", 3.5, 4.5, "Then three matrices have 12 d² weights instead of 8 d²."),
+    Option("2.67 d, that is 8/3", 2.6, 2.7, "Three matrices share what two had: 2 · 4 ÷ 3."),
+    Option("2 d", 1.9, 2.1, "Three matrices of 2 d have 6 d²: too few."),
+    Option("1.33 d", 1.3, 1.4, "A third of 4 d would keep the weights of one of the two matrices."),
+    shows="At {0} d three matrices have as many weights as two of 4 d.",
+)
+def width_that_keeps_the_weights() -> float:
+    d = 1024
+    two = weights_of(2, d, 4 * d)
+    return two / weights_of(3, d, 1) / d
+
+
+# ---------------------------------------------------------------------------------------------- the answer
+
+
+@concept.says(
+    "Four comes from the first Transformer, and nearly all models with two matrices kept it.",
+    fails_if=({"first": "Gemma 7B"}, {"gated": True}),
+)
+def four_is_the_first_ones(first: str = "Transformer base (2017)", gated: bool = False) -> Evidence:
+    ratios, a = published().of(gated), preset(first)
+    return Evidence.exactly("its d_ff ÷ d_model", a.d_ff / a.d_model, 4) & Evidence.above(
+        f"share of {len(ratios)} published models that have 4", float((ratios == 4).double().mean()), 0.9
+    )
+
+
+@concept.looks_closer(
+    "trained",
+    "At equal parameters 8 does as well as 4 in our decoders; 0.5 does much worse.",
+    fails_if=({"other": 0.5}, {"low": 4}, {"alike": False}),
+)
+@concept.says(
+    "Nothing singles it out: at equal parameters, each with its best learning rate, our small decoders learn as well at 8; only far below 4 do they learn much less.",
+    fails_if=({"other": 0.5}, {"low": 4}, {"alike": False}),
+)
+def eight_does_as_well(other: float = 8, low: float = 0.5, alike: bool = True) -> Evidence:
+    def worst(ratio: float, over: float) -> float:
+        return max(behind(activation, ratio) / behind(activation, over) for activation in ACTIVATIONS)
+
+    least = min(behind(activation, low) / behind(activation, 4) for activation in ACTIVATIONS)
+    size = parameter_spread() if alike else 12_288 / weights_of(2, 30, 120) - 1
+    return (
+        Evidence.below(
+            f"loss above the least possible at {other:g} ÷ at 4, the most of three activations, {RUNS}",
+            worst(other, 4),
+            1.1,
+        )
+        & Evidence.above(f"at {low:g} ÷ at 4, the least", least, 1.5)
+        & Evidence.below("largest difference in parameters", size, 0.01)
+    )
+
+
+@concept.looks_closer(
+    "trap",
+    "With one learning rate for all, the rate picks the winner: 1 at our lowest, 16 at our highest.",
+    fails_if=({"low": HIGH}, {"high": LOW}, {"own": False}),
+)
+@concept.corrects(
+    "A sweep with one learning rate for all shows which ratio is best.",
+    better="It shows which ratio suits that rate: in our runs 1 wins at the lowest rate and 16 at the highest. Tune it for each ratio.",
+    fails_if=({"low": HIGH}, {"high": LOW}, {"own": False}),
+)
+def one_rate_picks_its_own_winner(low: float = LOW, high: float = HIGH, own: bool = True) -> Evidence:
+    """The winners at two rates, with each activation; and that they are not the same as if each ratio is tuned."""
+    first, last = ([at_one_rate(activation, rate) for activation in ACTIVATIONS] for rate in (low, high))
+    best = [tuned(activation).best for activation in ACTIVATIONS]
+    beaten = [float(f.mean[b if own else f.best] / f.mean[f.best]) for f, b in zip(first, best, strict=True)]
+    narrow, wide = RATIOS.index(1), RATIOS.index(16)
+    return (
+        Evidence.between(
+            f"winning ratio at learning rate {low:g}, the largest of three activations, about, {RUNS}",
+            max(RATIOS[f.best] for f in first),
+            1,
+            1,
+        )
+        & Evidence.between(f"at {high:g}, the smallest", min(RATIOS[f.best] for f in last), 16, 16)
+        & Evidence.above(
+            f"excess at 16 ÷ at 1, {low:g}, the least of all seeds",
+            min(float((f.excess[wide] / f.excess[narrow]).min()) for f in first),
+            1,
+        )
+        & Evidence.above(
+            f"excess at {low:g} of the ratio that wins if each is tuned, ÷ the winner’s, the least", min(beaten), 1
+        )
+    )
+
+
+@concept.corrects(
+    "SwiGLU needs a ratio of 8/3.",
+    better="It runs at any. At 8/3 its three matrices have 8 d² weights, as two at 4; at 4 they have 12 d², as in PaLM.",
+    fails_if=({"matrices": 2}, {"ratio": 4.0}),
+    source=(SHAZEER_2020.at("§2"), PALM_2022.at("Table 1"), LLAMA_2023.at("§2.2")),
+)
+@concept.says(
+    "SwiGLU has a third matrix, a gate: at 8/3 the three have 8 d² weights, as two have at 4; at 4 they have 12 d².",
+    fails_if=({"matrices": 2}, {"ratio": 4.0}),
+)
+def eight_thirds_keeps_the_weights(matrices: int = 3, ratio: float = 8 / 3) -> Evidence:
+    d = 3 * 256
+    return (
+        Evidence.exactly("two nn.Linear at 4, ÷ d²", weights_of(2, d, 4 * d) / d**2, 8)
+        & Evidence.exactly("three at 8/3, ÷ d²", weights_of(3, d, round(ratio * d)) / d**2, 8)
+        & Evidence.exactly("three at 4, ÷ d²", weights_of(matrices, d, 4 * d) / d**2, 12)
+    )
+
+
+concept.cites(
+    "That too is a convention: PaLM kept 4, Llama 3 takes 3.5.",
+    source=(PALM_2022.at("Table 1"), LLAMA_3_2024.at("Table 3")),
+)
+
+
+@concept.looks_closer(
+    "memory",
+    "More units hold more facts, and trained ones several a unit; but noise costs them more.",
+    fails_if=({"noise": 2.0}, {"wide": 4}, {"noisy": 0.0}),
+)
+@concept.says(
+    "Units can be read as keys and values: more of them hold more, trained ones several facts each.",
+    fails_if=({"noise": 2.0}, {"wide": 4}, {"noisy": 0.0}),
+)
+def units_hold_facts(noise: float = 0.0, wide: int = 32, noisy: float = 1.0) -> Evidence:
+    exact, asked = recall(noise), recall(noisy)
+    at, last = WIDTHS.index(wide), len(WIDTHS) - 1
+    return (
+        Evidence.above(
+            f"share of {FACTS} facts that {wide} trained units give back ÷ that of 4, {RUNS}",
+            float(exact.trained[at].mean() / exact.trained[0].mean()),
+            4,
+        )
+        & Evidence.above("facts a trained unit, of 32", float(exact.trained[WIDTHS.index(32)].mean()) * FACTS / 32, 2)
+        & Evidence.exactly("facts that come back of 512 written in", float(exact.planted[last].mean()) * FACTS, FACTS)
+        & Evidence.above(
+            "with noise as long as a key, 512 units: share written in − share trained",
+            float((asked.planted[last] - asked.trained[last]).mean()),
+            0.2,
+        )
+    )
+
+
+# ---------------------------------------------------------------------------------------------- looks and corrections
+
+
+@concept.corrects(
+    "Llama’s d_ff is 8/3 d.",
+    better="It begins there: cut to a whole number, multiplied in some models, and rounded up to a multiple. Llama 7B has 2.69 d, "
+    "Llama 3 8B 3.5 d.",
+    fails_if=({"late": True}, {"small": "Llama 3 8B"}, {"large": "Llama 7B"}),
+    source=(LLAMA_CODE, LLAMA_3_2024.at("Table 3")),
+)
+def llama_rounds(late: bool = False, small: str = "Llama 7B", large: str = "Llama 3 8B") -> Evidence:
+    wrong = 0
+    for name, (multiple_of, multiplier) in LLAMAS.items():
+        a = preset(name)
+        d_ff = llama_width(a.d_model, multiple_of, multiplier)
+        if late:  # rounded up first, multiplied afterwards
+            d_ff = int(multiplier * llama_width(a.d_model, multiple_of))
+        wrong += d_ff != a.d_ff
+    return (
+        Evidence.exactly(f"of {len(LLAMAS)} Llamas, those with another d_ff than the formula’s", wrong, 0)
+        & Evidence.near("d_ff ÷ d_model, Llama 7B", rounded(small).ratio, 2.69, within=0.005)
+        & Evidence.exactly("Llama 3 8B", rounded(large).ratio, 3.5)
+    )
+
+
+@concept.corrects(
+    "d_ff units hold at most d_ff facts.",
+    better="Written in by hand, one a unit, they do. Trained, 32 units give back practically all of 512, if asked exactly as learned.",
+    fails_if=({"noise": 0.5}, {"threshold": 5.0}),
+)
+def several_facts_a_unit(noise: float = 0.0, threshold: float = THRESHOLD) -> Evidence:
+    found = recall(noise)
+    at = WIDTHS.index(32)
+    written = sum(float(planted_recall(0.0, seed, threshold)[at]) for seed in SEEDS) / len(SEEDS)
+    return Evidence.above(
+        f"share of {FACTS} facts that 32 trained units give back, {RUNS}", float(found.trained[at].mean()), 0.99
+    ) & Evidence.exactly("facts that 32 written ones give back, the mean of all seeds", written * FACTS, 32)
+
+
+@concept.looks_closer(
+    "flops",
+    "If d_model stays, the ratio adds FLOPs; if the parameters stay, it takes them from attention.",
+    fails_if=({"narrow": 64}, {"context": 0}, {"wider": 64}),
+)
+def ratio_moves_operations(narrow: int = 32, context: int = 128, wider: int = 640) -> Evidence:
+    """Ratio 1 at d = 64 and ratio 10 at d = 32 have the same number of weights."""
+    weights, flops = counted(64, 64, context)
+    same, fewer = counted(narrow, 10 * narrow, context)
+    _, more = counted(64, wider, context)
+    return (
+        Evidence.exactly("weights of a layer, d = 32 and ratio 10 ÷ d = 64 and ratio 1", same / weights, 1)
+        & Evidence.exactly(
+            f"attention’s FLOPs with {context} keys, as PyTorch counts them, ÷ before",
+            (fewer - 2 * same) / (flops - 2 * weights) if context else 0.0,
+            0.5,
+        )
+        & Evidence.above("all FLOPs with d = 64 and ratio 10 ÷ ratio 1", more / flops, 1.5)
+    )
+
+
+# ---------------------------------------------------------------------------------------------- the usual answer
+
+concept.judges(
+    concept.topic.usual[0],
+    Verdict.HOLDS,
+    "In our runs a ratio of 8 does as well, and Kaplan et al. found that the loss of language models of equal size depends only weakly on the ratio.",
+    by=eight_does_as_well,
+    source=KAPLAN_2020.at("§3.1 and Figure 5"),
+)
+concept.judges(
+    concept.topic.usual[1],
+    Verdict.HOLDS_IF,
+    "If meant as a reading of what the units do. Wider layers hold more, but nothing in it asks for 4: 32 trained units hold 512 "
+    "of our facts.",
+    by=units_hold_facts,
+    source=GEVA_2021.at("§2"),
+)
+concept.judges(
+    concept.topic.usual[2],
+    Verdict.HOLDS_IF,
+    "If 8/3 is taken as what keeps the number of weights. PaLM kept 4, Llama rounds 8/3 up, and Gemma 7B takes 8.",
+    by=eight_thirds_keeps_the_weights,
+    source=(PALM_2022.at("Table 1"), LLAMA_CODE, GEMMA_2024.at("Table 1")),
+)
+
+# ---------------------------------------------------------------------------------------------- push-back
+
+concept.pushes_back(
+    "Then which ratio would you take?",
+    "One near those in use, and compare only with the learning rate tuned for each. In Kaplan et al.’s models of equal size the loss "
+    "changes by a few percent over a wide range, so that a width which suits the hardware may decide.",
+    KAPLAN_2020.at("§3.1 and Figure 5"),
+)
+concept.pushes_back(
+    "PaLM kept 4 with SwiGLU. What does that cost?",
+    "Three matrices of 4 d have 12 d² weights instead of 8 d²: half as many again in the layer, and as many more FLOPs a token.",
+    PALM_2022.at("Table 1"),
+)
+concept.pushes_back(
+    "Why 11,008 in Llama 7B, and not 10,923?",
+    "2/3 · 4 · 4,096 is 10,922.67. int() cuts it to 10,922, and the code rounds up to the next multiple of 256: 43 · 256. In "
+    "Llama 2 70B the cut 21,845 is first multiplied by 1.3, cut again to 28,398, and then rounded up to 7 · 4,096 = 28,672.",
+    LLAMA_CODE,
+)
+concept.pushes_back(
+    "Does key-value memory explain the 4?",
+    "No. It is a reading of what the units of trained layers do, and holds for any width. How many facts a unit takes depends on the keys, "
+    "the training and the noise.",
+    GEVA_2021.at("§2"),
+)
+concept.pushes_back(
+    "Must the layer be wider than the model at all?",
+    "No rule says so. In mixtures of experts a single expert may be no wider than the model, as in gpt-oss: 2,880 and 2,880. A token is sent to "
+    "four of them.",
+    GPT_OSS,
+)
+
+concept.reads(
+    VASWANI_2017.at("§3.3"),
+    SHAZEER_2020,
+    KAPLAN_2020.at("§3.1"),
+    GEVA_2021,
+    PALM_2022.at("Table 1"),
+    LLAMA_2023.at("§2.2"),
+    LLAMA_3_2024.at("Table 3"),
+    LLAMA_CODE,
+    GEMMA_2024.at("Table 1"),
+    GPT_OSS,
+)
+
+# ---------------------------------------------------------------------------------------------- to take away
+
+
+@concept.writes(
+    """
+import torch
+
+ratio, d_model, multiple_of, multiplier = $ratio, $d_model, $multiple_of, $multiplier
+
+# Llama's code: cut, multiplied, cut, rounded up
+hidden = int(2 * (ratio * d_model) / 3)
+hidden = int(multiplier * hidden)
+d_ff = multiple_of * ((hidden + multiple_of - 1) // multiple_of)
+
+
+def weights(*widths):
+    linear = (torch.nn.Linear(*w, bias=False, device="meta") for w in widths)
+    return sum(layer.weight.numel() for layer in linear)
+
+
+two = weights((d_model, ratio * d_model), (ratio * d_model, d_model))
+three = weights((d_model, d_ff), (d_model, d_ff), (d_ff, d_model))
+print("weights of two matrices, of three:", f"{two:,} {three:,}")
+print("three of", round(d_ff / d_model, 4), "d; in all, d_ff =")
+print(d_ff)
+""",
+    {"ratio": 4, "d_model": 4096, "multiple_of": 256, "multiplier": 1.0},
+    {"ratio": 1, "d_model": 8192, "multiple_of": 4096, "multiplier": 1.3},
+    {"ratio": 8, "d_model": 16384, "multiple_of": 4096, "multiplier": 1.2},
+)
+def width_of_three(ratio: int, d_model: int, multiple_of: int, multiplier: float) -> float:
+    return llama_width(d_model, multiple_of, multiplier, ratio)
