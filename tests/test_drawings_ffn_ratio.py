@@ -178,7 +178,10 @@ def test_the_trap_shows_one_rate_and_who_wins(activation: training.Activation) -
             (rate, training.RATIOS[place]), rel=1e-6
         )
         assert f"{rate:g}" in titles(figure)[0] and titles(won)[1] == "learning rate of all ratios"
-        assert f"With learning rate {rate:g} for all, a ratio of about {training.RATIOS[place]:g} wins" in frame.reading
+        assert (
+            f"With learning rate {rate:g} for all, the winner is a ratio of about {training.RATIOS[place]:g}"
+            in frame.reading
+        )
         assert (" leaves " in frame.reading) == (place != tuned.best)
 
 
@@ -217,7 +220,11 @@ def test_work_is_drawn_in_millions_on_one_scale() -> None:
             assert float(found.total.max()) / 1e6 < figure["layout"]["yaxis"]["range"][1]
         a, b = frame.figures
         assert a["layout"]["yaxis"]["range"] == b["layout"]["yaxis"]["range"]
-        assert "stays 4,096" in titles(a)[0] and "parameters stay" in titles(b)[0]
+        assert (
+            "stays 4,096" in titles(a)[0]
+            and titles(b)[0].startswith("A token’s FLOPs")
+            and "parameters stay" in titles(b)[0]
+        )
         assert f"With {context:,} tokens in sight" in frame.reading
 
 

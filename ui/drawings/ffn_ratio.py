@@ -7,7 +7,7 @@ from torch import Tensor
 
 from core.experiments import ffn_ratio as experiment
 from core.experiments.ffn_ratio import LLAMAS, STOPS, Ratios, Rounded
-from core.ops.widths import equal_ratio
+from core.ops.widths import equal_ratio, matrix_parameters
 from core.say import listed, number, percent
 from core.training.ffn_ratio import ACTIVATIONS, FACTS, NOISES, RATES, RATIOS, WIDTHS, Activation
 from ui import figures
@@ -15,7 +15,7 @@ from ui.drawings import corners
 from ui.figures import Box, Figure, Frame, Label, Series
 from ui.palette import INK, OCHRE, ROSE, WITH, WITHOUT, faded
 
-HERO, PANEL = 350, 340  # pixels
+HERO, PANEL = 320, 340  # pixels
 MODELS = {name: name for name in LLAMAS}
 NAMES: dict[Activation, str] = {"gelu": "GELU", "relu": "ReLU", "swiglu": "SwiGLU"}
 RATIO_TITLE = "ratio d_ff ÷ d_model"
@@ -70,12 +70,16 @@ def area_figure(ratio: int, name: str) -> Figure:
         )
         for top, (label, colour) in zip(tops, labels, strict=True)
     ]
-    total = f"{short(2 * ratio)} d²"
+    two_sum, three_sum = (
+        matrix_parameters(3, d_ff, n) / 9 for d_ff, n in ((3 * ratio, 2), (2 * ratio, 3))
+    )  # at d = 3, ÷ d²
     words = [
         Label(0, 6.75, f"Two matrices, d × {short(ratio)} d each", WITHOUT, "middle right", 17),
         Label(0, 3.55, f"Three with a gate (SwiGLU), d × {short(three)} d each", WITH, "middle right", 17),
-        Label(ratio + 0.2, (two_tops[0] + two_tops[-1] - 1) / 2, total, WITHOUT, "middle right", 36),
-        Label(three + 0.2, (three_tops[0] + three_tops[-1] - 1) / 2, total, WITH, "middle right", 36),
+        Label(ratio + 0.2, (two_tops[0] + two_tops[-1] - 1) / 2, f"{short(two_sum)} d²", WITHOUT, "middle right", 36),
+        Label(
+            three + 0.2, (three_tops[0] + three_tops[-1] - 1) / 2, f"{short(three_sum)} d²", WITH, "middle right", 36
+        ),
         Label(0, -0.45, rounding_words(name, r, ratio), INK, "middle right", 14),
     ]
     drawn = figures.diagram(
@@ -88,7 +92,7 @@ def area_figure(ratio: int, name: str) -> Figure:
     drawn.lay_out(margin={"l": 4, "r": 4, "t": 34, "b": 4})
     drawn.tabulate(
         ["layer", "matrices", "d_ff ÷ d_model", "parameters ÷ d²"],
-        [["two matrices", 2, ratio, 2 * ratio], ["three, with a gate", 3, three, 2 * ratio]],
+        [["two matrices", 2, ratio, two_sum], ["three, with a gate", 3, three, three_sum]],
     )
     return drawn
 
@@ -328,9 +332,9 @@ def trap_frames(activation: Activation) -> list[Frame]:
 
 def trap_reading(rate: float, found: Ratios, tuned: Ratios) -> str:
     one, own = (f"{RATIOS[r.best]:g}" for r in (found, tuned))
-    said = f"With learning rate {rate:g} for all, a ratio of about {one} wins"
+    said = f"With learning rate {rate:g} for all, the winner is a ratio of about {one}"
     if one == own:
-        return f"{said}, as it does if each ratio has its best rate."
+        return f"{said}, as it is if each ratio has its best rate."
     behind = float(found.mean[tuned.best] / found.mean[found.best]) - 1
     return f"{said}; {own}, which wins if each ratio has its best rate, leaves {percent(behind)} more to learn here."
 
@@ -408,8 +412,8 @@ def work_frames() -> list[Frame]:
         each = {held: experiment.work(context, held) for held in ("width", "parameters")}
         most = 1.08 * max(float(found.total.max()) for found in each.values()) / 1e6
         drawn = (
-            work_figure(context, "width", f"d_model stays {experiment.USUAL_WIDTH:,}", most),
-            work_figure(context, "parameters", "The parameters stay: d_model shrinks", most),
+            work_figure(context, "width", f"A token’s FLOPs: d_model stays {experiment.USUAL_WIDTH:,}", most),
+            work_figure(context, "parameters", "A token’s FLOPs: the parameters stay, d_model shrinks", most),
         )
         frames.append(Frame(drawn, work_reading(context, each["width"], each["parameters"])))
     return frames
