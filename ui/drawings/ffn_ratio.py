@@ -59,7 +59,7 @@ def dots(
 
 
 def area_figure(ratio: int, name: str) -> Figure:
-    """Every matrix as long as it is wide: d high, d_ff long, on one scale for all ratios."""
+    """Every matrix d high and d_ff long, on one scale for all ratios."""
     three, r = equal_ratio(ratio), experiment.rounded(name, ratio)
     two_tops, three_tops = (6.3, 5.25), (3.1, 2.05, 1.0)
     boxes = [
