@@ -106,7 +106,7 @@ def four_is_the_first_ones(first: str = "Transformer base (2017)", gated: bool =
     fails_if=({"ratios": (0.5,)}, {"against": 0.5}, {"low": 4}, {"alike": False}),
 )
 @concept.says(
-    "Nothing singles it out: at equal parameters, learning rate tuned, our small decoders do about as well at 8 and 16, and worse below.",
+    "It is no sharp optimum: at equal parameters, learning rate tuned, our decoders do about as well at 8 and 16, and worse below.",
     fails_if=({"ratios": (0.5,)}, {"against": 0.5}, {"low": 4}, {"alike": False}),
 )
 def a_basin(ratios: tuple[float, ...] = (8, 16), against: float = 4, low: float = 2, alike: bool = True) -> Evidence:
@@ -269,7 +269,7 @@ def ratio_moves_operations(narrow: int = 32, context: int = 128, wider: int = 64
 concept.judges(
     concept.topic.usual[0],
     Verdict.HOLDS,
-    "In our runs 8 and 16 do about as well, and Kaplan et al. found that the loss of language models of equal size depends "
+    "In our runs 4 has the least mean, 8 and 16 are within a tenth of it, and Kaplan et al. found that the loss of language models of equal size depends "
     "only weakly on the ratio.",
     by=a_basin,
     source=KAPLAN_2020.at("§3.1 and Figure 5"),
