@@ -118,7 +118,7 @@ def a_basin(ratios: tuple[float, ...] = (8, 16), against: float = 4, low: float 
         Evidence.below(
             f"loss above the least possible at 8 and 16 ÷ at 4, the most of three activations, {RUNS}", max(off), 1.1
         )
-        & Evidence.above("the least", min(off), 1 / 1.1)
+        & Evidence.above("the least", min(off), 1)
         & Evidence.above(f"at {low:g} ÷ at 4, the least", least, 1)
         & Evidence.below("largest difference in parameters", size, 0.01)
     )

@@ -13,7 +13,6 @@ from core.ops.widths import llama_width, planted
 from core.presets import PRESETS, preset
 from core.training.ffn_ratio import (
     CLASSES,
-    FACTS,
     NOISES,
     RATES,
     RATIOS,
@@ -225,24 +224,9 @@ def recall(noise: float) -> Recall:
     return Recall(written, learned)
 
 
-def edited(d_ff: int = 256, unit: int = 7, seed: int = 0) -> int:
-    """How many of the planted facts change their answer if the value of one unit is written anew."""
-    keys, classes = facts(seed)
-    values = torch.nn.functional.one_hot(classes[:d_ff], CLASSES).double()
-    anew = values.clone()
-    anew[unit] = values[unit].roll(1)
-    before, after = (planted(keys[:d_ff], keys[:d_ff], v, THRESHOLD).argmax(-1) for v in (values, anew))
-    return int((before != after).sum())
-
-
 def chance() -> float:
     """What who knows nothing gets right."""
     return 1 / CLASSES
-
-
-def per_unit(d_ff: int) -> float:
-    """How many facts a trained layer gives back for each of its units, the mean over seeds, without noise."""
-    return float(recall(0.0).trained[WIDTHS.index(d_ff)].mean()) * FACTS / d_ff
 
 
 # ------------------------------------------------------------------------------------------------ operations
