@@ -62,8 +62,8 @@ def test_the_rounding_in_words() -> None:
     assert (
         drawings.rounding_words("Llama 2 70B", r, 4) == "Llama 2 70B: 21,845 × 1.3 = 28,398 → 7 · 4,096 = 28,672, 3.5 d"
     )
-    r = experiment.rounded("Llama 7B")
-    assert drawings.rounding_words("Llama 7B", r, 4) == "Llama 7B: 10,922 → 43 · 256 = 11,008, 2.69 d"
+    r = experiment.rounded("LLaMA 7B")
+    assert drawings.rounding_words("LLaMA 7B", r, 4) == "Llama 7B: 10,922 → 43 · 256 = 11,008, 2.69 d"
 
 
 @pytest.mark.parametrize("name", experiment.LLAMAS)
@@ -241,7 +241,7 @@ def test_no_frame_is_large() -> None:
 
     header = {"key": "k", "labels": [""], "plotly": ""}
     for frames in (
-        drawings.ratio_frames("Llama 7B"),
+        drawings.ratio_frames("LLaMA 7B"),
         drawings.trap_frames("gelu"),
         drawings.recall_frames(),
         drawings.work_frames(),

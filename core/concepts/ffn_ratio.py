@@ -211,10 +211,10 @@ def units_hold_facts(noise: float = 0.0, wide: int = 32, noisy: float = 1.0) -> 
     "Llama’s d_ff is 8/3 d.",
     better="It begins there: cut to a whole number, multiplied in some models, and rounded up to a multiple. Llama 7B has 2.69 d, "
     "Llama 3 8B 3.5 d.",
-    fails_if=({"late": True}, {"small": "Llama 3 8B"}, {"large": "Llama 7B"}),
+    fails_if=({"late": True}, {"small": "Llama 3 8B"}, {"large": "LLaMA 7B"}),
     source=(LLAMA_CODE, LLAMA_3_2024.at("Table 3")),
 )
-def llama_rounds(late: bool = False, small: str = "Llama 7B", large: str = "Llama 3 8B") -> Evidence:
+def llama_rounds(late: bool = False, small: str = "LLaMA 7B", large: str = "Llama 3 8B") -> Evidence:
     wrong = 0
     for name, (multiple_of, multiplier) in LLAMAS.items():
         a = preset(name)

@@ -33,8 +33,8 @@ NEAR = 0.02  # a ratio this close to another one, as a share of it, counts as th
 
 # What the published code rounds to: `multiple_of` and `ffn_dim_multiplier` of each checkpoint's params.json.
 LLAMAS: dict[str, tuple[int, float]] = {
-    "Llama 7B": (256, 1.0),
-    "Llama 13B": (256, 1.0),
+    "LLaMA 7B": (256, 1.0),
+    "LLaMA 13B": (256, 1.0),
     "Llama 2 70B": (4096, 1.3),
     "Llama 3 8B": (1024, 1.3),
     "Llama 3 70B": (4096, 1.3),
