@@ -19,7 +19,9 @@ from core.training.ffn_ratio import (
     SEEDS,
     WIDTHS,
     Activation,
+    chain,
     facts,
+    pairs,
     queries,
     recalled,
     shape_of,
@@ -142,6 +144,16 @@ class Ratios:
         """The place of the least mean."""
         return int(self.mean.argmin())
 
+    @property
+    def whole(self) -> Float[Tensor, " r"]:
+        """The mean loss with what nobody can learn: what others call the loss."""
+        return self.mean + least_loss()
+
+    def apart(self, place: int) -> Float[Tensor, " r"]:
+        """How far each mean lies above that of `place`, in standard errors of the difference; seeds as independent draws."""
+        gap, error = self.mean - self.mean[place], (self.error**2 + self.error[place] ** 2).sqrt()
+        return gap / error
+
 
 @remember
 def ends(activation: Activation) -> Float[Tensor, "r s e"]:
@@ -174,6 +186,13 @@ def at_one_rate(activation: Activation, rate: float) -> Ratios:
     excess = ends(activation)[..., RATES.index(rate)]
     one = torch.full((len(RATIOS),), rate, dtype=torch.float64)
     return Ratios(built(activation), one, excess, torch.zeros(len(RATIOS), dtype=torch.bool))
+
+
+@remember
+def least_loss() -> float:
+    """The text's entropy in nats a token, if the two tokens before are known: no model loses less."""
+    told = -torch.special.xlogy(chain(), chain()).sum(-1)
+    return float((pairs() * told).sum())
 
 
 def parameter_spread() -> float:

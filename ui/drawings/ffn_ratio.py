@@ -19,6 +19,7 @@ HERO, PANEL = 320, 340  # pixels
 MODELS = {name: name for name in LLAMAS}
 NAMES: dict[Activation, str] = {"gelu": "GELU", "relu": "ReLU", "swiglu": "SwiGLU"}
 RATIO_TITLE = "ratio d_ff ÷ d_model"
+COUNTED_AS = "ratio of two matrices with as many weights, about"
 
 
 def short(value: float) -> str:
@@ -59,9 +60,9 @@ def dots(
 
 
 def area_figure(ratio: int, name: str) -> Figure:
-    """Every matrix d high and d_ff long, on one scale for all ratios."""
+    """Every matrix d high and d_ff long, on one scale for all ratios; dashed, three as long as the two are."""
     three, r = equal_ratio(ratio), experiment.rounded(name, ratio)
-    two_tops, three_tops = (6.3, 5.25), (3.1, 2.05, 1.0)
+    two_tops, three_tops = (6.6, 5.55), (3.55, 2.5, 1.45)
     boxes = [
         Box(0, top - 1, length, 1, label, colour, 0.35, note=f"{label}: d × {short(length)} d")
         for tops, length, labels in (
@@ -70,41 +71,49 @@ def area_figure(ratio: int, name: str) -> Figure:
         )
         for top, (label, colour) in zip(tops, labels, strict=True)
     ]
-    two_sum, three_sum = (
-        matrix_parameters(3, d_ff, n) / 9 for d_ff, n in ((3 * ratio, 2), (2 * ratio, 3))
-    )  # at d = 3, ÷ d²
+    boxes += [Box(three, top - 1, ratio - three, 1, "", INK, 0, "dot") for top in three_tops]
+    # Numbers of weights at d = 3, ÷ d²: of two matrices, of three, and of three that are as long as the two.
+    two_sum, three_sum, long_sum = (
+        matrix_parameters(3, d_ff, n) / 9 for d_ff, n in ((3 * ratio, 2), (2 * ratio, 3), (3 * ratio, 3))
+    )
+    at, first, then = ratio + 0.2, *rounding_words(name, r, ratio)
     words = [
-        Label(0, 6.75, f"Two matrices, d × {short(ratio)} d each", WITHOUT, "middle right", 17),
-        Label(0, 3.55, f"Three with a gate (SwiGLU), d × {short(three)} d each", WITH, "middle right", 17),
-        Label(ratio + 0.2, (two_tops[0] + two_tops[-1] - 1) / 2, f"{short(two_sum)} d²", WITHOUT, "middle right", 36),
-        Label(
-            three + 0.2, (three_tops[0] + three_tops[-1] - 1) / 2, f"{short(three_sum)} d²", WITH, "middle right", 36
-        ),
-        Label(0, -0.45, rounding_words(name, r, ratio), INK, "middle right", 14),
+        Label(0, 7.0, f"Two matrices, d × {short(ratio)} d each", WITHOUT, "middle right", 17),
+        Label(0, 3.95, f"Three (SwiGLU), d × {short(three)} d each", WITH, "middle right", 17),
+        Label(at, 5.55, f"{short(two_sum)} d²", WITHOUT, "middle right", 30),
+        Label(at, 2.45, f"{short(three_sum)} d²", WITH, "middle right", 30),
+        Label(at, 1.25, f"at {ratio} d: {short(long_sum)} d²", INK, "middle right", 14),
+        Label(0, 0.0, first, INK, "middle right", 14),
+        Label(0, -0.55, then, INK, "middle right", 14),
     ]
     drawn = figures.diagram(
         [*boxes, *words],
         title="Equal areas, equal numbers of weights",
-        x_range=(-0.15, max(STOPS) + 2),
-        y_range=(-0.9, 7.2),
+        x_range=(-0.15, max(STOPS) + 3.4),
+        y_range=(-0.95, 7.4),
         height=HERO,
     )
     drawn.lay_out(margin={"l": 4, "r": 4, "t": 34, "b": 4})
     drawn.tabulate(
         ["layer", "matrices", "d_ff ÷ d_model", "parameters ÷ d²"],
-        [["two matrices", 2, ratio, two_sum], ["three, with a gate", 3, three, three_sum]],
+        [
+            ["two matrices", 2, ratio, two_sum],
+            ["three, with a gate", 3, three, three_sum],
+            ["three, as long as the two", 3, ratio, long_sum],
+        ],
     )
     return drawn
 
 
-def rounding_words(name: str, r: Rounded, ratio: int) -> str:
-    """As in “Llama 7B: 10,922 → 43 · 256 = 11,008, 2.69 d”."""
-    steps = [f"{r.cut:,}"]
-    if r.multiplied != r.cut:
-        steps.append(f"× {r.multiplier:g} = {r.multiplied:,}")
+def rounding_words(name: str, r: Rounded, ratio: int) -> tuple[str, str]:
+    """As in “LLaMA 7B: 2⁄3 · 4 d → 10,922” and “→ 43 · 256 = 11,008 = 2.69 d”."""
+    whose = name if ratio == 4 else f"{name}’s code with {ratio}"
+    more = f"× {r.multiplier:g} → {r.multiplied:,} " if r.multiplied != r.cut else ""
     times = r.d_ff // r.multiple_of
-    whose = name if ratio == 4 else f"{name}’s code, given {ratio}"
-    return f"{whose}: {' '.join(steps)} → {times:,} · {r.multiple_of:,} = {r.d_ff:,}, {short(r.ratio)} d"
+    return (
+        f"{whose}: 2⁄3 · {ratio} d → {r.cut:,}",
+        f"{more}→ {times:,} · {r.multiple_of:,} = {r.d_ff:,}, {short(r.ratio)} d",
+    )
 
 
 TICKS = (1, 2, 2.67, 4, 8, 16, 32, 64)
@@ -116,7 +125,7 @@ def published_figure(ratio: int, name: str) -> Figure:
     drawn = figures.lines(
         [],
         x=torch.zeros(0),
-        title=f"What {len(found.names)} published models take",
+        title=f"What {len(found.names)} published dense models take",
         x_title="width of the model, d_model",
         y_title=RATIO_TITLE,
         log_x=True,
@@ -135,7 +144,7 @@ def published_figure(ratio: int, name: str) -> Figure:
         names = [n for n, is_gated in zip(found.names, found.gated.tolist(), strict=True) if is_gated == gated]
         hover = [f"{n}: {short(r)}" for n, r in zip(names, found.ratio[chosen].tolist(), strict=True)]
         dots(drawn, found.d_model[chosen], found.ratio[chosen], colour, words, symbol=symbol, hover=hover)
-    for value, colour, words in ((float(ratio), WITHOUT, "two"), (three, WITH, "three, as many weights")):
+    for value, colour, words in ((float(ratio), WITHOUT, "two"), (three, WITH, "three")):
         drawn.shape(
             type="line",
             x0=0,
@@ -149,26 +158,35 @@ def published_figure(ratio: int, name: str) -> Figure:
             f"{words}: {short(value)}",
             x=1,
             xref="paper",
-            xanchor="right",
+            xanchor="left",
+            xshift=4,
             y=math.log10(value),
-            yanchor="bottom" if colour == WITHOUT else "top",
-            yshift=6 if colour == WITHOUT else -6,
             font={"size": 13, "color": colour},
         )
-    at, top = found.names.index(name), int(found.ratio.argmax())
-    for i, beside in (
-        (at, {"xanchor": "right", "xshift": -9, "yshift": -15}),
-        (top, {"xanchor": "left", "xshift": 10}),
-    ):
+    at = found.names.index(name)
+    for i in (found.names.index("T5 3B"), found.names.index("T5 11B")):
         drawn.note(
             f"{found.names[i]}: {short(float(found.ratio[i]))}",
             x=math.log10(int(found.d_model[i])),
             y=math.log10(float(found.ratio[i])),
+            xanchor="left",
+            xshift=10,
             font={"size": 13, "color": INK},
-            **beside,
         )
+    # In the empty band below all models, tied to its ring.
+    wide = int(found.d_model[at])
+    drawn.shape(
+        type="line", x0=wide, x1=wide, y0=1.15, y1=0.93 * float(found.ratio[at]), line={"color": INK, "width": 1}
+    )
+    drawn.note(
+        f"{name}: {short(float(found.ratio[at]))}",
+        x=math.log10(wide),
+        y=math.log10(1),
+        xanchor="right" if wide > 10_000 else "center",
+        font={"size": 13, "color": INK},
+    )
     dots(drawn, found.d_model[[at]], found.ratio[[at]], INK, name, size=13, symbol="circle-open", legend=False)
-    drawn.lay_out(showlegend=True, margin={"l": 56, "r": 10, "t": 58, "b": 46})
+    drawn.lay_out(showlegend=True, margin={"l": 56, "r": 78, "t": 58, "b": 46})
     return drawn
 
 
@@ -189,8 +207,8 @@ def ratio_reading(ratio: int) -> str:
     two, gated = found.of(False), found.of(True)
     return (
         f"Both layers have {short(2 * ratio)} d² weights. Of {len(two)} published models with two matrices {takers(two, ratio)} "
-        f"(to within {percent(experiment.NEAR)}); of {len(gated)} with three {takers(gated, three)}, and they lie between "
-        f"{short(float(gated.min()))} and {short(float(gated.max()))}."
+        f"(to within {percent(experiment.NEAR)}); of the {len(gated)} with three, {takers(gated, three)}, and all {len(gated)} lie "
+        f"between {short(float(gated.min()))} and {short(float(gated.max()))}."
     )
 
 
@@ -256,7 +274,7 @@ def rates_figure(activation: Activation) -> Figure:
         rows=[f"{rate:g}" for rate in RATES],
         columns=[f"{ratio:g}" for ratio in RATIOS],
         row_title="learning rate",
-        column_title="ratio, about",
+        column_title=COUNTED_AS if activation == "swiglu" else "ratio, about",
         limits=(0, float(mean.max())),
         text=".2f",
         colour_bar=False,
@@ -271,19 +289,38 @@ def rates_figure(activation: Activation) -> Figure:
 
 def within(found: Ratios) -> list[int]:
     """The ratios whose mean is not told apart from the best one's: less than two standard errors of the difference."""
-    gap = found.mean - found.mean[found.best]
-    error = (found.error**2 + found.error[found.best] ** 2).sqrt()
-    return [i for i in range(len(RATIOS)) if float(gap[i]) <= 2 * float(error[i])]
+    apart = found.apart(found.best)
+    return [i for i in range(len(RATIOS)) if i == found.best or float(apart[i]) < 2]
+
+
+def named_ratio(name: str, place: int) -> str:
+    """As in “a ratio of about 4”; with three matrices, what two of as many weights would have, and its own.
+
+    >>> named_ratio("GELU", 3)
+    'a ratio of about 4'
+    >>> named_ratio("SwiGLU", 3)
+    'as many weights as two matrices at about 4 (its own d_ff is 2.9 d)'
+    """
+    if name != NAMES["swiglu"]:
+        return f"a ratio of about {RATIOS[place]:g}"
+    own = equal_ratio(1) * float(experiment.built("swiglu")[place])
+    return f"as many weights as two matrices at about {RATIOS[place]:g} (its own d_ff is {number(own, 2)} d)"
 
 
 def trained_reading(name: str, found: Ratios) -> str:
     best, alike = found.best, [f"{RATIOS[i]:g}" for i in within(found) if i != found.best]
     beside = f"; within two standard errors of it: {listed(alike)}" if alike else ""
-    least = float(found.mean[0] / found.mean[best])
-    low = "" if best == 0 else f". {RATIOS[0]:g} leaves {number(least, 2)} times as much to learn"
+    low = (
+        ""
+        if best == 0
+        else f". {RATIOS[0]:g} leaves {number(float(found.mean[0] / found.mean[best]), 2)} times as much to learn"
+    )
+    if best > 2:  # as others count the loss
+        more = [percent(float(found.whole[i] / found.whole[best]) - 1) for i in (0, 2)]
+        low += f"; of the whole loss that is {more[0]} more, at {RATIOS[2]:g} {more[1]}"
     edge = [f"{RATIOS[i]:g}" for i in range(len(RATIOS)) if found.edge[i]]
     at_edge = f" At {listed(edge)} the best learning rate lies at the edge of those tried." if edge else ""
-    return f"{name} is best at a ratio of about {RATIOS[best]:g}{beside}{low}.{at_edge}"
+    return f"{name} has its least mean with {named_ratio(name, best)}{beside}{low}.{at_edge}"
 
 
 # ------------------------------------------------------------------------------------------------ one rate for all
@@ -316,7 +353,7 @@ def trap_frames(activation: Activation) -> list[Frame]:
             x=torch.tensor(RATES),
             title="Which ratio wins, if all share one rate",
             x_title="learning rate of all ratios",
-            y_title="ratio with the least mean, about",
+            y_title=COUNTED_AS if activation == "swiglu" else "ratio with the least mean, about",
             log_x=True,
             log_y=True,
             x_range=(RATES[0] / 1.4, RATES[-1] * 1.4),
@@ -326,17 +363,17 @@ def trap_frames(activation: Activation) -> list[Frame]:
             height=PANEL,
         )
         dots(won, torch.tensor([rate]), ratios[best[[i]]], INK, "here", size=15, symbol="circle-open")
-        frames.append(Frame((drawn, won), trap_reading(rate, found, tuned)))
+        frames.append(Frame((drawn, won), trap_reading(NAMES[activation], rate, found, tuned)))
     return frames
 
 
-def trap_reading(rate: float, found: Ratios, tuned: Ratios) -> str:
-    one, own = (f"{RATIOS[r.best]:g}" for r in (found, tuned))
-    said = f"With learning rate {rate:g} for all, the winner is a ratio of about {one}"
-    if one == own:
-        return f"{said}, as it is if each ratio has its best rate."
+def trap_reading(name: str, rate: float, found: Ratios, tuned: Ratios) -> str:
+    said = f"With learning rate {rate:g} for all, the winner has {named_ratio(name, found.best)}"
+    if found.best == tuned.best:
+        return f"{said}, as it has if each has its best rate."
     behind = float(found.mean[tuned.best] / found.mean[found.best]) - 1
-    return f"{said}; {own}, which wins if each ratio has its best rate, leaves {percent(behind)} more to learn here."
+    close = ", less than two standard errors" if float(found.apart(found.best)[tuned.best]) < 2 else ""
+    return f"{said}; {RATIOS[tuned.best]:g}, which wins if each has its best rate, leaves {percent(behind)} more to learn here{close}."
 
 
 # ------------------------------------------------------------------------------------------------ facts
@@ -376,10 +413,16 @@ def recall_frames() -> list[Frame]:
 
 def recall_reading(noise: float, found: experiment.Recall) -> str:
     written, trained = (r.mean(-1) for r in (found.planted, found.trained))
-    i = WIDTHS.index(32)
-    how = "Asked exactly as learned" if not noise else f"With noise of length {number(noise)}"
-    few = f"{how}, {WIDTHS[i]} trained units give back {percent(float(trained[i]))} of {FACTS} facts and {WIDTHS[i]} written ones {percent(float(written[i]))}"
-    return f"{few}; {WIDTHS[-1]} units give back {percent(float(trained[-1]))} trained and {percent(float(written[-1]))} written."
+    i, last = WIDTHS.index(32), WIDTHS[-1]
+    before = float(experiment.recall(0.0).trained[i].mean())
+    how = f"With noise of length {number(noise)}" if noise else "Asked exactly as learned"
+    without = f" ({percent(before)} without noise)" if noise else ""
+    by_luck = f" Guessing gives {percent(experiment.chance())}." if noise else ""
+    return (
+        f"{how}, {WIDTHS[i]} trained units give back {percent(float(trained[i]))} of {FACTS} facts{without} and {WIDTHS[i]} written "
+        f"ones {percent(float(written[i]))}; {last} units give back {percent(float(trained[-1]))} trained and "
+        f"{percent(float(written[-1]))} written.{by_luck}"
+    )
 
 
 # ------------------------------------------------------------------------------------------------ operations
@@ -426,7 +469,7 @@ def work_reading(context: int, width: experiment.Work, parameters: experiment.Wo
     kept = 1 - float(parameters.cache[high] / parameters.cache[low])
     return (
         f"With {context:,} tokens in sight, going from 4 to 16 costs {number(more, 2)} times the FLOPs if d_model stays. If the "
-        f"parameters stay, it saves {percent(less)} of them, all in attention, and {percent(kept)} of the keys and values kept."
+        f"parameters stay, it saves {percent(less)} of them, all between tokens, and the keys and values to keep are {percent(kept)} fewer."
     )
 
 
