@@ -9,6 +9,7 @@ import torch
 
 from core.experiments import ffn_ratio as experiment
 from core.presets import PRESETS, preset
+from core.say import percent
 from core.training import ffn_ratio as training
 from tests.test_readings import faults
 from ui.drawings import ffn_ratio as drawings
@@ -45,6 +46,11 @@ def test_areas_are_equal_and_to_scale(name: str) -> None:
         boxes = [t for t in figure["data"] if t.get("fill") == "toself"]
         sides = [(float(np.ptp(t["x"])), float(np.ptp(t["y"])), t["line"]["color"]) for t in boxes]
         assert [colour for *_, colour in sides] == [OCHRE, ROSE, WITH, OCHRE, ROSE]
+        dashed = [t["x"] for t in figure["data"] if t.get("line", {}).get("dash") == "dot"]  # as long as the two
+        assert len(dashed) == 3 and all((x.min(), x.max()) == pytest.approx((2 * ratio / 3, ratio)) for x in dashed)
+        assert [row[1:] for row in figure["layout"]["meta"]["table"]["rows"]] == [
+            [2, ratio, 2 * ratio], [3, pytest.approx(2 * ratio / 3), pytest.approx(2 * ratio)], [3, ratio, 3 * ratio]
+        ]  # fmt: skip
         assert [high for _, high, _ in sides] == pytest.approx([1] * 5, abs=1e-5)
         assert [wide for wide, _, _ in sides] == pytest.approx([ratio] * 2 + [2 * ratio / 3] * 3, abs=1e-5)
         assert sum(w * h for w, h, _ in sides[:2]) == pytest.approx(sum(w * h for w, h, _ in sides[2:]), abs=1e-4)
@@ -53,17 +59,18 @@ def test_areas_are_equal_and_to_scale(name: str) -> None:
         assert written[7] == written[8] == f"{2 * ratio} d²"
         assert figure["layout"]["xaxis"]["range"][1] > ratio and titles(figure)[0].startswith("Equal areas")
         r = experiment.rounded(name, ratio)
-        assert f"= {r.d_ff:,}" in written[9] and f"{r.cut:,}" in written[9]
-        assert ("given" in written[9]) == (ratio != 4) and ("× " in written[9]) == (r.multiplier != 1)
+        assert written[9] == f"at {ratio} d: {3 * ratio} d²" and written[10:] == list(
+            drawings.rounding_words(name, r, ratio)
+        )
+        assert ("’s code with" in written[10]) == (ratio != 4) and ("× " in written[11]) == (r.multiplier != 1)
 
 
 def test_the_rounding_in_words() -> None:
-    r = experiment.rounded("Llama 2 70B")
-    assert (
-        drawings.rounding_words("Llama 2 70B", r, 4) == "Llama 2 70B: 21,845 × 1.3 = 28,398 → 7 · 4,096 = 28,672, 3.5 d"
-    )
-    r = experiment.rounded("LLaMA 7B")
-    assert drawings.rounding_words("LLaMA 7B", r, 4) == "Llama 7B: 10,922 → 43 · 256 = 11,008, 2.69 d"
+    for name, words in (
+        ("Llama 2 70B", ("Llama 2 70B: 2⁄3 · 4 d → 21,845", "× 1.3 → 28,398 → 7 · 4,096 = 28,672, 3.5 d")),
+        ("LLaMA 7B", ("LLaMA 7B: 2⁄3 · 4 d → 10,922", "→ 43 · 256 = 11,008, 2.69 d")),
+    ):
+        assert drawings.rounding_words(name, experiment.rounded(name), 4) == words
 
 
 @pytest.mark.parametrize("name", experiment.LLAMAS)
@@ -77,20 +84,27 @@ def test_every_published_model_is_a_dot(name: str) -> None:
             of = [a for a in dense.values() if a.gated == gated]
             np.testing.assert_allclose(trace["x"], [a.d_model for a in of])
             np.testing.assert_allclose(trace["y"], [a.d_ff / a.d_model for a in of], rtol=1e-6)
-            assert trace["marker"]["line"]["color"] == colour and len(trace["hovertext"]) == len(of)
+            assert trace["marker"]["line"]["color"] == colour
+            names = [n for n, a in dense.items() if a.gated == gated]
+            assert [h.rpartition(": ")[0] for h in trace["hovertext"]] == names
+            assert [float(h.rpartition(": ")[2]) for h in trace["hovertext"]] == pytest.approx(
+                [a.d_ff / a.d_model for a in of], rel=2e-3
+            )
             x, y = figure["layout"]["xaxis"]["range"], figure["layout"]["yaxis"]["range"]
             assert 10 ** x[0] < trace["x"].min() and trace["x"].max() < 10 ** x[1]
             assert 10 ** y[0] < trace["y"].min() and trace["y"].max() < 10 ** y[1]
-        lines = figure["layout"]["shapes"]
+        *lines, leader = figure["layout"]["shapes"]
         assert [(line["y0"], line["line"]["color"]) for line in lines] == [(ratio, WITHOUT), (2 * ratio / 3, WITH)]
-        assert words(figure)[0] == f"two: {ratio}" and words(figure)[1].startswith("three, as many weights: ")
+        assert words(figure)[0] == f"two: {ratio}" and words(figure)[1] == f"three: {drawings.short(2 * ratio / 3)}"
         a = preset(name)
         ring = named(figure, name)
         assert (ring["x"][0], ring["y"][0]) == pytest.approx((a.d_model, a.d_ff / a.d_model), rel=1e-6)
-        assert words(figure)[2].startswith(f"{name}: ") and words(figure)[3] == "T5 11B: 64"
-        assert figure["layout"]["annotations"][2]["x"] == pytest.approx(math.log10(a.d_model))
+        assert words(figure)[2:4] == ["T5 3B: 16", "T5 11B: 64"]
+        assert words(figure)[4] == f"{name}: {drawings.short(a.d_ff / a.d_model)}"
+        assert figure["layout"]["annotations"][4]["x"] == pytest.approx(math.log10(a.d_model))
+        assert leader["x0"] == leader["x1"] == a.d_model and leader["y1"] < a.d_ff / a.d_model
         assert titles(figure) == [
-            f"What {len(dense)} published models take",
+            f"What {len(dense)} published dense models take",
             "width of the model, d_model",
             "ratio d_ff ÷ d_model",
         ]
@@ -102,8 +116,8 @@ def test_the_heros_reading() -> None:
     assert reading.startswith(
         f"Both layers have 8 d² weights. Of {len(two)} published models with two matrices {experiment.near(two, 4)} take 4"
     )
-    assert f"of {len(three)} with three {experiment.near(three, 8 / 3)} take 2.67" in reading
-    assert reading.endswith("and they lie between 2.67 and 8.")
+    assert f"of the {len(three)} with three, {experiment.near(three, 8 / 3)} take 2.67" in reading
+    assert reading.endswith(f"and all {len(three)} lie between 2.67 and 8.")
     assert "none take 5" in drawings.ratio_reading(5) and drawings.takers(torch.tensor([5.0]), 5) == "1 takes 5"
 
 
@@ -128,9 +142,13 @@ def test_trained_runs_are_drawn_with_every_seed() -> None:
         assert "learning rate" in titles(figure)[0] and "nats" in titles(figure)[2]
         every = experiment.ends(activation).mean(1).T
         np.testing.assert_allclose(table["data"][0]["z"], every, rtol=1e-6)
-        assert titles(table)[1:] == ["ratio, about", "learning rate"]
+        column = "ratio of two matrices with as many weights, about" if activation == "swiglu" else "ratio, about"
+        assert titles(table)[1:] == [column, "learning rate"]
         frames = [(s["x0"] + 0.5, s["y0"] + 0.5) for s in table["layout"]["shapes"]]
         assert frames == [(i, int(every[:, i].argmin())) for i in range(6)]
+
+
+WHOLE = 0.2 + experiment.least_loss()
 
 
 def made(means: list[float], spread: float = 0.001, edge: int | None = None) -> experiment.Ratios:
@@ -144,15 +162,20 @@ def made(means: list[float], spread: float = 0.001, edge: int | None = None) -> 
 @pytest.mark.parametrize(
     ("found", "reading"),
     [
-        (made([0.4, 0.3, 0.25, 0.2, 0.205, 0.25]), "GELU is best at a ratio of about 4. 0.5 leaves 2 times as much to learn."),
+        (
+            made([0.4, 0.3, 0.25, 0.2, 0.205, 0.25]),
+            "GELU has its least mean with a ratio of about 4. 0.5 leaves 2 times as much to learn; of the whole loss that is "
+            f"{percent(0.2 / WHOLE)} more, at 2 {percent(0.05 / WHOLE)}.",
+        ),
         (
             made([0.4, 0.3, 0.25, 0.2, 0.201, 0.25], edge=5),
-            "GELU is best at a ratio of about 4; within two standard errors of it: 8. 0.5 leaves 2 times as much to learn. "
+            "GELU has its least mean with a ratio of about 4; within two standard errors of it: 8. 0.5 leaves 2 times as much to "
+            f"learn; of the whole loss that is {percent(0.2 / WHOLE)} more, at 2 {percent(0.05 / WHOLE)}. "
             "At 16 the best learning rate lies at the edge of those tried.",
         ),
         (
             made([0.2, 0.2001, 0.2002, 0.3, 0.3, 0.3]),
-            "GELU is best at a ratio of about 0.5; within two standard errors of it: 1 and 2.",
+            "GELU has its least mean with a ratio of about 0.5; within two standard errors of it: 1 and 2.",
         ),
     ],
 )  # fmt: skip
@@ -171,18 +194,22 @@ def test_the_trap_shows_one_rate_and_who_wins(activation: training.Activation) -
         np.testing.assert_allclose(named(figure, f"{rate:g} for all, mean")["y"], found.mean, rtol=1e-6)
         np.testing.assert_allclose(named(figure, "each its best rate, mean")["y"], tuned.mean, rtol=1e-6)
         assert named(figure, f"{rate:g} for all, mean")["line"]["color"] == WITHOUT
-        assert named(figure, "the winner")["y"][0] == pytest.approx(float(found.mean.min()), rel=1e-6)
+        ring = named(figure, "the winner")
+        assert (ring["x"][0], ring["y"][0]) == pytest.approx(
+            (float(found.ratio[place]), float(found.mean.min())), rel=1e-6
+        )
         assert named(figure, "the winner")["marker"]["line"]["color"] == INK
         np.testing.assert_allclose(named(won, "winner")["y"], [training.RATIOS[i] for i in best], rtol=1e-6)
         assert (named(won, "here")["x"][0], named(won, "here")["y"][0]) == pytest.approx(
             (rate, training.RATIOS[place]), rel=1e-6
         )
         assert f"{rate:g}" in titles(figure)[0] and titles(won)[1] == "learning rate of all ratios"
-        assert (
-            f"With learning rate {rate:g} for all, the winner is a ratio of about {training.RATIOS[place]:g}"
-            in frame.reading
-        )
+        said_so = f"With learning rate {rate:g} for all, the winner has {drawings.named_ratio(drawings.NAMES[activation], place)}"
+        more = percent(float(found.mean[tuned.best] / found.mean.min()) - 1)
+        assert frame.reading.startswith(said_so) and (place == tuned.best or f"leaves {more} more" in frame.reading)
         assert (" leaves " in frame.reading) == (place != tuned.best)
+        close = place != tuned.best and float(found.apart(place)[tuned.best]) < 2
+        assert frame.reading.endswith("less than two standard errors.") == close
 
 
 # ---------------------------------------------------------------------------------------------- facts and operations
@@ -201,6 +228,25 @@ def test_recall_is_drawn_written_and_trained() -> None:
             np.testing.assert_allclose(trace["y"], values.mean(-1), rtol=1e-6)
             np.testing.assert_allclose(trace["x"], training.WIDTHS)
             assert trace["line"]["color"] == colour
+            (of_seeds,) = (
+                t for t in figure["data"] if t["mode"] == "markers" and t["marker"]["line"]["color"] == colour
+            )
+            np.testing.assert_allclose(of_seeds["x"], np.repeat(training.WIDTHS, 5))
+            np.testing.assert_allclose(of_seeds["y"], values.flatten(), rtol=1e-6)
+        trained, written = found.trained.mean(-1), found.planted.mean(-1)
+        numbers = [
+            percent(float(trained[3])),
+            percent(float(written[3])),
+            percent(float(trained[-1])),
+            percent(float(written[-1])),
+        ]
+        assert f"32 trained units give back {numbers[0]} of 512 facts" in frame.reading
+        assert (
+            f"and 32 written ones {numbers[1]}; 512 units give back {numbers[2]} trained and {numbers[3]} written."
+            in frame.reading
+        )
+        assert frame.reading.endswith(f"Guessing gives {percent(1 / 32)}.") == (noise > 0)
+        assert ("(100 % without noise)" in said(frame.reading)) == (noise > 0)
         assert titles(figure)[1:] == ["units of the feed-forward layer, d_ff", "share of the facts that come back"]
         assert f"noise of length {noise:g} " in titles(figure)[0]
         assert ("exactly as learned" in frame.reading) == (noise == 0)
@@ -234,6 +280,7 @@ def test_the_reading_of_work() -> None:
     reading = said(drawings.work_reading(8192, w, p))
     assert f"costs {float(w.total[sixteen] / w.total[four]):.1f} times" in reading
     assert f"saves {100 * (1 - float(p.total[sixteen] / p.total[four])):.0f} %" in reading
+    assert f"are {100 * (1 - float(p.cache[sixteen] / p.cache[four])):.0f} % fewer" in reading
 
 
 def test_no_frame_is_large() -> None:
