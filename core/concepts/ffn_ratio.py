@@ -84,8 +84,8 @@ def four_is_a_convention(ratio: float = 8, three: float = 8 / 3) -> Evidence:
         3,
         "A narrow layer costs, but the model is wider elsewhere, and attention learns as well.",
     ),
-    Option("4 times", 3, 8, "The ratio is an eighth, but the weights are as many: they have only moved."),
-    Option("20 times", 8, 100, "The layer is where most is computed, but half the width is still a layer."),
+    Option("5 times as much", 3, 8, "The ratio is an eighth, but the weights are as many: they have only moved."),
+    Option("20 times as much", 8, 100, "The layer is where most is computed, but half the width is still a layer."),
     shows="With GELU and the best learning rate of each, it left {0} times what was left at 4 of the loss above the least possible.",
 )
 def half_beside_four() -> float:
@@ -137,7 +137,7 @@ def a_basin(ratios: tuple[float, ...] = (8, 16), low: tuple[float, ...] = (0.5, 
 
 @concept.looks_closer(
     "trap",
-    "With GELU and one learning rate for all, the rate picks: 2 or less at the lowest, 16 at the highest.",
+    "With GELU, one learning rate for all picks the ratio: up to 2 at the lowest, 16 at the highest.",
     fails_if=({"low": HIGH}, {"high": LOW}, {"own": False}),
 )
 @concept.corrects(
