@@ -37,7 +37,7 @@ with lesson(concept) as page:
         st.markdown(
             f"Decoders of one block, all with {training.PARAMETERS:,} parameters to within {experiment.parameter_spread():.1%}: where the "
             "feed-forward layer is wider, d_model is narrower. Widths are whole, so that what is called "
-            f"{listed([f'{r:g}' for r in training.RATIOS])} is {listed([f'{r:.3g}' for r in experiment.built('gelu').tolist()])}. "
+            f"{listed([f'{r:g}' for r in training.RATIOS])} is {listed([f'{r:.2g}' for r in experiment.built('gelu').tolist()])}. "
             "SwiGLU is drawn at 3/2 of its own ratio, so that equal numbers of weights stand above each other.\n\n"
             f"The text’s probabilities are known, and with them the least possible loss, {experiment.least_loss():.2f} nats. "
             f"{training.STEPS} steps of Adam, {len(training.SEEDS)} seeds, trained beforehand; of {len(training.RATES)} learning rates, each "
