@@ -124,6 +124,13 @@ def test_parameters_differ_by_less_than_a_percent() -> None:
     assert experiment.parameter_spread() == max(sizes) / min(sizes) - 1 < 0.01
 
 
+def test_an_edge_is_the_lowest_rate_or_the_highest(monkeypatch: pytest.MonkeyPatch) -> None:
+    best = torch.tensor([0, 1, 2, 3, 4, 5])  # one rate after the other
+    each = 1 - torch.nn.functional.one_hot(best, 6).double()[:, None].expand(-1, 5, -1)
+    monkeypatch.setattr(experiment, "ends", lambda activation: each)
+    assert experiment.tuned.__wrapped__("gelu").edge.tolist() == [True, False, False, False, False, True]
+
+
 def test_standard_errors_are_those_of_a_difference() -> None:
     """By hand: means 2 and 5, standard deviations 1 and 2 of three seeds."""
     excess = torch.tensor([[1.0, 2, 3], [3, 5, 7]], dtype=torch.float64)
