@@ -202,7 +202,7 @@ concept.cites("PaLM kept 4.", source=PALM_2022.at("Table 1"))
 
 @concept.looks_closer(
     "memory",
-    "More units hold more facts, trained ones several a unit; noise costs layers trained without it more.",
+    "More units hold more facts, trained ones several each; noise costs more if trained without it.",
     fails_if=({"noise": 2.0}, {"wide": 4}, {"noisy": 0.0}),
 )
 def units_hold_facts(noise: float = 0.0, wide: int = 32, noisy: float = 1.0) -> Evidence:
