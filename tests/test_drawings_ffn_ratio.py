@@ -164,12 +164,12 @@ def made(means: list[float], spread: float = 0.001, edge: int | None = None) -> 
         (
             made([0.4, 0.3, 0.25, 0.2, 0.205, 0.25]),
             "GELU has its least mean with a ratio of about 4. 0.5 leaves 2 times as much to learn; of the whole loss that is "
-            f"{percent(0.2 / WHOLE)} more, at 2 {percent(0.05 / WHOLE)}.",
+            f"{percent(0.2 / WHOLE)} more, and {percent(0.05 / WHOLE)} at 2.",
         ),
         (
             made([0.4, 0.3, 0.25, 0.2, 0.201, 0.25], edge=5),
             "GELU has its least mean with a ratio of about 4; within two standard errors of it: 8. 0.5 leaves 2 times as much to "
-            f"learn; of the whole loss that is {percent(0.2 / WHOLE)} more, at 2 {percent(0.05 / WHOLE)}. "
+            f"learn; of the whole loss that is {percent(0.2 / WHOLE)} more, and {percent(0.05 / WHOLE)} at 2. "
             "At 16 the best learning rate lies at the edge of those tried.",
         ),
         (

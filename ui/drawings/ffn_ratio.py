@@ -316,7 +316,7 @@ def trained_reading(name: str, found: Ratios) -> str:
     )
     if best > 2:  # as others count the loss
         more = [percent(float(found.whole[i] / found.whole[best]) - 1) for i in (0, 2)]
-        low += f"; of the whole loss that is {more[0]} more, at {RATIOS[2]:g} {more[1]}"
+        low += f"; of the whole loss that is {more[0]} more, and {more[1]} at {RATIOS[2]:g}"
     edge = [f"{RATIOS[i]:g}" for i in range(len(RATIOS)) if found.edge[i]]
     at_edge = f" At {listed(edge)} the best learning rate lies at the edge of those tried." if edge else ""
     return f"{name} has its least mean with {named_ratio(name, best)}{beside}{low}.{at_edge}"
