@@ -14,6 +14,7 @@ GLOSSARY = {
     "cross-attention": "queries from the target, keys and values from the source",
     "cross-entropy": "−ln of the probability given to the right answer, averaged",
     "d_ff": "the width of the feed-forward layer’s middle",
+    "d_model": "how many numbers stand for a token",
     "decoder": "a stack in which a token sees itself and what came before",
     "d²": "the parameters of one d × d matrix; d is the model’s width",
     "dₖ": "the width of one query and of one key",
