@@ -150,9 +150,9 @@ class Ratios:
         return self.mean + least_loss()
 
     def apart(self, place: int) -> Float[Tensor, " r"]:
-        """How far each mean lies above that of `place`, in standard errors of the difference; seeds as independent draws."""
-        gap, error = self.mean - self.mean[place], (self.error**2 + self.error[place] ** 2).sqrt()
-        return gap / error
+        """How far each mean lies above that of `place`, in standard errors of the differences seed by seed: a seed’s texts are the same."""
+        gap = self.excess - self.excess[place]
+        return (gap.mean(-1) / (gap.std(-1) / gap.shape[-1] ** 0.5)).nan_to_num(0.0)
 
 
 @remember

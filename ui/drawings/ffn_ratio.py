@@ -286,12 +286,6 @@ def rates_figure(activation: Activation) -> Figure:
     return drawn
 
 
-def within(found: Ratios) -> list[int]:
-    """The ratios whose mean is not told apart from the best one's: less than two standard errors of the difference."""
-    apart = found.apart(found.best)
-    return [i for i in range(len(RATIOS)) if i == found.best or float(apart[i]) < 2]
-
-
 def named_ratio(name: str, place: int) -> str:
     """As in “a ratio of about 4”; with three matrices, what two of as many weights would have, and its own.
 
@@ -307,8 +301,13 @@ def named_ratio(name: str, place: int) -> str:
 
 
 def trained_reading(name: str, found: Ratios) -> str:
-    best, alike = found.best, [f"{RATIOS[i]:g}" for i in within(found) if i != found.best]
-    beside = f"; within two standard errors of it: {listed(alike)}" if alike else ""
+    best = found.best
+    after = range(best + 1, min(best + 3, len(RATIOS)))
+    more = [percent(float(found.mean[i] / found.mean[best]) - 1) for i in after]
+    wider = [
+        f"{RATIOS[i]:g} {'' if n else 'leaves '}{more[n]}{'' if n else ' more to learn'}" for n, i in enumerate(after)
+    ]
+    beside = f"; {listed(wider)}" if wider else ""
     low = (
         ""
         if best == 0
