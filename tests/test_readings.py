@@ -48,7 +48,19 @@ def states(corners: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 NUMBER = r"[−+]?\d[\d,]*(?:\.\d+)?(?:·10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?"
-SINGULAR_WITH_S = {"1 is", "1 was", "1 has", "1 times", "1 loss", "1 as", "1 across", "1 bias", "1 process", "1 keeps"}
+SINGULAR_WITH_S = {
+    "1 is",
+    "1 was",
+    "1 has",
+    "1 times",
+    "1 loss",
+    "1 as",
+    "1 across",
+    "1 bias",
+    "1 process",
+    "1 keeps",
+    "1 leaves",
+}
 
 
 def faults(reading: str) -> Iterator[str]:
