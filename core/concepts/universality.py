@@ -1,0 +1,367 @@
+"""Question 20: are Transformers universal approximators, or even Turing complete?"""
+
+import torch
+
+from core.course import Concept, Evidence, Option, Source, Verdict
+from core.experiments.universality import (
+    ENCODERS,
+    GAP,
+    LENGTHS,
+    LETTERS,
+    MOST,
+    PROGRAMS,
+    READS,
+    Program,
+    ceiling,
+    first_merged,
+    hardness,
+    influence,
+    passed,
+    slope,
+    wrong,
+)
+from core.sources import HAVIV_2022
+from core.training.universality import ANSWERS, READ_AT, SHORT, WIDTHS, Scheme, parities, sizes, trained
+
+concept = Concept(
+    __name__,
+    equation=r"{X \leftarrow X + \mathrm{softmax}\big(\query{X W_Q}\,(\key{X W_K})^\top\big)\,\value{X W_V},} \qquad\allowbreak "
+    r"{X \leftarrow X + \mathrm{ReLU}(X W_1)\,W_2,} \qquad\allowbreak {\disputed{L} \text{ times}}",
+    words=("BOS", "equivariant", "parity", "step written out"),
+)
+
+YUN_2020 = Source("Yun et al. 2020", "Are Transformers universal approximators of sequence-to-sequence functions?", "arXiv 1912.10077")  # fmt: skip
+PEREZ_2019 = Source("Pérez et al. 2019", "On the Turing Completeness of Modern Neural Network Architectures", "arXiv 1901.03429")  # fmt: skip
+PEREZ_2021 = Source("Pérez et al. 2021", "Attention is Turing-Complete", "https://jmlr.org/papers/v22/20-302.html")
+HAHN_2020 = Source("Hahn 2020", "Theoretical Limitations of Self-Attention in Neural Sequence Models", "arXiv 1906.06755")  # fmt: skip
+CHIANG_2022 = Source("Chiang and Cholak 2022", "Overcoming a Theoretical Limitation of Self-Attention", "arXiv 2202.12172")  # fmt: skip
+MERRILL_2023 = Source("Merrill and Sabharwal 2023", "The Parallelism Tradeoff: Limitations of Log-Precision Transformers", "arXiv 2207.00729")  # fmt: skip
+MERRILL_2024 = Source("Merrill and Sabharwal 2024", "The Expressive Power of Transformers with Chain of Thought", "arXiv 2310.07923")  # fmt: skip
+LI_2024 = Source("Li et al. 2024", "Chain of Thought Empowers Transformers to Solve Inherently Serial Problems", "arXiv 2402.12875")  # fmt: skip
+WEISS_2021 = Source("Weiss et al. 2021", "Thinking Like Transformers", "arXiv 2106.06981")
+LINDNER_2023 = Source("Lindner et al. 2023", "Tracr: Compiled Transformers as a Laboratory for Interpretability", "arXiv 2301.05062")  # fmt: skip
+
+SHIPPED = "of 5 shipped runs (`python -m core.training universality`)"
+LONGEST = len(READ_AT) - 1
+
+
+# ---------------------------------------------------------------------------------------------- the answer
+
+
+def right(positions: bool) -> torch.Tensor:
+    """The answers that each shipped run has right in the end."""
+    return trained().right[int(positions), :, -1]
+
+
+@concept.says("Weights written by hand sort, reverse and count exactly, in one pass.", fails_if=({"gap": 1.0},))
+def programs_are_exact(gap: float = GAP) -> Evidence:
+    def failed(programs: tuple[Program, ...], most: int) -> int:
+        return sum(wrong(one, n, gap) for one in programs for n in range(1, most + 1))
+
+    letters = tuple(one for one in PROGRAMS if READS[one] == LETTERS)
+    others = tuple(one for one in PROGRAMS if one not in letters)
+    return Evidence.exactly(
+        "sort, reverse, count, most frequent: of all texts of 1 to 4 letters, wrong ones", failed(letters, 4), 0
+    ) & Evidence.exactly("balanced brackets, parity: of all texts of 1 to 8 tokens, wrong ones", failed(others, 8), 0)
+
+
+concept.cites(
+    "With positions, it approximates any continuous function on a compact domain.", source=YUN_2020.at("theorem 3")
+)
+
+
+@concept.says(
+    "A random table was learned whole; without positions, exactly to the order-blind ceiling, 404 of 1,024.",
+    fails_if=({"positions": False}, {"blind": True}),
+)
+@concept.looks_closer(
+    "approximation",
+    "Of 1,024 random answers all are learned with positions, and exactly 404, the ceiling, without.",
+    fails_if=({"positions": False}, {"blind": True}),
+)
+def positions_decide(positions: bool = True, blind: bool = False) -> Evidence:
+    without = right(blind)
+    farthest = without[(without - ceiling(0).most).abs().argmax()]
+    return (
+        Evidence.exactly(f"with positions: answers right, the worst {SHIPPED}", float(right(positions).min()), ANSWERS)
+        & Evidence.exactly("without positions: answers right, the run farthest from the ceiling", float(farthest), 404)
+        & Evidence.exactly("… minus the most that a permutation-equivariant function can have right", float(farthest - ceiling(0).most), 0)
+    )  # fmt: skip
+
+
+concept.cites(
+    "Turing completeness is proved for steps, not depth: unbounded decoding, hard attention, exact numbers.",
+    source=(PEREZ_2019, PEREZ_2021),
+)
+concept.cites("One pass with log precision stays in TC⁰.", source=MERRILL_2023)
+
+
+@concept.says(
+    "Our parity, learned to 6 bits, reached 40 only when written out.",
+    fails_if=({"steps": "one pass"}, {"one_pass": "steps"}, {"untrained": True}),
+)
+@concept.looks_closer(
+    "steps",
+    "Parity learned on up to 6 bits: at 40, one pass guesses; written out in steps, all is right.",
+    fails_if=({"steps": "one pass"}, {"one_pass": "steps"}, {"untrained": True}),
+)
+def steps_carry_on(steps: Scheme = "steps", one_pass: Scheme = "one pass", untrained: bool = False) -> Evidence:
+    # A guess on 128 texts is right in a half ± 4 standard errors of 1/(2 √128); its rival, all right, is far outside.
+    guess = 0.5 + 4 * 0.5 / 128**0.5
+    return (
+        Evidence.exactly(f"steps with ALiBi, 40 bits: share of 128 texts right, the worst {SHIPPED}", float(parities(steps)[:, LONGEST].min()), 1)
+        & Evidence.below("one pass, 40 bits: the best", float(parities(one_pass)[:, LONGEST].max()), guess)
+        & Evidence.exactly("one pass, all texts of up to 6 bits: the worst", float(parities("one pass")[:, : LONGEST if untrained else SHORT].min()), 1)
+    )  # fmt: skip
+
+
+@concept.in_one_sentence(
+    "A universal approximator, yes, if it knows positions: then a random table is learned whole, else only to a ceiling. Turing "
+    "complete, only by steps that it writes out; and only so did our parity carry on to longer texts.",
+    fails_if=({"positions": False}, {"blind": True}, {"steps": "one pass"}, {"one_pass": "steps"}),
+)
+def positions_and_steps(
+    positions: bool = True, blind: bool = False, steps: Scheme = "steps", one_pass: Scheme = "one pass"
+) -> Evidence:
+    written, answered, _ = steps_carry_on(steps, one_pass).parts
+    return positions_decide(positions, blind) & written & answered
+
+
+# ---------------------------------------------------------------------------------------------- prediction
+
+
+@concept.predicts(
+    "A Transformer shall learn 1,024 answers drawn at random, four to each text of four tokens, but it is not told positions. How many "
+    "has it right in the end?",
+    Option(
+        "A quarter: it guesses",
+        0.2,
+        0.3,
+        "One answer of four is right by chance. But it can still learn what depends on which tokens there are.",
+    ),
+    Option(
+        "Four in ten",
+        0.35,
+        0.45,
+        "Places that look alike, the same token with the same others in whatever order, must share one answer; the most frequent is right "
+        "there.",
+    ),
+    Option(
+        "Two in three",
+        0.6,
+        0.7,
+        "So many would be right if few places looked alike. But four tokens in another order look alike to it, and random answers "
+        "seldom agree.",
+    ),
+    Option(
+        "All: it is universal",
+        0.95,
+        1.01,
+        "With positions it has. Without them it is universal only among functions that treat every order alike.",
+    ),
+    shows="The shipped runs without positions all ended with {percent} right, exactly the computable ceiling; with positions, with all.",
+)
+def right_without_positions() -> float:
+    return float(right(False).double().mean()) / ANSWERS
+
+
+# ---------------------------------------------------------------------------------------------- looks
+
+
+@concept.looks_closer("size", "SIZE CLAIM", fails_if=({"wide": 4}, {"narrow": 32}))
+def size_buys_answers(wide: int = 32, narrow: int = 4) -> Evidence:
+    found = {width: sizes()[i].double() / ANSWERS for i, width in enumerate(WIDTHS)}
+    return Evidence.exactly(
+        f"width {wide}: share right, the worst run of 1, 2 and 4 layers", float(found[wide].min()), 1
+    ) & Evidence.below(f"width {narrow}: share right, the best run", float(found[narrow].max()), 0.5)
+
+
+@concept.looks_closer(
+    "limits",
+    "One bit’s influence falls like 1/n, averages merge, and softmax softens as texts grow.",
+    fails_if=({"own": True}, {"forms": ("float16", "float32", "bfloat16")}, {"gap": 1.0}, {"gap": 20.0}),
+)
+def long_texts_wash_out(
+    own: bool = False, forms: tuple[str, ...] = ("bfloat16", "float16", "float32"), gap: float = 5.0
+) -> Evidence:
+    moves = influence(0, LENGTHS, own)
+    # The slope of the means of ten encoders; its standard error by leaving out one encoder at a time.
+    left_out = torch.tensor(
+        [slope(LENGTHS, moves[:, [i for i in range(ENCODERS) if i != j]].mean(-1).tolist()) for j in range(ENCODERS)]
+    )
+    error = float((left_out - left_out.mean()).square().sum() * (ENCODERS - 1) / ENCODERS) ** 0.5
+    merged = [first_merged(form) for form in forms]
+    weights = hardness(gap, (100, 10_000))
+    return (
+        Evidence.near("slope of one bit’s influence against n, both logarithmic", slope(LENGTHS, moves.mean(-1).tolist()), -1, within=min(4 * error, 0.49))
+        & Evidence.exactly("first power of two at which averages k/n from ½ upwards merge: bfloat16", merged[0], 512)
+        & Evidence.exactly("float16", merged[1], 4096)
+        & Evidence.exactly("float32", merged[2], 2**25)
+        & Evidence.above("weight of a key that leads by 5, of 100", float(weights[0]), 0.5)
+        & Evidence.below("of 10,000", float(weights[1]), 0.02)
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------- the usual answer, and what else is said
+
+concept.judges(
+    "Yes, they are Turing Complete (given enough depth/precision).",
+    Verdict.OTHERWISE,
+    "It is steps, not depth: the proofs keep the network fixed and let it decode without bound, with hard attention and numbers of any "
+    "precision. One pass of fixed depth with log precision stays within TC⁰ (Merrill and Sabharwal 2023). Here, parity learned to 6 bits reached 40 when written out, "
+    "not in one pass.",
+    by=steps_carry_on,
+    source=(PEREZ_2021, MERRILL_2023),
+)
+concept.judges(
+    "They can approximate any sequence-to-sequence function.",
+    Verdict.HOLDS_IF,
+    "If it is continuous, on a compact domain, at a fixed length, and the model has positions. An encoder without positions reaches only "
+    "functions that treat every order alike: 404 of 1,024 here.",
+    by=positions_decide,
+    source=YUN_2020,
+)
+
+
+@concept.corrects(
+    "Transformers cannot compute parity.",
+    better="They can. One layer written by hand does, for all texts of up to 12 bits, and Chiang and Cholak construct one for every length. "
+    "What Hahn 2020 bounds is how far one bit can move the output of a fixed network with soft attention, O(1/n); parity itself is in TC⁰.",
+    fails_if={"gap": 1.0},
+    source=(CHIANG_2022, HAHN_2020),
+)
+def parity_by_hand(gap: float = GAP) -> Evidence:
+    failed = sum(wrong("parity", n, gap) for n in range(1, MOST["parity"] + 1))
+    return Evidence.exactly("of all 8,190 texts of 1 to 12 bits, how many a layer written by hand has wrong", failed, 0)
+
+
+@concept.corrects(
+    "A universal approximator can learn anything.",
+    better="That weights exist does not say that training finds them. Weights written by hand compute the parity of 12 bits exactly; "
+    "five runs trained on all texts of up to 6 bits have all of those right, and at 12 bits no more than a guess would.",
+    fails_if=({"gap": 1.0}, {"scheme": "steps"}, {"at": 15}),
+)
+def to_exist_is_not_to_be_learned(gap: float = GAP, scheme: Scheme = "one pass", at: int = SHORT) -> Evidence:
+    guess = 0.5 + 4 * 0.5 / 1024**0.5  # 1,024 texts, four standard errors
+    found = parities(scheme)
+    return (
+        Evidence.exactly("by hand, 12 bits: texts wrong of 4,096", wrong("parity", 12, gap), 0)
+        & Evidence.exactly(f"trained, {at} bits: share right, the worst {SHIPPED}", float(found[:, READ_AT.index(at)].min()), 1)
+        & Evidence.below("trained, 12 bits: the best", float(found[:, READ_AT.index(12)].max()), guess)
+    )  # fmt: skip
+
+
+@concept.corrects(
+    "With a large gap between logits, softmax is hard attention.",
+    better="For a given length, nearly; for a given gap, not for long: a key that leads by 5 has 60 % of the weight among 100 keys, "
+    "and 1.5 % among 10,000. To stay hard, the gap must grow like log n. Our hand-written weights are built for a longest text.",
+    fails_if=({"gap": 1.0}, {"gap": 20.0}, {"grows": False}),
+)
+def a_fixed_gap_softens(gap: float = 5.0, grows: bool = True) -> Evidence:
+    few, many = (float(w) for w in hardness(gap, (100, 10_000)))
+    lead = gap + (float(torch.tensor(9999 / 99).log()) if grows else 0.0)
+    return (
+        Evidence.between("weight of the leading key among 100", few, 0.595, 0.605)
+        & Evidence.between("among 10,000", many, 0.0145, 0.0155)
+        & Evidence.near("among 10,000 with a gap larger by log(9,999/99), minus that among 100", float(hardness(lead, (10_000,))[0]) - few, 0, within=1e-12)
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------- push-back
+
+concept.pushes_back(
+    "So can a GPT give the parity of a million bits in one pass?",
+    "Nothing that is proved forbids it: parity is in TC⁰, and constructions exist. But one bit moves a fixed soft-attention network by O(1/n) "
+    "only, so confidence shrinks (layer norm can restore it), and training on short texts seldom finds it. Written out bit by bit, each step is a look-up.",
+    (HAHN_2020, CHIANG_2022),
+)
+concept.pushes_back(
+    "Is that not the same: universal approximation and Turing completeness?",
+    "No. The first is about functions of a fixed length, and lets the network grow as the error shrinks. The second is about one fixed network, all "
+    "lengths, and as many steps as it likes. Neither says what gradient descent finds.",
+    (YUN_2020, PEREZ_2021),
+)
+concept.pushes_back(
+    "Does a chain of thought really add power, or only accuracy?",
+    "Power, under the usual conjectures of complexity theory: with linearly many steps decoders recognise all regular languages (assuming "
+    "projected pre-norm), with polynomially many exactly the problems of P. In one pass with log precision they stay in TC⁰.",
+    (MERRILL_2024, LI_2024),
+)
+concept.pushes_back(
+    "Do decoders need positions, too?",
+    "The ceiling is that of encoders, where every token sees every token. A causal mask already tells order: the first token sees one key, the second two. So decoders "
+    "without positions do learn where a token stands.",
+    HAVIV_2022,
+)
+concept.pushes_back(
+    "Then is sorting by hand-written weights not a trick?",
+    "It is a proof by example, as RASP and Tracr give them, with its price said openly: a BOS token to rest on, positions, a logit gap of 50, float64, and a longest "
+    "text. What is rounded decides: in bfloat16, averages over 512 tokens already merge.",
+    (WEISS_2021, LINDNER_2023),
+)
+concept.reads(YUN_2020, PEREZ_2019, PEREZ_2021, HAHN_2020, CHIANG_2022, MERRILL_2023, MERRILL_2024, LI_2024, WEISS_2021, LINDNER_2023)  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------- a program to take away
+
+
+@concept.writes(
+    """
+import torch
+
+program, text, gap = $program, $text, $gap
+
+symbols = {"balanced": "()", "parity": "01"}.get(program, "abcde")
+most = 7 if symbols == "abcde" else 12             # the longest text
+n = len(text)
+s = torch.tensor([symbols.index(t) for t in text])
+one_hot = torch.eye(len(symbols), dtype=torch.float64)[s]
+place = torch.arange(1, n + 1)
+
+def attend(selected, bos=True):
+    # Each token selects keys, and BOS in front of them: (n + 1) weights a row.
+    logits = torch.cat([torch.full((n, 1), float(bos)), selected.double()], 1) * gap
+    return logits.softmax(-1)
+
+def bend(x, points, values):                       # piecewise linear, as ReLU units are
+    p, order = torch.tensor(points, dtype=torch.float64).sort()
+    v = torch.tensor(values, dtype=torch.float64)[order]
+    x = x.clamp(min=p[0])
+    i = torch.searchsorted(p, x).clamp(1, len(p) - 1)
+    return v[i - 1] + (v[i] - v[i - 1]) * (x - p[i - 1]) / (p[i] - p[i - 1])
+
+shares = [1 / (k + 1) for k in range(most + 1)]    # BOS, beside k selected tokens
+equal = s[:, None] == s
+if program == "sort":                              # layer 1: how many are smaller; layer 2: the highest rank that fits
+    weights = attend(s[None] < s[:, None])
+    ranks = torch.stack([bend(weights[:, 0], shares[:-1], [float(k == a) for k in range(most)]) for a in range(most)], 1)
+    fits = torch.tensor([[a if a < p else -1 for a in range(most)] for p in place.tolist()]).double()
+    answer = (attend(fits @ ranks.T, -1)[:, 1:] @ one_hot).argmax(-1)
+elif program == "reverse":                         # layer 1: n; layer 2: place n + 1 - i
+    weights = attend(torch.zeros(n, n), 0)
+    target = bend(weights[:, :1], shares[1:], list(range(1, most + 1))) + 1 - place[:, None]
+    answer = (attend(2 * target * place - place**2, 0)[:, 1:] @ one_hot).argmax(-1)
+elif program == "balanced":                        # layer 1: heights; layer 2: the end, and any fall below 0
+    weights = attend(place[None] <= place[:, None])
+    height = weights[:, 1:] @ (1.0 - 2 * s).double()
+    below = bend(height, [-1, -1 / (most + 1), 0, 1], [1, 1, 0, 0])
+    ends = [bend(x.double().sum(-1, keepdim=True) / (n + 1), [-1, -1 / (most + 1), 0, 1 / (most + 1), 1], [1, 1, 0, 1, 1]) for x in (1.0 - 2 * s, below)]
+    answer = (sum(ends) > 0.5).long().expand(n)
+else:                                              # layer 1: how often; layer 2, if any: the highest count
+    weights = attend(equal if program != "parity" else (s == 1).expand(n, n))
+    counts = bend(weights[:, 0], shares, [k % 2 if program == "parity" else k for k in range(most + 1)])
+    answer = counts
+    if program == "most frequent":
+        answer = (attend((len(symbols) * counts - s).expand(n, n), 0)[:, 1:] @ one_hot).argmax(-1)
+print("answers:", [round(float(a), 3) for a in answer])
+print(f"weight of BOS in the last row of layer 1: {weights[-1, 0].item():.6f}")
+""",
+    {"program": "sort", "text": "decade", "gap": 50.0},
+    {"program": "balanced", "text": "(())()", "gap": 50.0},
+    {"program": "parity", "text": "110100", "gap": 2.0},
+    {"program": "reverse", "text": "abc", "gap": 10.0},
+    {"program": "histogram", "text": "abba", "gap": 1.0},
+    {"program": "most frequent", "text": "abbae", "gap": 5.0},
+)
+def weight_of_bos(program: Program, text: str, gap: float) -> float:
+    return float(passed(program, text, gap).weights[0][0, -1, 0])

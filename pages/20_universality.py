@@ -1,0 +1,88 @@
+"""Question 20: what a Transformer can compute."""
+
+from functools import partial
+
+import streamlit as st
+
+from ui.lesson import lesson, opening
+
+opening(__file__)
+
+from core.concepts.universality import concept
+from core.experiments import universality as machines
+from core.ops import programs
+from core.training import universality as training
+from ui import controls
+from ui.drawings import universality as drawings
+from ui.sweep import figure, sweep
+from ui.training import live
+
+with lesson(concept) as page:
+    side, stage = page.hero()
+    with side:
+        program = controls.choice("Program", "program", drawings.CHOICES, help=drawings.BUILT_HELP)
+        symbols = machines.READS[program]
+        label, key = drawings.BOXES[symbols]
+        asked = controls.words(f"{label} (1 to {machines.MOST[program]})", key, machines.USUAL[symbols], max_chars=40)
+        text, refused = machines.text_of(program, asked)
+        if refused:
+            st.warning(f"{refused} Until then, the figures show “{text}”.")
+        gap = controls.stops("Logit gap", "program_gap", drawings.GAPS, machines.GAP, help=drawings.GAP_HELP)
+        st.caption("One forward pass of a Transformer whose weights were written by hand. No training.")
+    with stage:
+        names, draw = drawings.steps(program), drawings.program_frames
+        how = {"default": len(names) - 1, "labels": names, "panel_width": 300}
+        sweep("program_step", "Step", range(len(names)), draw, program, text, gap, **how)
+
+    if page.look("approximation"):
+        st.markdown(
+            "Those weights compute one function each. Are there weights for any? “Any” hides conditions: on a compact domain, at a fixed length, for continuous functions, "
+            "with positions. A finite table is such a function: here each of the 256 texts of four tokens gets four answers, all drawn at random. Without positions an "
+            "encoder is permutation equivariant, so places that look alike must share an answer, and the best possible score can be computed before any training."
+        )
+        side, stage = st.columns([1, 5], gap="medium")
+        with side:
+            table = controls.seed("table_seed")
+            st.caption("Another seed draws another table.")
+        with stage:
+            figure("table_ceiling", drawings.ceiling_frame, table)
+            before = training.trained() if table == 0 else None
+            draw = partial(drawings.table_frame, table)
+            how = "Train on this table now", training.train, draw
+            live("table", *how, table, share=lambda p: p.done, shipped=before)
+        st.markdown(drawings.THREE_CLAIMS)
+
+    if page.look("size"):
+        st.markdown(
+            "The theorem does not say how large the network must be. Table 0 again, with positions, in four widths and three depths, three seeds each. This is what "
+            f"{training.SIZE_STEPS:,} steps of Adam reach in each size, not what its weights could hold at best."
+        )
+        sweep("size_depth", "Layers", training.DEPTHS, drawings.size_frames, default=1, buttons=True, panel_width=340)
+
+    if page.look("limits"):
+        st.markdown(
+            "So far texts were short. What wears out as they grow, in a network that does not? A flipped bit is one value among n, and so moves an average by about 1/n "
+            "(Hahn 2020 proves such a bound for fixed networks with soft attention; ours are ten random encoders of two layers, a mean over them). Averages that differ by 1/n become one number where a "
+            "format’s grid is coarser. And a softmax with a given gap gives its favourite ever less."
+        )
+        side, stage = st.columns([1, 5], gap="medium")
+        with side:
+            lead = controls.stops("Lead of the logit", "limit_gap", drawings.LEADS, 5.0)
+            seed = controls.seed("limit_seed")
+        with stage:
+            draw, labels = drawings.limit_frames, [f"{n:,}" for n in drawings.STOPS]
+            sweep("limit_length", "Tokens n", drawings.STOPS, draw, lead, seed, default=512, labels=labels)
+
+    if page.look("steps"):
+        st.markdown(
+            "One flipped bit turns the parity of any text, so it is a hard case. Encoders of two layers learn to say it in one pass, at BOS, from all texts of up to 6 bits. "
+            "Decoders of the same size read a bit, write the parity so far, read the next bit, and so on; when read, they go by what they wrote themselves. They are taught more: every "
+            "running parity. That one pass fails here shows what this training found, not what a Transformer can express; that steps carry on rests on ALiBi’s relative "
+            "distances, since each step then looks alike at every length."
+        )
+        how = {"default": 15, "panel_width": 340}
+        sweep("parity_bits", "Bits", training.READ_AT, drawings.parity_frames, **how)
+
+    page.ran(machines.forward, machines.machine, machines.matrix, machines.bent, programs.interpolated)
+    page.ran(programs.equivariant_most, training.train, machines.influence, machines.merged, training.parity)
+    page.takes(program=program, text=text, gap=gap)
