@@ -67,7 +67,7 @@ with lesson(concept) as page:
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
-            lead = controls.stops("Lead of the logit", "limit_gap", drawings.LEADS, 5.0)
+            lead = controls.stops("Lead of the logit", "limit_gap", drawings.LEADS, 5)
             seed = controls.seed("limit_seed")
         with stage:
             draw, labels = drawings.limit_frames, [f"{n:,}" for n in drawings.STOPS]

@@ -25,7 +25,7 @@ from core.training.universality import ANSWERS, READ_AT, SHORT, WIDTHS, Scheme, 
 
 concept = Concept(
     __name__,
-    equation=r"{X \leftarrow X + \mathrm{softmax}\big(\query{X W_Q}\,(\key{X W_K})^\top\big)\,\value{X W_V},} \qquad\allowbreak "
+    equation=r"{X \leftarrow X + \mathrm{softmax}(\query{Q}\key{K}^\top)\,\value{V},} \qquad\allowbreak "
     r"{X \leftarrow X + \mathrm{ReLU}(X W_1)\,W_2,} \qquad\allowbreak {\disputed{L} \text{ times}}",
     words=("BOS", "equivariant", "parity", "step written out"),
 )
@@ -131,8 +131,7 @@ def positions_and_steps(
 
 
 @concept.predicts(
-    "A Transformer shall learn 1,024 answers drawn at random, four to each text of four tokens, but it is not told positions. How many "
-    "has it right in the end?",
+    "A Transformer without positions learns 1,024 random answers, four to each text of four tokens. How many are right in the end?",
     Option(
         "A quarter: it guesses",
         0.2,

@@ -26,7 +26,8 @@ from core.training.shipped import FOLDER, shipped
 
 SYMBOLS, LENGTH, HEADS, SEEDS = 4, 4, 2, (0, 1, 2, 3, 4)
 TEXTS, ANSWERS = SYMBOLS**LENGTH, LENGTH * SYMBOLS**LENGTH
-WIDTH, DEPTH, STEPS, RATE, EVERY = 32, 2, 600, 0.004, 10
+WIDTH, DEPTH, STEPS, RATE = 32, 2, 600, 0.004
+EVERY, OFTEN = 10, 2  # steps between two snapshots, and between two results of the generator
 PLACED = (False, True)
 """The axis of positions: without, and with."""
 
@@ -52,7 +53,7 @@ def first_weights(width: int, depth: int, seeds: tuple[int, ...], tokens: int, a
     for i in range(depth):
         shapes |= {f"qkv{i}": (d, 3 * d), f"out{i}": (d, d), f"up{i}": (d, f), f"down{i}": (f, d)}
     shapes["head"] = (d, answers)
-    drawn = {name: [] for name in shapes}
+    drawn: dict[str, list[Tensor]] = {name: [] for name in shapes}
     for seed in seeds:
         g = torch.Generator().manual_seed(4021 * (seed + 1))
         for name, shape in shapes.items():
@@ -153,7 +154,7 @@ def fit(
 
 
 def train(table_seed: int = 0, seeds: tuple[int, ...] = (0,)) -> Iterator[Progress]:
-    """One table, without and with positions from the same first weights; yields every 10 steps."""
+    """One table, without and with positions from the same first weights; yields every 2 steps, with a new snapshot every 10."""
     pair = seeds * 2
     weights = first_weights(WIDTH, DEPTH, pair, SYMBOLS, SYMBOLS, LENGTH)
     placed = torch.tensor([float(p) for p in PLACED for _ in seeds])[:, None, None, None]
@@ -165,6 +166,7 @@ def train(table_seed: int = 0, seeds: tuple[int, ...] = (0,)) -> Iterator[Progre
             at.append(step)
             losses.append(loss.view(2, -1).double())
             right.append((logits.argmax(-1) == answers).sum((1, 2)).view(2, -1))
+        if step % OFTEN == 0 or step == 1:
             yield Progress(torch.tensor(at), torch.stack(losses, -1), torch.stack(right, -1))
 
 
@@ -173,8 +175,7 @@ def size_of(width: int, depth: int) -> list[int]:
     weights = first_weights(width, depth, SIZE_SEEDS, SYMBOLS, SYMBOLS, LENGTH)
     tokens, answers, placed = texts(), table(0), torch.ones(1, 1, 1, 1)
     target = answers.flatten().expand(len(SIZE_SEEDS), -1)
-    for _, logits, _ in fit(weights, lambda: answer(weights, tokens, placed), target, SIZE_STEPS, RATE):
-        pass
+    *_, (_, logits, _) = fit(weights, lambda: answer(weights, tokens, placed), target, SIZE_STEPS, RATE)
     return (logits.argmax(-1) == answers).sum((1, 2)).tolist()
 
 

@@ -1,6 +1,7 @@
 """Question 20: programs written as weights, step by step; a table and its ceiling; sizes; limits; parity in one pass and in steps."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,7 +42,7 @@ THREE_CLAIMS = """Three claims that are easily taken for one another:
 | **Turing completeness** (Pérez et al. 2019, 2021) | one fixed network simulates a given Turing machine on every input | hard attention, numbers of any precision, unboundedly many steps of decoding | anything of softmax in float32, or of one pass |
 | **Learnability** | gradient descent finds such weights from examples | a design, data, a length, a budget | what could be expressed: a failure is no proof |"""
 
-GAPS = (1.0, 2.0, 5.0, 10.0, GAP)
+GAPS = (1, 2, 5, 10, GAP)
 BUILT_HELP = (
     "No training: every weight was written by hand, as a list of the entries that are not 0. Real softmax attention in float64, one head, "
     "residuals, ReLU layers, no norms. Beside the tokens the weights use a BOS token in front, positions (a column for each, or i and i²) and a "
@@ -114,7 +115,8 @@ def held(program: Program, built: Machine, run: Pass) -> list[str]:
     """What each place holds behind the first layer, as a number."""
     stream, columns = run.stream[0][0], built.columns
     if program == "sort":
-        value = sum(a * stream[:, columns.index(f"rank {a}")] for a in range(machines.MOST["sort"]))
+        ranks = [columns.index(f"rank {a}") for a in range(machines.MOST["sort"])]
+        value = stream[:, ranks] @ torch.arange(len(ranks), dtype=torch.float64)
     else:
         name = {"reverse": "n", "most frequent": "count", "balanced": "below"}[program]
         value = stream[:, columns.index(name)]
@@ -125,7 +127,7 @@ def flow(program: Program, text: str, built: Machine, run: Pass, step: str) -> F
     """Tokens above, answers below, and the weights of attention as lines between them."""
     tokens, deep = tokens_of(text), len(built.layers)
     at = torch.arange(len(tokens), dtype=torch.float64)
-    figure = Figure("Lines: attention weights, from key to query", "", "", HERO)
+    figure = Figure("Who looks at whom: a line is a weight", "", "", HERO)
     current = _layer(step) if _layer(step) != -2 else deep - 1
     for k, weights in enumerate(run.weights):
         if not reached(step, k, "attention"):
@@ -228,8 +230,7 @@ def grid(
     chart.lay_out(meta={"widest": max((len(cell) for row in written for cell in row), default=1)})
     for axis, many in (("xaxis", len(columns)), ("yaxis", len(rows))):
         chart.lay_out(**{axis: {"tickfont": {"size": 11 if many > 9 else 13}}})
-    if len(columns) > 4:
-        chart.lay_out(xaxis={"tickangle": -60})
+    chart.lay_out(xaxis={"tickangle": -60 if len(columns) > 4 and max(map(len, columns)) > 2 else 0})
     return chart
 
 
@@ -273,7 +274,7 @@ def hand(built: Machine, step: str) -> Figure:
         z, rows, names = cropped(layer.value, columns, columns)
         return grid(z, f"By hand: W_V of layer {k + 1}", rows, names, "from the key’s column", "to column")
     into, sources, units = cropped(layer.up, columns, [str(i) for i in range(layer.up.shape[1])])
-    out, _, written = cropped(layer.down, [str(i) for i in range(layer.down.shape[0])], columns)
+    _, _, written = cropped(layer.down, [str(i) for i in range(layer.down.shape[0])], columns)
     z = torch.cat([into.T, layer.down[[int(u) for u in units]][:, [columns.index(c) for c in written]]], 1)
     return grid(
         z,
@@ -298,9 +299,7 @@ def made(text: str, built: Machine, run: Pass, step: str) -> Figure:
         z, rows, names = cropped(run.embedded[0], rows, columns)
         return grid(z, "Made: the embedded text", rows, names, "token", "column of the stream")
     if step == "read out":
-        return grid(
-            run.logits[0, 1:], "Made: the logits; the largest of a row wins", rows[1:], built.answers, "token", "answer"
-        )
+        return grid(run.logits[0, 1:], "Made: logits, the largest wins", rows[1:], built.answers, "token", "answer")
     if step.endswith("attention"):
         return grid(
             run.weights[k][0],
@@ -418,7 +417,12 @@ def table_frame(seed: int, progress: Progress) -> Frame:
             Series(name, values[i, r], colour, width=2, legend=not r) for name, colour, i in series for r in range(runs)
         ]
 
-    axis = {"x": progress.at, "x_title": "training step", "x_range": (0, training.STEPS), "height": TABLE}
+    axis: dict[str, Any] = {
+        "x": progress.at,
+        "x_title": "training step",
+        "x_range": (0, training.STEPS),
+        "height": TABLE,
+    }
     right = figures.lines(
         curves(progress.right),
         title=f"Table {seed}: answers right, {count(runs, 'run')} each",
@@ -508,12 +512,12 @@ def size_reading(wrong: Tensor, chosen: int) -> str:
 # ------------------------------------------------------------------------------------------------ limits
 
 STOPS = (8, 32, 128, 256, 512, 1024, 4096, 2**15, 2**20, 2**25)
-LEADS = (2.0, 5.0, 10.0, 20.0)
+LEADS = (2, 5, 10, 20)
 FORMAT_COLOURS = {"bfloat16": OCHRE, "float16": KEY, "float32": QUERY}
 FURTHEST = 2**26
 
 
-@corners(gap=(5.0, *LEADS), seed=SEEDS)
+@corners(gap=(5, *LEADS), seed=SEEDS)
 def limit_frames(gap: float, seed: int) -> list[Frame]:
     """One frame for each length: one bit’s influence, averages that become one number, and the largest weight of a softmax."""
     moves = machines.influence(seed).mean(-1)
@@ -620,4 +624,4 @@ def parity_reading(at: int, n: int) -> str:
 
 def card() -> Frame:
     """The hero as it is at its defaults: its small picture stands on the front door (`make cards`)."""
-    return program_frames("sort", machines.TEXT, GAP)[-1]
+    return program_frames("sort", machines.USUAL[machines.LETTERS], GAP)[-1]
