@@ -35,8 +35,9 @@ WIDTHS, DEPTHS, SIZE_SEEDS, SIZE_STEPS = (4, 8, 16, 32), (1, 2, 4), (0, 1, 2), 1
 
 SHORT, READ_AT = 6, (*range(1, 16), 20, 30, 40)  # bits at most in training, and when read
 ALL_UP_TO, MANY, FEW = 10, 1024, 128  # all texts up to so many bits; then so many, and above 15 bits so many
-Scheme = Literal["one pass", "one pass, no positions", "steps", "steps, sinusoids"]
-SCHEMES: tuple[Scheme, ...] = ("one pass", "one pass, no positions", "steps", "steps, sinusoids")
+Scheme = Literal["one pass", "one pass, no positions", "one pass, ALiBi", "steps", "steps, sinusoids"]
+SCHEMES: tuple[Scheme, ...] = ("one pass", "one pass, no positions", "one pass, ALiBi", "steps", "steps, sinusoids")
+ALIBI, CAUSAL = ("one pass, ALiBi", "steps"), ("one pass, ALiBi", "steps", "steps, sinusoids")
 PARITY_WIDTH, PARITY_STEPS, PARITY_RATE = 32, 1000, 0.002
 START = 2  # the token in front of the bits 0 and 1
 
@@ -197,9 +198,9 @@ def parity_logits(weights: Weights, tokens: Int[Tensor, "b n"], scheme: Scheme, 
     if scheme in ("one pass", "steps, sinusoids"):
         x = x + sinusoidal(n, x.shape[-1]).float()
     bias = None
-    if scheme.startswith("steps"):
+    if scheme in CAUSAL:
         back = torch.arange(n)[:, None] - torch.arange(n)
-        slopes = torch.tensor([1.0, 0.25])[:, None, None] * (scheme == "steps")  # ALiBi: a multiple of the distance
+        slopes = torch.tensor([1.0, 0.25])[:, None, None] * (scheme in ALIBI)  # ALiBi: a multiple of the distance
         bias = (-slopes * back).masked_fill(back < 0, -torch.inf)
     return run(weights, x, bias, padded)
 
@@ -208,6 +209,11 @@ def spoken(bits: Int[Tensor, "b n"]) -> Int[Tensor, "b m"]:
     """A start, then each bit and behind it the parity so far; parities are tokens of their own, 3 and 4."""
     steps = torch.stack([bits, 3 + bits.cumsum(-1) % 2], -1).flatten(1)
     return F.pad(steps, (1, 0), value=START)
+
+
+def place_of(scheme: Scheme) -> int:
+    """Where one pass answers: at the start token, or, where a place sees only what came before it, at the last bit."""
+    return -1 if scheme in CAUSAL else 0
 
 
 def lessons(scheme: Scheme) -> tuple[Int[Tensor, "b n"], Bool[Tensor, "b n"], Int[Tensor, "b n"]]:
@@ -221,7 +227,7 @@ def lessons(scheme: Scheme) -> tuple[Int[Tensor, "b n"], Bool[Tensor, "b n"], In
             answers[:, 1::2] = bits.cumsum(-1) % 2  # behind each bit
         else:
             tokens, answers = F.pad(bits, (1, 0), value=START), torch.full((len(bits), n + 1), -1)
-            answers[:, 0] = bits.sum(-1) % 2
+            answers[:, place_of(scheme)] = bits.sum(-1) % 2
         rows.append(F.pad(tokens, (0, width - tokens.shape[1]), value=-1))
         due.append(F.pad(answers, (0, width - answers.shape[1]), value=-1))
     tokens = torch.cat(rows)
@@ -233,7 +239,7 @@ def read(weights: Weights, scheme: Scheme, bits: Int[Tensor, "b n"]) -> Float[Te
     n, right = bits.shape[1], bits.sum(-1) % 2
     if not scheme.startswith("steps"):
         logits = parity_logits(weights, F.pad(bits, (1, 0), value=START), scheme, None)
-        return (logits[:, :, 0].argmax(-1) == right).double().mean(-1)
+        return (logits[:, :, place_of(scheme)].argmax(-1) == right).double().mean(-1)
     shares = []
     for r in range(len(weights["embed"])):
         one = {name: w[r : r + 1] for name, w in weights.items()}
