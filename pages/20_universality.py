@@ -54,7 +54,7 @@ with lesson(concept) as page:
 
     if page.look("size"):
         st.markdown(
-            "The theorem does not say how large the network must be. Table 0 again, with positions, in four widths and three depths, three seeds each. This is what "
+            "The theorem does not say how large the network must be. Table 0 again, with positions, in three widths and three depths, three seeds each. This is what "
             f"{training.SIZE_STEPS:,} steps of Adam reach in each size, not what its weights could hold at best."
         )
         sweep("size_depth", "Layers", training.DEPTHS, drawings.size_frames, default=1, buttons=True, panel_width=340)
@@ -75,10 +75,10 @@ with lesson(concept) as page:
 
     if page.look("steps"):
         st.markdown(
-            "One flipped bit turns the parity of any text, so it is a hard case. Encoders of two layers learn to say it in one pass, at BOS, from all texts of up to 6 bits. "
+            "One flipped bit turns the parity of any text, so it is a hard case. Two layers learn to say it in one pass from all texts of up to 6 bits: an encoder at BOS, or with ALiBi a decoder at the last bit. "
             "Decoders of the same size read a bit, write the parity so far, read the next bit, and so on; when read, they go by what they wrote themselves. They are taught more: every "
-            "running parity. That one pass fails here shows what this training found, not what a Transformer can express; that steps carry on rests on ALiBi’s relative "
-            "distances, since each step then looks alike at every length."
+            "running parity. That one pass fails here shows what this training found, not what a Transformer can express. And neither remedy does it alone: steps with sinusoids fail "
+            "beyond 6 bits too, as does one pass with ALiBi. With both, each step looks alike at every length."
         )
         how = {"default": 15, "panel_width": 340}
         sweep("parity_bits", "Bits", training.READ_AT, drawings.parity_frames, **how)

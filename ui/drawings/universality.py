@@ -495,8 +495,8 @@ def _sizes(wrong: Tensor, chosen: int, against: str) -> Figure:
         x_title="width d" if wide else "parameters",
         y_title="answers wrong, %",
         log_x=True,
-        x_range=(3.5, 37) if wide else (250, 70_000),
-        x_ticks=WIDTHS if wide else (300, 1000, 3000, 10_000, 50_000),
+        x_range=(3.6, 17.8) if wide else (250, 20_000),
+        x_ticks=WIDTHS if wide else (300, 1000, 3000, 10_000),
         y_range=(-3, 80),
         height=TABLE,
     )
