@@ -217,8 +217,13 @@ def only_relative_steps_carry_on(
     untrained: bool = False,
 ) -> Evidence:
     best = max(float(parities(scheme)[:, LONGEST].max()) for scheme in others)
-    return steps_carry_on(steps, untrained=untrained) & Evidence.below(
-        "40 bits, the best run of one pass with sinusoids, none or ALiBi, and of steps with sinusoids", best, GUESS
+    written, _, learned = steps_carry_on(steps, untrained=untrained).parts
+    return (
+        written
+        & learned
+        & Evidence.below(
+            "40 bits, the best run of one pass with sinusoids, none or ALiBi, and of steps with sinusoids", best, GUESS
+        )
     )
 
 
