@@ -362,13 +362,13 @@ def program_reading(program: Program, text: str, gap: float, step: str) -> str:
         at = written_columns(built, k, "value")
         values = run.fetched[k][0, -1, at]
         top = int(values.abs().argmax())
-        return f"The weighted mean of the keys’ values is added to the stream: for {last}, {columns[at[top]]} = {_small(float(values[top]))} is its largest entry."
+        return f"The weighted mean of the keys’ values is added to the stream. For {last} its largest entry is {columns[at[top]]} = {_small(float(values[top]))}."
     at = written_columns(built, k, "down")
     return f"ReLU units turn it, at each token by itself, into {layer.found.replace(':', ',')}: for {last}, {_writes(built, run, k, at)}."
 
 
 def _small(value: float) -> str:
-    return number(value, 2) if abs(value) >= 1e-12 else "0, up to rounding,"
+    return number(value, 2) if abs(value) >= 1e-12 else "0 (up to rounding)"
 
 
 def _writes(built: Machine, run: Pass, k: int, at: Sequence[int]) -> str:
@@ -505,7 +505,7 @@ def _sizes(wrong: Tensor, chosen: int, against: str) -> Figure:
 def size_reading(wrong: Tensor, chosen: int) -> str:
     mean = (wrong[:, chosen].double().mean(-1) / ANSWERS).tolist()
     zero = [width for width, row in zip(WIDTHS, wrong[:, chosen].tolist(), strict=True) if not any(row)]
-    said = f"from width {zero[0]} on no run has a wrong one" if zero else f"at width {WIDTHS[-1]}, {percent(mean[-1])}"
+    said = f"at width {zero[0]}, no run has a wrong one" if zero else f"at width {WIDTHS[-1]}, {percent(mean[-1])}"
     return f"With {count(DEPTHS[chosen], 'layer')}, runs of width {WIDTHS[0]} end with {percent(mean[0])} of the answers wrong on average; {said}."
 
 
