@@ -52,7 +52,7 @@ GAP_HELP = (
     "By how much, in layer 1, the logits of the selected keys lie above all others. At 50 the rest weighs e⁻⁵⁰ each, "
     "less than float64 resolves beside 1; with a small gap softmax is soft, and counting goes wrong."
 )
-HERO = 320  # pixels: question, prediction and hero fit one screen
+HERO = 310  # pixels: question, prediction and hero fit one screen
 LEAST = 0.02  # of a weight that is drawn as a line
 BLANK = 0.005  # below it a cell stays empty
 WIDTHS_OF_LINES = (1.0, 2.0, 3.5, 5.5)  # pixels, from the lightest quarter to the heaviest
