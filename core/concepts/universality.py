@@ -308,8 +308,8 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "Does a chain of thought really add power, or only accuracy?",
-    "Power, under the usual conjectures of complexity theory: with linearly many steps decoders recognise all regular languages (assuming "
-    "projected pre-norm), with polynomially many exactly the problems of P. In one pass with log precision they stay in TC⁰.",
+    "Power, under the usual conjectures of complexity theory: with linearly many steps decoders recognise all regular languages (in their model: averaging hard attention, a "
+    "generalised pre-norm), with polynomially many exactly the problems of P. In one pass with log precision they stay in TC⁰.",
     (MERRILL_2024, LI_2024),
 )
 concept.pushes_back(
@@ -321,7 +321,7 @@ concept.pushes_back(
 concept.pushes_back(
     "Then is sorting by hand-written weights not a trick?",
     "It is a proof by example, as RASP and Tracr give them, with its price said openly: a BOS token to rest on, positions, a logit gap of 50, float64, and a longest "
-    "text. What is rounded decides: in bfloat16, averages over 512 tokens already merge.",
+    "text. What is rounded decides: in bfloat16, neighbouring averages over 512 tokens can already merge.",
     (WEISS_2021, LINDNER_2023),
 )
 concept.reads(YUN_2020, PEREZ_2019, PEREZ_2021, HAHN_2020, CHIANG_2022, MERRILL_2023, MERRILL_2024, LI_2024, WEISS_2021, LINDNER_2023)  # fmt: skip

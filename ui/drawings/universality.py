@@ -49,8 +49,8 @@ BUILT_HELP = (
     "constant 1 (const). W_K and W_O are the identity."
 )
 GAP_HELP = (
-    "By how much, in layer 1, the logits of the selected keys lie above all others. At 50 the rest weighs e⁻⁵⁰ each, "
-    "less than float64 resolves beside 1; with a small gap softmax is soft, and counting goes wrong."
+    "How far, at least, the logits of the selected keys lie above the others. At 50 each of the rest weighs e⁻⁵⁰ beside them, "
+    "less than float64 resolves beside 1; with a small gap softmax is soft, and counts come out wrong."
 )
 HERO = 310  # pixels: question, prediction and hero fit one screen
 LEAST = 0.02  # of a weight that is drawn as a line
