@@ -106,12 +106,24 @@ def test_bits_are_all_texts_or_drawn() -> None:
 
 
 def test_reading_in_steps_goes_by_what_was_written() -> None:
-    """With weights that always write a 1, the answer is right exactly where the parity is 1, whatever the true steps were."""
-    weights = noisy(training.first_weights(8, 2, (0, 1), 5, 2, 1))
-    weights["head_bias"][..., 1] += 1e6
-    bits = training.bits_of(4)
-    assert training.read(weights, "steps", bits).tolist() == [0.5, 0.5]
-    assert training.read(weights, "one pass", bits).tolist() == [0.5, 0.5]
+    """Token by token, each answer appended; untrained models then end elsewhere than along the true parities."""
+    seeds = (0, 1, 2, 3, 4, 5)
+    weights = noisy(training.first_weights(8, 2, seeds, 5, 2, 1))
+    bits = training.bits_of(5)
+    true, along = bits.sum(-1) % 2, training.spoken(bits)[:, :-1]
+    by_hand, told = [], []
+    for run in range(len(seeds)):
+        one = {name: w[run : run + 1] for name, w in weights.items()}
+        tokens = torch.full((len(bits), 1), training.START)
+        for t in range(bits.shape[1]):
+            tokens = torch.cat([tokens, bits[:, t : t + 1]], 1)
+            written = training.parity_logits(one, tokens, "steps", None)[0, :, -1].argmax(-1)
+            tokens = torch.cat([tokens, 3 + written[:, None]], 1)
+        by_hand.append(float((written == true).double().mean()))
+        told.append(
+            float((training.parity_logits(one, along, "steps", None)[0, :, -1].argmax(-1) == true).double().mean())
+        )
+    assert training.read(weights, "steps", bits).tolist() == by_hand != told
 
 
 def test_the_same_seed_gives_the_same_curve() -> None:

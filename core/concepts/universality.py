@@ -70,7 +70,7 @@ def programs_are_exact(gap: float = GAP) -> Evidence:
 
 
 concept.cites(
-    "With positions, it approximates any continuous function on a compact domain.", source=YUN_2020.at("theorem 3")
+    "With positions, it approximates any continuous function on a compact domain.", source=YUN_2020.at("abstract")
 )
 
 

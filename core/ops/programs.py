@@ -37,7 +37,7 @@ def equivariant_most(tokens: Int[Tensor, "t n"], answers: Int[Tensor, "t n"]) ->
     (of equally frequent answers it takes the smallest) and 0 at the others; their sum is the ceiling.
     Shapes: tokens and answers `[t, n]` → `[t, n]`, tokens from 0.
 
-    Yun et al. 2020, claim 1, arXiv 1912.10077: a Transformer without positions is permutation equivariant
+    Yun et al. 2020, arXiv 1912.10077, on Transformers without positions as permutation-equivariant functions
 
     >>> import torch
     >>> equivariant_most(torch.tensor([[0, 1], [1, 0]]), torch.tensor([[5, 6], [5, 5]])).tolist()
