@@ -75,7 +75,7 @@ with lesson(concept) as page:
 
     if page.look("steps"):
         st.markdown(
-            "One flipped bit turns the parity of any text, so it is a hard case. Two layers learn to say it in one pass from all texts of up to 6 bits: an encoder at BOS, or with ALiBi a decoder at the last bit. "
+            "One flipped bit turns the parity of any text, so it is a hard case. Two layers learn to say it in one pass from all texts of up to 6 bits (one run without positions not quite): an encoder at BOS, or with ALiBi a decoder at the last bit. "
             "Decoders of the same size read a bit, write the parity so far, read the next bit, and so on; when read, they go by what they wrote themselves. They are taught more: every "
             "running parity. That one pass fails here shows what this training found, not what a Transformer can express. And neither remedy does it alone: steps with sinusoids fail "
             "beyond 6 bits too, as does one pass with ALiBi. With both, each step looks alike at every length."
