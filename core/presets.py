@@ -159,11 +159,11 @@ _FAMILIES: tuple[tuple[str, Architecture, dict[str, dict[str, Any]]], ...] = (
         "BART base": _both(768, 6, 12, 3072),
         "BART large": _both(1024, 12, 16, 4096),
     }),
-    ("Llama", _LLAMA, {
-        "Llama 7B": _row(4096, 32, 32, 11008),
-        "Llama 13B": _row(5120, 40, 40, 13824),
-        "Llama 33B": _row(6656, 60, 52, 17920),
-        "Llama 65B": _row(8192, 80, 64, 22016),
+    ("LLaMA", _LLAMA, {
+        "LLaMA 7B": _row(4096, 32, 32, 11008),
+        "LLaMA 13B": _row(5120, 40, 40, 13824),
+        "LLaMA 33B": _row(6656, 60, 52, 17920),
+        "LLaMA 65B": _row(8192, 80, 64, 22016),
         "Llama 2 7B": _row(4096, 32, 32, 11008),
         "Llama 2 13B": _row(5120, 40, 40, 13824),
         "Llama 2 70B": _row(8192, 80, 64, 28672, n_kv_heads=8),
@@ -309,8 +309,8 @@ class Context:
 CONTEXTS = {
     "GPT (2018)": Context(512, "Radford et al. 2018, §4.1"),
     "GPT-2 small": Context(1024, "Radford et al. 2019, §2.3"),
-    "Llama 7B": Context(2048, "Touvron et al. 2023 (Llama 2), Table 1"),
-    "Llama 2 7B": Context(4096, "Touvron et al. 2023 (Llama 2), Table 1"),
+    "LLaMA 7B": Context(2048, "Touvron et al. 2023 (Llama 2), table 1"),
+    "Llama 2 7B": Context(4096, "Touvron et al. 2023 (Llama 2), table 1"),
     "Gemma 7B": Context(8192, "Gemma Team 2024 (Gemma), §2"),
     "Llama 3.1 405B": Context(131_072, "Grattafiori et al. 2024, §3.4.2: 128K"),
 }

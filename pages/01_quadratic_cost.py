@@ -33,7 +33,7 @@ TOKENS = [f"{n:,}" for n in cost.LENGTHS]
 with lesson(concept) as page:
     side, stage = page.hero()
     with side:
-        d_model = controls.choice("Width d", "cost_width", {d: str(d) for d in cost.WIDTHS})
+        d_model = controls.choice("Width d", "cost_width", {d: f"{d:,}" for d in cost.WIDTHS})
         n_heads = controls.choice("Heads h", "cost_heads", {h: str(h) for h in cost.HEADS}, help="Each of width d/h.")
     with stage:
         n = sweep(
@@ -69,14 +69,14 @@ with lesson(concept) as page:
 
     if page.look("length"):
         st.markdown(
-            "Then what limits a model? Its training length, its positions, and bytes. Each of these models attends to the whole text "
+            "Then what limits a model? Its training length and positions (question 11), and bytes. Each of these models attends to the whole text "
             "in every layer. The square, if it were stored, would soon outgrow everything; not stored, keys and values are what grows."
         )
         sweep("published", "Model", cost.MODELS, drawings.length_frames, default="Llama 2 7B", buttons=True)
 
     if page.look("writing"):
         st.markdown(
-            "Keys and values are kept for a reason. A small stack of two layers writes a text, each token made from the last output; row "
+            "Keys and values can be kept (question 4). A small stack of two layers writes a text, each token made from the last output; row "
             "= query, column = key. Without a cache every step computes the rows of its whole prefix again."
         )
         sweep("written", "Tokens written N", drawings.WRITTEN, drawings.writing_frames, default=12)

@@ -56,7 +56,7 @@ with lesson(concept) as page:
 
     if page.look("trained"):
         st.markdown(
-            "Models learn to find a key among 16 and return its value, by Adam with learning rate 0.001, all from the same data: with the factor; with W_Q "
+            "Models learn to find a key among 16 and return its value, by Adam (question 17) at learning rate 0.001, all from the same data: with the factor; with W_Q "
             "divided by √dₖ once, at the start, and no factor, which is the same function; and without either. Adam’s steps "
             "do not shrink with the weights: folded, a step on W_Q of one size changes the logits √dₖ times as much, a larger learning rate "
             "for that one matrix, and learning comes first. Leaving the factor out slows it at widths 64 and 256. At 16 it "

@@ -75,7 +75,7 @@ with lesson(concept) as page:
         st.markdown(
             f"In code there is one wide projection, which is split: `x.view(n, h, d_k).transpose(0, 1)`. That is the same as "
             f"h small ones, each a block of dₖ columns. A view straight to (h, n, dₖ), a merge without exchanging the axes back, and the "
-            f"divisor √d_model are wrong and run as smoothly ({heads.TOKENS} tokens of width {heads.WIDTH})."
+            f"divisor √d_model (question 2) are wrong and run as smoothly ({heads.TOKENS} tokens of width {heads.WIDTH})."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:

@@ -78,7 +78,7 @@ with lesson(concept) as page:
             usual = (vocabulary, length, seed) == (leak.VOCABULARY, leak.LENGTH, 0)
             shipped, seeds = leak.trained() if usual else None, (seed, seed + 1, seed + 2)
             run = leak.train, drawings.leak_frame, seeds, vocabulary, length
-            live("leak", "Train all four", *run, share=lambda p: p.done, shipped=shipped)
+            live("leak", "Train all four now", *run, share=lambda p: p.done, shipped=shipped)
 
     if page.look("append"):
         st.markdown(

@@ -43,7 +43,7 @@ with lesson(concept) as page:
 
     if page.look("append"):
         st.markdown(
-            "Who sees what comes later has to correct itself when something comes. Append a word: by how much does everything change "
+            "A decoder has nothing to correct when a word comes (question 4). And whoever sees what comes later? Append a word: by how much does everything change "
             "that was computed before? Self-attention’s keys and values of layer 1 come from single words, so they stay in any family; those of "
             "layer 2 are made of what layer 1 saw. Cross-attention’s are made of the whole source, in every layer: so it is read "
             "once, complete, before the target is written. What stays exactly can be kept in a cache."
@@ -86,7 +86,7 @@ with lesson(concept) as page:
     if page.look("ledger"):
         st.markdown(
             "Masks decide who sees whom; what do they cost? In parameters nothing. Real models, built without storing their weights "
-            "and counted: what an encoder-decoder adds is a second stack, and in each layer of it cross-attention, four more matrices. "
+            "and counted: what an encoder-decoder adds is a second stack, and in each layer of it cross-attention (question 12), four more matrices. "
             "d is the model’s width."
         )
         usual, width = families.T5, 340

@@ -32,7 +32,7 @@ with lesson(concept) as page:
     if page.look("cheats"):
         st.markdown(
             f"What does a shared mean do to a decoder? Ours, of {training.DEPTH} causal layers, reads {training.LENGTH} fair coin tosses and after "
-            f"each predicts the next: nobody can, so no honest model’s expected loss is below ln 2. In each step {training.TEXTS} texts are "
+            f"each predicts the next: nobody can, so no honest model’s expected loss is below ln 2 (as in question 4). In each step {training.TEXTS} texts are "
             "normalised, in groups that share statistics: one text each (that is InstanceNorm, too), as on devices that hold one text at a time, up to all of them. In evaluation the running averages "
             f"carry no toss: what the model had learned to read there is gone. {len(training.SEEDS)} seeds, trained beforehand."
         )
@@ -43,7 +43,7 @@ with lesson(concept) as page:
         st.markdown("Train any of them again, now:")
         side, stage = beside()
         with side:
-            norm = controls.choice("Norm", "coin_norm", drawings.NAMES)
+            norm = controls.choice("Normalisation", "coin_norm", drawings.NAMES)
             run = controls.choice("Seed of the run", "coin_seed", drawings.RUNS)
         with stage:
             which = (norm, {"batch": sharing, "place": training.TEXTS}.get(norm, 1), run)
@@ -67,7 +67,7 @@ with lesson(concept) as page:
 
     if page.look("pads"):
         st.markdown(
-            "Unequal texts are padded to one length. If pads are vectors of 0 and are counted, they are part of the statistics; a mask can leave "
+            "Unequal texts are padded to one length (question 9). If pads are vectors of 0 and are counted, they are part of the statistics; a mask can leave "
             "them out. The variance rises with the first pads where the mean is farther from 0 than one standard deviation, |μ| > σ."
         )
         side, stage = beside()

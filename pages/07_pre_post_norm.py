@@ -37,7 +37,7 @@ with lesson(concept) as page:
     with stage:
         sweep(
             "norm_place",
-            "Where the norm stands",
+            "Normalisation",
             norms.ORDERS,
             drawings.block_frames,
             depth,
@@ -50,7 +50,7 @@ with lesson(concept) as page:
 
     if page.look("stream"):
         st.markdown(
-            "Why does Pre-Norm’s last layer get so little, and less the deeper it is? Its blocks only add, and nothing sets the "
+            "Why does Pre-Norm’s last layer get so little, and less the deeper it is? Its layers only add, and nothing sets the "
             "stream back. The last norm divides by the length that it has reached, and with it what comes back. (That the first "
             "layers get more is another matter: they also act through all the branches above them.)"
         )
@@ -58,16 +58,16 @@ with lesson(concept) as page:
 
     if page.look("amplification"):
         st.markdown(
-            "So a late layer of Pre-Norm has little say, and so have its errors. Change all weights a little. A Post-Norm block "
-            "has about the same share in what it hands on, wherever it stands: the squared changes of L blocks add up to about L. In "
-            "Pre-Norm block i’s share is about 1/i of the squared stream, and 1 + ½ + ⅓ + … grows like the logarithm. This is "
-            "the hero’s encoder, 32 wide, with Xavier weights, from 2 to 24 layers: from other first weights it can grow by other laws."
+            "So a late layer of Pre-Norm has little say, and so have its errors. Change all weights a little. A Post-Norm layer "
+            "has about the same share in what it hands on, wherever it stands: the squared changes of L layers add up to about L. In "
+            "Pre-Norm layer i’s share is about 1/i of the squared stream, and 1 + ½ + ⅓ + … grows like the logarithm. This is "
+            "the first figure’s encoder, 32 wide, with Xavier weights, from 2 to 24 layers: from other first weights it can grow by other laws."
         )
         figure("nudge", drawings.nudge_frames, seed, panel_width=360)
 
     if page.look("steps"):
         st.markdown(
-            "Adam’s first steps nudge all weights too, each by about the learning rate, but against the sign of its gradient. "
+            "Adam’s first steps nudge all weights too, the very first by about the learning rate, but against the sign of its gradient. "
             f"Encoders of both orders take them from the same weights, to read {training.LENGTH} tokens backwards "
             f"({len(training.SEEDS)} seeds, trained beforehand). A run fails here if its loss is not below {training.LEARNED:g} nat "
             f"after {training.STEPS} steps; some are still falling then. The imbalance goes along with failing "
@@ -91,7 +91,7 @@ with lesson(concept) as page:
         st.markdown("Every number counts four curves. Train one again, now:")
         side, stage = st.columns([1, 5], gap="medium")
         with side:
-            order = controls.choice("Order", "train_order", drawings.NAMES)
+            order = controls.choice("Normalisation", "train_order", drawings.NAMES)
             chosen = cell()
             run = controls.choice("Seed of the run", "train_seed", {s: str(s) for s in training.SEEDS})
         with stage:

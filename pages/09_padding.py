@@ -18,7 +18,7 @@ with lesson(concept) as page:
     with side:
         given = []
         for i, usual in enumerate(padding.SENTENCES, start=1):
-            label = f"Sentence {i} (≤ {padding.MOST} words)"
+            label = f"Sentence {i} (up to {padding.MOST} words)"
             text = controls.words(label, f"sentence_{i}", usual, max_chars=100)
             sentence, refused = padding.sentence_of(text, usual)
             if refused:
@@ -48,7 +48,7 @@ with lesson(concept) as page:
     if page.look("sides"):
         st.markdown(
             "A pad that nobody sees still moves the words: on the left each word stands at a later place. Position ids count the "
-            "words from 0 again; RoPE turns queries and keys, so that only distances count. Your shortest sentence with "
+            "words from 0 again; RoPE (question 13) turns queries and keys, so that only distances count. Your shortest sentence with "
             f"{padding.PADS} pads of a vector of their own, in a small random Transformer of two layers. A row with nobody to look "
             "at gives 0 by torch’s scaled_dot_product_attention, used here, and NaN by the plain softmax; the last line reads a pad’s "
             "output as if it were the last word’s."
@@ -71,11 +71,11 @@ with lesson(concept) as page:
     if page.look("waste"):
         st.markdown(
             "In dense attention a pad is computed like a word, masked or not. Bucketing sorts by length first; packing lays short sequences behind "
-            "each other into one row; a kernel for variable lengths takes them end to end and has no pads."
+            "each other in one; a kernel for variable lengths takes them end to end and has no pads."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
-            label = f"2 to {padding.MOST_LENGTHS} lengths ≤ {padding.LONGEST:,}"
+            label = f"2 to {padding.MOST_LENGTHS} lengths up to {padding.LONGEST:,}"
             lengths, refused = padding.lengths_of(controls.words(label, "lengths", padding.LENGTHS, max_chars=100))
             if refused:
                 st.warning(f"{refused} Until then, the figures show {padding.LENGTHS}.")

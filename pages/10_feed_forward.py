@@ -78,9 +78,9 @@ with lesson(concept) as page:
     if page.look("share"):
         st.markdown(
             "How much can such a memory hold? Most of what a layer has: 8 d² of 12 d² weights with two matrices and d_ff = 4 d; more where heads share "
-            "keys and values, or where a gate adds a third matrix: Llama 3 8B’s d_ff is 3.5 d, and three such matrices make 10.5 d² beside 2.5 d² of attention. "
-            "The layer meets every token once, whatever the length; attention also multiplies with every token in view. (Under a causal mask a token "
-            "sees half of the text on average, so for a whole text both cost the same at twice that length. Dotted: beyond the published window.)"
+            "keys and values, or where a gate adds a third matrix (question 15). "
+            "The layer meets every token once, whatever the length; attention, its own matrices included, also multiplies with every token in view (question 1 sets "
+            "its square alone against all weights: N = 6 d). (For a whole causal text both cost the same at twice that length. Dotted: beyond the published window.)"
         )
         sweep("ff_model", "A layer of", layers.SHOWN, drawings.share_frames, default="Llama 3 8B", panel_width=340)
 

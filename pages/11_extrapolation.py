@@ -51,7 +51,7 @@ with lesson(concept) as page:
 
     if page.look("turns"):
         st.markdown(
-            "RoPE turns each pair of features of the query and of the key by its position, every pair at its own speed ω. Slide both: "
+            "RoPE (question 13) turns each pair of features of the query and of the key by its position, every pair at its own speed ω. Slide both: "
             "the angle between them stays, and with it the score. But of a slow pair’s turn, training sees only a sliver (violet)."
         )
         side, stage = beside()

@@ -70,7 +70,7 @@ with lesson(concept) as page:
         st.markdown(
             "If the memory decides, who may touch it, and who asks? A derivative says how much an output moves when an input does: it is "
             "exactly 0 where the wiring has no way from one to the other. So count the pairs that act (whose derivative is not 0), for the "
-            "date at the top of the page; the grids show how much the score of each written token, its logit, moves. The source acts on all "
+            "date at the top of the page; the grids show how much the logit of each written token moves. The source acts on all "
             "that is written; what was written acts on later tokens only, never on the source’s keys and values."
         )
         figure("who_asks", drawings.influence_frames, source, panel_width=300)
@@ -78,8 +78,8 @@ with lesson(concept) as page:
     if page.look("masks"):
         st.markdown(
             "Since every query may look at the whole source, nothing must stand there that is not source. Texts in a batch are filled up to "
-            "equal length: the encoder hides the padding from itself, and cross-attention needs that mask once more. A causal "
-            "triangle would serve nothing: the whole source is there before writing begins. Put on these models, which were trained "
+            "equal length (question 9): the encoder hides the padding from itself, and cross-attention needs that mask once more. A causal "
+            "mask would serve nothing: the whole source is there before writing begins. Put on these models, which were trained "
             "without one, it hides what their queries ask for."
         )
         sweep("date_pads", "Tokens of padding", training.PADS, drawings.mask_frames, source, default=8, panel_width=300)

@@ -51,7 +51,7 @@ with lesson(concept) as page:
 
     if page.look("causal"):
         st.markdown(
-            "An encoder must be told. A decoder need not: give the same random layers a causal mask, still no positions, and "
+            "An encoder must be told. A decoder need not: give the same random layers a causal mask (question 4), still no positions, and "
             "shuffle all words before the last one. A word that then sees other words before it gets another output. And since a "
             "token at place t, counted from 0, sees t + 1, a decoder can even count."
         )
@@ -71,7 +71,7 @@ with lesson(concept) as page:
             "always less alike). But attention sees them through W_Q and W_K, which make queries and keys. RoPE turns "
             "queries and keys *after* W_Q and W_K, here those of one random word: its score knows k, sign included."
         )
-        width = controls.whole("Width d_model", "pe_width", 8, 512, 64, step=8)
+        width = controls.whole("Width d", "pe_width", 8, 512, 64, step=8)
         sweep("pe_start", "Position p", STARTS, offset_frames, width, seed, default=60, panel_width=320)
 
     if page.look("pairs"):

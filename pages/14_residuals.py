@@ -33,8 +33,8 @@ with lesson(concept) as page:
     if page.look("gradient"):
         st.markdown(
             "Without a norm the ladder’s sizes die or explode, unless r + α² happens to be 1. A Transformer has norms. So here are "
-            "whole blocks (two sublayers each: attention and feed-forward) with Xavier weights (variance "
-            "2 ÷ (inputs + outputs)), before training, with and without their skips."
+            "whole blocks (layers of two sublayers: attention and feed-forward) with Xavier weights, before training, with and "
+            "without their skips."
         )
         side, stage = beside()
         with side:
@@ -59,7 +59,7 @@ with lesson(concept) as page:
             sweep(
                 "alike_block", "Blocks below", heights, drawings.alike_frames, where, lacking, thinks, seed, default=4
             )
-        st.markdown("Does that explain every missing skip? Each was removed by itself, and the nets were trained:")
+        st.markdown("Does that explain every missing skip? Each was removed by itself, and the models were trained:")
         side, stage = beside()
         with side:
             ablated = controls.choice("Blocks", "ablated_depth", drawings.ABLATED)
@@ -71,7 +71,7 @@ with lesson(concept) as page:
             f"Pre-Norm encoders, {training.WIDTH} wide, read {training.LENGTH} tokens backwards: the same first weights, data and "
             f"steps with and without skips, {len(training.SEEDS)} seeds, trained beforehand. A run has learned if its loss is below "
             f"{training.LEARNED:g} nat; guessing one of {training.VOCABULARY} tokens costs "
-            f"ln {training.VOCABULARY}. With skips the rate is {training.RATE:g}; without them, choose."
+            f"ln {training.VOCABULARY}. With skips the learning rate is {training.RATE:g}; without them, choose."
         )
         side, stage = beside()
         with side:
@@ -89,12 +89,12 @@ with lesson(concept) as page:
             which = (kept, deep, training.RATE if kept == "both" else rate, run)
             before = training.trained(*which)
             draw = partial(drawings.live_frame, before, drawings.run_label(*which))
-            live("skip_run", "Train this net", training.train, draw, *which, share=lambda p: p.done, shipped=before)
+            live("skip_run", "Train this model", training.train, draw, *which, share=lambda p: p.done, shipped=before)
 
     if page.look("landscape"):
         st.markdown(
-            "The loss around two nets along two random directions; at the end of an axis each filter (the weights that make one "
-            "number) has moved by half its length. Without skips at the end of training; with skips when training passes the same "
+            "The loss around two models along two random directions; at the end of an axis each filter "
+            "has moved by half its length. Without skips at the end of training; with skips when training passes the same "
             "loss, which 8 blocks do after 15 to 20 steps. Neither is a minimum. Drag to turn them."
         )
         side, stage = beside()

@@ -90,9 +90,9 @@ with lesson(concept) as page:
 
     if page.look("work"):
         st.markdown(
-            "Then work: a weight of a matrix multiplies once for every token that meets it, and a product and its sum are two operations. Attention’s "
+            "Then work: a weight of a matrix multiplies once for every token that meets it, and a product and its sum are two FLOPs. Attention’s "
             "own work, between positions, has no weights: with n tokens in sight it is 4 · n · d in a layer, beside 2 · 12 d² of its "
-            "weights: equal at n = 6 d. In a causal text it sees half on average: equal at 12 d, the threshold of Kaplan et al. 2020 (arXiv 2001.08361)."
+            "weights: equal at n = 6 d (question 1). In a causal text it sees half on average: equal at 12 d, the threshold of Kaplan et al. 2020 (arXiv 2001.08361)."
         )
         models("work_of", drawings.work_frames)
 

@@ -23,8 +23,8 @@ with lesson(concept) as page:
     with side:
         classes = controls.stops("Classes K", "smooth_classes", smoothing.CLASSES, 3)
         st.caption(
-            "ε goes to all classes alike, as in PyTorch, or to the wrong ones only. One example, its wrong logits equal. Each logit’s "
-            "gradient is p − q, so all are 0 at a gap of log(1\u00a0+\u00a0K(1\u00a0−\u00a0ε)/ε)."
+            "ε goes to all classes alike, or to the wrong ones only. One example, its wrong logits equal. Each logit’s "
+            "gradient is p − q, so all are 0 at a gap of ln(1\u00a0+\u00a0K(1\u00a0−\u00a0ε)/ε)."
         )
     with stage:
         stops, draw = smoothing.STOPS, drawings.target_frames
@@ -64,7 +64,7 @@ with lesson(concept) as page:
         tenth = training.SMOOTHINGS.index(0.1)
         st.markdown(
             "A finite gap keeps confidence below 1. Is that good? Networks with two hidden layers learn ten clouds of points whose best "
-            f"possible accuracy is known: {percent(ideal['low'].accuracy)} with little overlap, the cleaner data, and "
+            f"possible accuracy is known: {percent(ideal['low'].accuracy)} with little overlap and "
             f"{percent(ideal['high'].accuracy)} with much. Two overlaps, three sizes, five ε: 30 cells, {len(training.SEEDS)} runs each. The "
             f"best possible classifier itself measures calibration errors of {number(ideal['low'].ece, 2)} and "
             f"{number(ideal['high'].ece, 2)} on the {training.TEST:,} answers of one test, not 0. Stopping by the plain loss may favour hard targets; so you can "
@@ -100,7 +100,8 @@ with lesson(concept) as page:
         with side:
             followed = controls.choice("Seed of the run", "smooth_gap_seed", drawings.RUNS)
         with stage:
-            sweep("smooth_step", "Step t", training.TIMES, drawings.gap_frames, followed, default=3000, panel_width=250)
+            shown = {"default": 3000, "labels": [f"{t:,}" for t in training.TIMES], "panel_width": 250}
+            sweep("smooth_step", "Step t", training.TIMES, drawings.gap_frames, followed, **shown)
             how = "Train both now", training.follow, drawings.following_frame
             live("smooth_gap", *how, followed, share=lambda p: p.done)
 

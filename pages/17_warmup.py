@@ -22,7 +22,7 @@ with lesson(concept) as page:
     with side:
         step = controls.stops("Training step", "warm_step", drawings.STOPS, training.STEPS)
         st.caption(
-            f"Small language models, {len(training.SEEDS)} seeds each, trained beforehand. A token depends on the two before it. "
+            f"Small language models, {len(training.SEEDS)} seeds each, trained beforehand. A token depends on the two before it, in another made-up language than question 11’s. "
             f"The warm-up takes {training.WARMUP} steps; then the rate stays. A point is the mean of ten steps."
         )
     with stage:
@@ -31,7 +31,7 @@ with lesson(concept) as page:
 
     if page.look("schedule"):
         st.markdown(
-            "A schedule is a function from the number of an update to a learning rate. After the rise it may fall in many ways. The first "
+            "A schedule is a function from the number of an update to a learning rate. After the rise it may fall in many ways. The original "
             "Transformer’s has no peak to choose: it follows from width and warm-up. Codes differ in the number of the first update; the "
             "second picture shows what torch’s `LambdaLR` then sets."
         )
@@ -53,7 +53,7 @@ with lesson(concept) as page:
             "Why should short first steps matter? Adam divides the mean gradient m̂ by the root of the mean square, √v̂. At step 1 both are "
             f"made of one gradient, and the quotient is ±1 whatever its size (far above ε). Here are {experiments.WEIGHTS:,} weights whose gradients are "
             "noise alone: nothing is to be learned, so every step is a step too far. Ma and Yarats point at the first picture: the steps are long "
-            "(if β₁ is near 1). Liu et al. point at the second: each weight’s own rate 1/√v̂ is a guess from few gradients. Their RAdam (third) "
+            "(if β₁ is near 1). RAdam’s authors point at the second: each weight’s own rate 1/√v̂ is a guess from few gradients. RAdam (third) "
             "is Adam times a factor r; as long as r has no value, it leaves the division out."
         )
         side, stage = st.columns([1, 5], gap="medium")
@@ -70,7 +70,7 @@ with lesson(concept) as page:
             "steps are as long as Post-Norm’s, within 5 %, or longer, and it learns (though less well than with a warm-up). SGD is no counterexample: "
             "its first step is short, but by step 7 its steps are longer than Adam’s; with a warm-up none is over 0.8 % of the weights’ length, and "
             "it learns. The second picture shows what the first step does to what the model says: the share of its logits z that differs from "
-            "place to place, and so can depend on what is read. A measurement, no proof of a cause; question 7 has what Xiong et al. and Liu et al. say."
+            "place to place, and so can depend on what is read. A measurement, no proof of a cause; question 7 has what Xiong et al. and Liu et al., of Admin, say."
         )
         figure("warm_alone", drawings.alone_frames, panel_width=340)
         st.markdown("RAdam shortens its first steps by itself. SGD does not divide by √v̂, and needs a warm-up too:")
@@ -95,7 +95,7 @@ with lesson(concept) as page:
         st.markdown("Every dot of the first picture is a run. Train one again (half a minute on a core of its own):")
         side, stage = st.columns([1, 5], gap="medium")
         with side:
-            order = controls.choice("Order", "warm_order", drawings.NAMES)
+            order = controls.choice("Normalisation", "warm_order", drawings.NAMES)
             again = controls.choice("Learning rate", "warm_run_rate", drawings.RATES)
             warmup = controls.choice("Warm-up", "warm_run_warmup", drawings.WARMUPS)
             run = controls.choice("Seed of the run", "warm_run_seed", {s: str(s) for s in training.SEEDS})

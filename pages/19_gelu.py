@@ -91,7 +91,7 @@ with lesson(concept) as page:
         with stage:
             sweep("gelu_half", "Input x", drawings.CUBES, drawings.half_frames, written, default=148, panel_width=300)
         st.markdown(
-            "And if a net trained with one form is run with another? Here is one of the nets above, trained with exact GELU at learning rate 0.001, on new texts:"
+            "And if a model trained with one form is run with another? Here is one of those above, trained with exact GELU at learning rate 0.001, on new texts:"
         )
         forms, labels = drawings.CHECKED, [drawings.NAMES[form] for form in drawings.CHECKED]
         shown = {"default": "tanh", "labels": labels, "buttons": True, "panel_width": 300}

@@ -24,6 +24,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.browser.conftest import ARGUMENTS, ROOT, chromium, seconds, serve
 from tests.load import DURING, EVERY, VISITORS, crowd
 from ui.drawings.scaling import ROW_KEYS
+from ui.nav import lessons
 
 # What a plain app does: a slider, and a figure computed afresh for each of its values.
 BARE = """
@@ -179,6 +180,42 @@ def load(app: App, during: float) -> None:
         app.says("CPU of a move on the server", f"{1000 * cpu:.0f} ms", cpu)
 
 
+@dataclass(frozen=True)
+class Hero:
+    """What one lesson's first screen costs."""
+
+    lesson: str
+    first: float  # seconds to its figure for the first of all visitors
+    again: float  # seconds for the next one
+    cpu: float  # seconds of the server for that one
+    repaint: list[float]  # milliseconds from the input to the repaint
+
+    def __str__(self) -> str:
+        return f"| {self.lesson} | {self.first:.2f} s | {self.again:.2f} s | {1000 * self.cpu:.0f} ms | {spread(self.repaint)} |"
+
+
+def heroes(browser: Browser, n: int) -> list[Hero]:
+    """Every lesson in turn on one server that has shown the front door: its first visitor, the next one, and n moves."""
+    found = []
+    control, panels = ".st-key-hero .tt input[type=range]", ".st-key-hero .tt-panels"
+    with running(App("the map", ROOT, "/", ".front[data-drawn]", "", ())) as (pid, url):
+        for one in [None, *lessons()]:
+            app = App("", ROOT, f"/{one.slug if one else ''}", ".tt[data-drawn], .front[data-drawn]", "", ())
+            page, _, first = opened(browser, url, app)
+            page.wait_for_timeout(4000)
+            page.context.close()
+            if one is None:
+                continue
+            before = seconds(pid)
+            page, _, again = opened(browser, url, app)
+            page.wait_for_timeout(1500)
+            cpu = seconds(pid) - before
+            found.append(Hero(f"{one.number} · {one.title}", first, again, cpu, moves(page, control, panels, False, n)))
+            page.context.close()
+            print(f"  {found[-1]}", flush=True)
+    return found
+
+
 TARGETS = {
     "hero control, input to repaint": "p50 ≤ 30, p95 ≤ 50 ms",
     "server control, key to repaint": "≤ 1.0 ×",
@@ -198,7 +235,7 @@ def machine() -> str:
     return f"{os.cpu_count()} cores of {model or platform.machine()}, load {os.getloadavg()[0]:.1f} at the start"
 
 
-def written(bare: App, app: App, on: str, quick: bool) -> str:
+def written(bare: App, app: App, all_heroes: list[Hero], on: str, quick: bool) -> str:
     lines = [
         "# Benchmarks",
         "",
@@ -216,6 +253,17 @@ def written(bare: App, app: App, on: str, quick: bool) -> str:
         other = bare.numbers.get(what) if what in bare.rows else None
         ratio = f"{app.numbers[what] / other:.2f}" if other else ""
         lines.append(f"| {what} | {words} | {bare.rows.get(what, '')} | {ratio} | {TARGETS.get(what, '')} |")
+    lines += [
+        "",
+        "## Every hero",
+        "",
+        "One server: the first visitor of each page, who waits for what is computed once; the next one; and the control of the hero,",
+        "moved while nothing else goes on.",
+        "",
+        "| | first visitor: figure | next visitor: figure | CPU of that visit | input to repaint |",
+        "|---|---|---|---|---|",
+        *map(str, all_heroes),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -233,8 +281,9 @@ def main(quick: bool) -> None:
         cold_crowd(browser, apps)
         for one in apps:
             load(one, 10.0 if quick else DURING)
+        shown = heroes(browser, 10 if quick else 20)
         browser.close()
-    page = written(bare, app, on, quick)
+    page = written(bare, app, shown, on, quick)
     print("\n" + page)
     if not quick:
         (ROOT / "docs" / "benchmarks.md").write_text(page, "utf-8")

@@ -12,11 +12,10 @@ from streamlit.testing.v1 import AppTest
 from core.experiments import cross_attention as cross
 from core.say import NO_BREAK, percent
 from core.training import cross_attention as model
-from tests.test_readings import DRAWINGS, faults, states
+from tests.test_readings import DRAWINGS, faults
 from ui.drawings import cross_attention as drawings
 from ui.figures import Figure
 from ui.palette import KEY, MASKED, OCHRE, QUERY, WITH, WITHOUT, faded
-from ui.sweep.packing import pack
 
 PAGE = Path(__file__).parent.parent / "pages" / "12_cross_attention.py"
 OURS = [p for p in DRAWINGS if str(p.id).startswith("cross_attention-")]
@@ -32,15 +31,6 @@ def table(figure: Figure) -> list[list[Any]]:
 
 def notes(figure: Figure) -> list[str]:
     return [plain(note["text"]) for note in figure["layout"].get("annotations", [])]
-
-
-@pytest.mark.parametrize("draw", OURS)
-def test_every_corner_is_one_that_plotly_knows_and_can_be_sent(draw: Any) -> None:
-    for i, state in enumerate(states(draw.corners)):
-        frames = draw(**state)
-        assert len(pack(frames)) < 300_000
-        for figure in frames[i % len(frames)].figures:
-            go.Figure(figure)
 
 
 # ---------------------------------------------------------------------------------------------- the hero

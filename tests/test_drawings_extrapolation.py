@@ -74,7 +74,7 @@ def test_labels_keep_apart_and_near_their_lines() -> None:
 def test_the_hero_tells_the_story_at_its_defaults() -> None:
     frame = drawings.length_frames("whole")[-1]
     assert frame.reading.startswith(
-        "At 256 tokens, 8 times the trained length, learned rows, sinusoids and RoPE lose more than guessing"
+        "At 256 tokens, 8 times the trained length, a learned table, sinusoids and RoPE lose more than guessing"
     )
     assert "; ALiBi loses least" in frame.reading and drawings.card().reading == frame.reading
     window = drawings.length_frames("window")[-1].reading

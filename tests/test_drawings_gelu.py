@@ -141,13 +141,13 @@ def test_each_relative_beside_exact_and_its_difference() -> None:
     assert drawings.USED == {
         "tanh": "GPT-2’s code computes it, and Google’s BERT code since 2019.",
         "sigmoid": "OpenAI’s CLIP computes it, as QuickGELU.",
-        "silu": "Llama’s gates use it.",
-        "relu": "The first Transformer had it, and the first T5.",
+        "silu": "LLaMA’s gates use it.",
+        "relu": "The original Transformer had it, and the first T5.",
         "relu2": "An automatic search, Primer, came up with it.",
     }
     assert all(frame.reading.endswith(drawings.USED[form]) for form, frame in frames.items() if form != "gate")
-    assert frames["gate"].reading.endswith("Llama gates with SiLU (SwiGLU), Gemma 2 with GELU’s tanh form (GEGLU).")
-    assert frames["silu"].reading == "SiLU and exact GELU differ most at x = ±1.97, by 0.19. Llama’s gates use it."
+    assert frames["gate"].reading.endswith("LLaMA gates with SiLU (SwiGLU), Gemma 2 with GELU’s tanh form (GEGLU).")
+    assert frames["silu"].reading == "SiLU and exact GELU differ most at x = ±1.97, by 0.19. LLaMA’s gates use it."
     assert frames["relu2"].reading.startswith("ReLU² is 12.0 above exact GELU at x = 4, and farther beyond.")
     assert frames["relu2"].figures[1]["layout"].get("shapes") is None, "no largest difference to mark"
 
@@ -325,7 +325,7 @@ def test_the_chosen_form_stands_out_among_the_others() -> None:
     assert (
         tanh
         == f"Run with the tanh form, the logit that moves most moves by {number(found['tanh']['moved'], 2)}. No answer changes, nor with ReLU: "
-        "this net is too sure for its answers to tell the forms apart."
+        "this model is too sure for its answers to tell the forms apart."
     )
     assert "of the answers change" in drawings.checkpoint_frames()[-1].reading
     assert OCHRE not in {

@@ -179,7 +179,7 @@ def test_a_leak_is_called_one_only_where_it_is() -> None:
         assert f"and at {said[1]} in evaluation" in frame.reading
         last = sum(float(run.by_position[-1]) for run in runs) / len(runs)
         assert last > training.ENTROPY - 1e-3
-        end = f"At position 8, whose next toss is not read, it has {number(last, digits)}; LayerNorm has {ln2} throughout."
+        end = f"At the last position, whose next toss is not read, it has {number(last, digits)}; LayerNorm has {ln2} throughout."
         assert frame.reading.endswith(end)
     assert frames[0].reading.startswith("Normalised text by text")
 

@@ -204,14 +204,14 @@ def test_the_areas_are_the_counts(sharing: heads.Sharing) -> None:
 
 def test_what_is_said_of_the_cost() -> None:
     eight, shared = (drawings.cost_frames(s)[heads.COUNTS.index(8)].reading for s in ("own", "one"))
-    assert eight == (
+    assert words(eight) == (
         "8 heads of width 64 have 1,050,624 parameters and take 143 million FLOPs in matrix products, both exactly as one head. Their "
-        "scores take 128 KiB, 8 times as much."
+        "scores take 131 kB, 8 times as much."
     )
     assert (
         "590,976 parameters" in shared
         and "they share 1 head of keys and values, and the KV cache is 8 times smaller" in words(shared)
-        and "128 KiB, as without" in shared
+        and "131 kB, as without" in words(shared)
     )
     assert drawings.cost_frames("own")[0].reading.startswith("One head has 1,050,624 parameters")
 

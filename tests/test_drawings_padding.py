@@ -2,10 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 import torch
 
@@ -13,12 +11,11 @@ from core.experiments import padding
 from core.say import number, percent
 from tests.test_pages import LESSONS, opened
 from tests.test_pages import figures as sent
-from tests.test_readings import faults, states
+from tests.test_readings import faults
 from ui import figures, palette
 from ui.drawings import padding as drawings
 from ui.drawings.masking import shown
-from ui.figures import Figure, Frame
-from ui.sweep.packing import pack
+from ui.figures import Figure
 
 THREE = padding.SENTENCES
 DRAWINGS = (
@@ -43,18 +40,6 @@ def boxes(trace: dict) -> np.ndarray:
     """Rectangles of a line with gaps: left, right, bottom, top."""
     x, y = (trace[axis].reshape(-1, 6)[:, :5] for axis in "xy")
     return np.stack([x.min(1), x.max(1), y.min(1), y.max(1)], 1)
-
-
-@pytest.mark.parametrize("draw", DRAWINGS)
-def test_every_figure_is_one_that_plotly_knows_and_can_be_sent(draw: Callable[..., list[Frame]]) -> None:
-    """JSON has no “not a number”: outside of arrays it must be said in words."""
-    for i, state in enumerate(states(draw.corners)):  # type: ignore[attr-defined]
-        if i % (6 if draw is drawings.batch_frames else 2):
-            continue
-        frames = draw(**state)
-        assert pack(frames)
-        for figure in (*frames[0].figures, *frames[-1].figures):
-            go.Figure(figure)
 
 
 # ------------------------------------------------------------------------------------------------ the hero
@@ -127,7 +112,7 @@ def test_points_lie_on_the_law_and_masked_ones_at_0(pad: padding.Pad) -> None:
         assert chart["layout"]["xaxis"]["title"]["text"] == "P, pads of the sentence"
         assert chart["layout"]["yaxis"]["title"]["text"] == "difference ÷ output alone"
         line, free, masked, free_now, masked_now, labels = chart["data"]
-        assert line["name"] == ("law: 1 − Z/(Z+P)" if pad == "zeros" else "law with the pad’s own logit")
+        assert line["name"] == ("law: weight on pads" if pad == "zeros" else "law with the pad’s own logit")
         assert (free["name"], masked["name"]) == ("no mask", "pads masked")
         assert (free["marker"]["color"], masked["marker"]["color"]) == (palette.WITHOUT, palette.WITH)
         off = [float(one.off[b, end]) for b, end in enumerate(ends) for one in made]
@@ -205,7 +190,7 @@ def test_columns_and_rows_are_drawn(empty: padding.Empty) -> None:
         assert np.array_equal(row, np.float32([*made.off.tolist(), made.pads]), equal_nan=True)
     assert told["layout"]["yaxis"]["ticktext"] == list(drawings.WAYS.values())
     assert told["layout"]["xaxis"]["ticktext"] == ["words<br>layer 1", "words<br>layer 2", "pads<br>size"]
-    assert ("leave the pads no number" in frame.reading) == (empty == "written")
+    assert ("make the pads NaN" in frame.reading) == (empty == "written")
     assert ("exactly 0" in frame.reading) == (empty == "sdpa") and ("plain average" in frame.reading) == (
         empty == "lowest"
     )

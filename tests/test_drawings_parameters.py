@@ -518,8 +518,8 @@ def test_the_page_shows_both_counts_of_what_was_asked() -> None:
 def test_a_wrong_box_says_what_to_do_and_what_is_shown() -> None:
     app = page(d_model=770)
     (error,) = app.error
-    assert error.value.startswith("d_model = 770 cannot be split into h = 12 equal heads")
-    assert "Take d_model = 768 or 780, or h = 11 or 14, or" in error.value
+    assert error.value.startswith("d = 770 cannot be split into h = 12 equal heads")
+    assert "Take d = 768 or 780, or h = 11 or 14, or" in error.value
     assert "GPT-2 small is shown as published" in error.value
     assert counts(app) == ["124,439,808"] * 2
     assert app.number_input(key="d_model").value == 770, "nothing that was typed is lost"

@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 import torch
 
@@ -335,16 +334,3 @@ def test_a_column_is_the_same_part_in_every_frame() -> None:
     ]
     assert names[0] == names[1] == names[2]
     assert drawn.columns_figure("mixed")["layout"]["transition"]["duration"] > 0
-
-
-# ------------------------------------------------------------------------------------------------ all of them
-
-
-def test_plotly_knows_every_figure() -> None:
-    every = [*frames(positions.SENTENCE, positions.ORDER).values(), *drawn.offset_frames(8, 0)[:2]]
-    every += [*drawn.prefix_frames(positions.STORY, 0, 0), *drawn.counting_frames(positions.STORY)]
-    every += drawn.pairing_frames(0)
-    for frame in every:
-        for chart in frame.figures:
-            go.Figure(chart)
-            assert chart["layout"]["title"]["text"]

@@ -173,7 +173,7 @@ def test_the_stream(width: int, seed: int) -> None:
     powers = re.findall(r"to the power ([+−][\d.]+) in Pre-Norm and ([+−][\d.]+) in Post-Norm\.$", frame.reading)[0]
     slopes = [float(norms.slope(norms.DEPTHS, torch.tensor(last[n]))) for n in ("Pre-Norm", "Post-Norm")]
     assert [said_power(p) for p in powers] == two(slopes)
-    assert "After 48 blocks" in frame.reading and "From 2 to 48 layers" in frame.reading
+    assert "After 48 layers" in frame.reading and "From 2 to 48 layers" in frame.reading
 
 
 @pytest.mark.parametrize("seed", [0, 42])

@@ -6,13 +6,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 import torch
 
 from core.experiments import query_key_value as qkv
 from core.say import number, percent
-from tests.test_readings import DRAWINGS, states
+from tests.test_readings import DRAWINGS
 from ui import figures
 from ui.drawings import query_key_value as drawings
 from ui.palette import KEY, QUERY, VALUE, WITH
@@ -27,15 +26,6 @@ def plain(reading: str) -> str:
 
 def table(figure: figures.Figure) -> list[list[Any]]:
     return figure["layout"]["meta"]["table"]["rows"]
-
-
-@pytest.mark.parametrize("draw", OURS)
-def test_every_corner_is_one_that_plotly_knows_and_can_be_sent(draw: Any) -> None:
-    for i, state in enumerate(states(draw.corners)):
-        frames = draw(**state)
-        assert pack(frames[i % 6 :: 6] or frames)
-        for figure in frames[i % len(frames)].figures if i % 3 == 0 else ():
-            go.Figure(figure)
 
 
 # ---------------------------------------------------------------------------------------------- the plane

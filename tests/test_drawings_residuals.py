@@ -231,7 +231,7 @@ def test_every_run_is_drawn_in_its_colour(rate: float) -> None:
     for depth, frame in zip(training.DEPTHS, drawings.trained_frames(rate), strict=True):
         loss, balance, lesions = frame.figures
         none, both = training.runs("none", depth, rate), training.runs("both", depth)
-        # Of a net that has not learned nothing is deleted: it was guessing before.
+        # Of a model that has not learned nothing is deleted: it was guessing before.
         learnt = [runs["lesions"][runs["loss"][:, -1] < training.LEARNED] for runs in (none, both)]
         for name, rows in zip(("without skips", "with both skips"), learnt, strict=True):
             found = [trace for trace in lesions["data"] if trace["name"] == name]
@@ -249,7 +249,7 @@ def test_every_run_is_drawn_in_its_colour(rate: float) -> None:
         assert f"{depth} blocks" in frame.reading
         assert f"{drawings.spread(both['loss'][:, -1])} nats with skips" in frame.reading
         assert f"{drawings.spread(none['loss'][:, -1])} without" in frame.reading
-        assert ("of 4 nets below" in frame.reading) == (0 < len(learnt[0]) < 4)
+        assert ("of 4 models below" in frame.reading) == (0 < len(learnt[0]) < 4)
         shares = percent(float(both["lesions"].mean())), percent(float(both["lesions"].min()))
         assert f"{shares[0]} of the tokens are still right on average, {shares[1]} in the worst" in frame.reading
 

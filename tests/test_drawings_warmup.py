@@ -291,7 +291,7 @@ def test_other_optimisers_and_deeper_models() -> None:
             np.testing.assert_allclose(line["y"], run.excess, rtol=1e-5)
             assert line["line"]["color"] == colour
     assert "SGD at rate 0.3 ends at about 0.74 without (2 of 3" in frame.reading
-    assert "2 of 3 runs stop being numbers" in frame.reading and "not a number" not in frame.reading
+    assert "2 of 3 runs end at NaN" in frame.reading
     (frame,) = drawings.depth_frames()
     for rate, figure in zip((0.004, 0.002), frame.figures, strict=True):
         assert f"12 layers, rate {rate:g}" in titles(figure)[0]
@@ -384,7 +384,7 @@ def test_every_control_reaches_its_figure() -> None:
     for look, key, value, expected in (
         ("", "warm_step", 100, "At step 100"),
         ("schedule", "warm_shape", "cosine", "to 3.00·10⁻⁴|to 3·10⁻⁴"),
-        ("schedule", "warm_width", "4096", number((4096 * 4000) ** -0.5)),
+        ("schedule", "warm_width", "4,096", number((4096 * 4000) ** -0.5)),
         ("steps", "warm_beta", "0.8", "β₁ = 0.8"),
         ("steps", "warm_seed", 7, number(float(experiments.noise_steps(0.9, 0.98, 7).update[12]), 2)),
         ("price", "warm_order", "Pre-Norm", "Pre-Norm, rate 0.008, no warm-up, seed 0"),

@@ -266,7 +266,7 @@ def test_what_the_page_says_of_the_cells() -> None:
             for stop in ("loss", "accuracy"):
                 sure = smoothing.cell(noise, n, stop).sure.mean(0)  # type: ignore[arg-type]
                 assert (sure[1:] < sure[0]).all()
-    # “with 500 examples of cleaner data every ε loses”
+    # “with little overlap and 500 examples every ε loses”
     assert (smoothing.cell("low", 500).gained[:, 1:].mean(0) < -0.005).all()
 
 

@@ -1,15 +1,11 @@
-"""The one memory: results by key, the oldest out first, never above the budget; and what lessons put into it is small."""
+"""The one memory: results by key, the oldest out first, never above the budget. What lessons put into it: tests/test_readings.py."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 import torch
 
-from core.memory import BUDGET, MEMORY, Memory, remember, size_of
-from tests.test_readings import DRAWINGS, states
-
-MOST = 2 * 2**20  # bytes of one result: what is drawn of an experiment, not the tensors behind it
+from core.memory import Memory, remember, size_of
 
 
 def test_the_oldest_goes_first_and_use_keeps_young() -> None:
@@ -62,15 +58,3 @@ def test_a_failure_is_not_remembered() -> None:
     with pytest.raises(ValueError, match="no"):
         tried()
     assert tried() == tried() == 7
-
-
-@pytest.mark.parametrize("draw", DRAWINGS)
-def test_the_extremes_of_every_control_stay_small(draw: Callable) -> None:
-    MEMORY.clear()
-    for state in states(draw.corners):
-        draw(**state)
-        assert MEMORY.bytes <= BUDGET
-    for key, (_, size) in MEMORY._kept.items():
-        if key[0] == "core.training.shipped.shipped":
-            continue  # the file of a training, read once: every seed's curves, less than 1 MB on disk
-        assert size <= MOST, f"{key[0]}{key[1:]} keeps {size / 2**20:.1f} MB: return what is drawn of it"

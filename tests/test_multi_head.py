@@ -326,13 +326,14 @@ def test_results_are_small() -> None:
 
 
 def test_the_wrong_options_say_true_things() -> None:
-    """“The mean of two unrelated values tells half of each”, “all the weight on u brings u exactly”."""
-    one = heads.fetch_two().one
-    half, all_ = heads.STOPS.index(0.5), heads.STOPS.index(1.0)
-    torch.testing.assert_close(one[half], torch.full((2,), 0.5, dtype=torch.float64))
-    torch.testing.assert_close(one[all_], torch.tensor([0.0, 1.0], dtype=torch.float64), atol=1e-12, rtol=0)
+    """“One head loses that at any weight w: of u (1 − w)², of v w², each divided by w² + (1 − w)²”; two alike lose as much."""
+    one, w = heads.fetch_two().one, torch.tensor(heads.STOPS, dtype=torch.float64)
+    law = torch.stack([(1 - w) ** 2, w**2], -1) / (w**2 + (1 - w) ** 2)[:, None]
+    torch.testing.assert_close(one, law, atol=1e-12, rtol=0)
+    alike = heads.fetch_two(0.3).two[heads.STOPS.index(0.3)]
+    torch.testing.assert_close(alike, law[heads.STOPS.index(0.3)], atol=1e-9, rtol=0)
     assert concept.prediction is not None
     assert concept.prediction.outcome(concept.prediction.experiment()).startswith(
-        "Measured just now: of 21 weights the best costs 1,"
+        "Measured just now: together they lose 0,"
     )
     assert len(heads.STOPS) == 21 and float(one.sum(-1).max() - one.sum(-1).min()) < 1e-9

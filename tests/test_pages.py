@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -12,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.course import concept
 from tests.test_sweep import resolve, unpacked
-from ui.nav import topic_of
+from ui.nav import linked, topic_of
 from ui.standing import FAILED
 
 PAGES = sorted((Path(__file__).parent.parent / "pages").glob("*.py"))
@@ -82,37 +83,34 @@ def sweeps(app: AppTest) -> dict[str, list[str]]:
     return found
 
 
-@every_page
-def test_every_figure_is_one_that_plotly_knows(path: Path) -> None:
+def known(head: dict, arrays: list) -> None:
     """Charts are plain dictionaries (docs/decisions/0007); go.Figure raises for what plotly.js would pass over."""
-    seen = set()
-    for head, arrays in (figure for look in looks(path) for figure in figures(opened(path, look=look))):
-        if head["key"] in seen:
-            continue
-        seen.add(head["key"])
-        for frame in {0, len(head["readings"]) - 1}:
-            for panel in head["panels"]:
-                drawn = resolve(panel, arrays, frame)
-                go.Figure(drawn)
-                for trace in drawn["data"]:
-                    written = trace.get("texttemplate", "%{z:.2f}")
-                    own = written == "%{text}" and "text" in trace  # words of its own, such as “<.01”
-                    assert own or re.fullmatch(r"%\{z:\.\d[a-z]\}", written), f"{written!r} is no number format"
+    for frame in {0, len(head["readings"]) - 1}:
+        for panel in head["panels"]:
+            drawn = resolve(panel, arrays, frame)
+            go.Figure(drawn)
+            for trace in drawn["data"]:
+                written = trace.get("texttemplate", "%{z:.2f}")
+                own = written == "%{text}" and "text" in trace  # words of its own, such as “<.01”
+                assert own or re.fullmatch(r"%\{z:\.\d[a-z]\}", written), f"{written!r} is no number format"
 
 
 @every_page
-def test_it_runs(path: Path) -> None:
-    assert opened(path).title
-
-
-@every_lesson
-def test_what_nobody_looks_at_is_not_computed(path: Path) -> None:
+def test_each_look_shows_what_only_it_shows(path: Path) -> None:
     """A look has its figures when it is open, and leaves nothing on the page when it is not."""
-    closed = {head["key"] for head, _ in figures(opened(path))}
-    found = concept(topic_of(path.name).slug)
-    for look in found.looks:
+    app = opened(path)
+    assert app.title
+    closed = {head["key"]: (head, arrays) for head, arrays in figures(app)}
+    for head, arrays in closed.values():
+        known(head, arrays)
+    if path not in LESSONS:
+        return
+    for look in concept(topic_of(path.name).slug).looks:
         app = opened(path, look=look.name)
-        assert {head["key"] for head, _ in figures(app)} - closed, f"the look {look.name!r} shows nothing"
+        new = [(head, arrays) for head, arrays in figures(app) if head["key"] not in closed]
+        assert new, f"the look {look.name!r} shows nothing"
+        for head, arrays in new:
+            known(head, arrays)
         assert look.claim.text in [h.value for h in app.subheader]
         assert f"look={look.name}" in app.code[-1].value
     assert "look" not in opened(path, look="nonsense").code[-1].value
@@ -131,12 +129,12 @@ def test_everything_that_can_be_opened(path: Path) -> None:
         app.session_state[f"{slug}:proofs"] = f"{'✓ measured' if sentence.proof else '§ cited'} {i}"
         told = checked(app.run())
         shown = " ".join(str(m.value) for m in told.markdown)
-        assert sentence.text in shown
+        assert linked(sentence.text) in shown
     for judged in found.judgements:
-        assert judged.usual in shown and judged.better in shown
+        assert judged.usual in shown and linked(judged.better) in shown
         kind, place = found.place(judged.proof)
         assert found.of(kind)[place].evidence().parts[0].what in shown, f"“{judged.usual}” opens its measurement"
-    assert all(found.corrections[i].better in shown for i in others)
+    assert all(linked(found.corrections[i].better) in shown for i in others)
     codes = " ".join(str(c.value) for c in told.code)
     assert "import torch" in codes and "def " in codes and found.snippet
 
@@ -148,7 +146,9 @@ def test_a_lesson_is_presented(path: Path) -> None:
     assert found.prediction is not None and found.short is not None
     app = opened(path, present="true")
     shown = " ".join(str(m.value) for m in app.markdown)
-    assert found.short.text in shown and found.answer not in shown and not app.header and not app.sidebar.markdown
+    assert (
+        linked(found.short.text) in shown and found.answer not in shown and not app.header and not app.sidebar.markdown
+    )
     app.pills(key=f"{found.topic.slug}:prediction").set_value(found.prediction.options[0].text).run()
     assert not [*app.success, *app.info]
     app.toggle(key=f"{found.topic.slug}:outcome").set_value(True).run()
@@ -203,13 +203,19 @@ def test_both_ends_of_every_sweep(path: Path) -> None:
                 opened(path, look=look, **{key: token})
 
 
+@cache
+def parameters(path: Path, look: str) -> list[str]:
+    """What a link to this page can say."""
+    app = opened(path, look=look)
+    return [*(w.key for w in controls(app)), *sweeps(app)]
+
+
 @every_lesson
 @pytest.mark.parametrize("nonsense", HOSTILE, ids=lambda s: ascii(s)[:12])
 def test_a_hostile_address(path: Path, nonsense: str) -> None:
     found = looks(path)
     look = found[HOSTILE.index(nonsense) % len(found)]
-    app = opened(path, look=look)
-    keys = [w.key for w in controls(app)] + list(sweeps(app))
+    keys = parameters(path, look)
     assert keys
     app = opened(
         path, **{"unknown": nonsense, "present": nonsense, **dict.fromkeys(keys, nonsense), "look": look or nonsense}
@@ -227,7 +233,7 @@ def test_a_nearby_value_is_used_and_said() -> None:
 def test_no_two_pages_share_a_url_parameter() -> None:
     keys: Counter[str] = Counter()
     for path in PAGES:
-        keys.update({key for _, some, _ in own(path) for key in some})
+        keys.update({key for look in looks(path) for key in parameters(path, look)})
     assert not [key for key, pages in keys.items() if pages > 1]
 
 
@@ -235,8 +241,8 @@ def test_no_two_pages_share_a_url_parameter() -> None:
 def test_prediction_and_answer(path: Path) -> None:
     asked = concept(topic_of(path.name).slug)
     assert asked.prediction is not None
+    app = opened(path)
     for option in asked.prediction.options:
-        app = opened(path)
         app.pills(key=f"{asked.topic.slug}:prediction").set_value(option.text)
         said = checked(app.run())
         assert len([*said.success, *said.info]) == 1

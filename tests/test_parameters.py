@@ -60,10 +60,10 @@ PUBLISHED = {
     "T5 11B": 11_307_321_344,
     "BART base": 139_420_416,
     "BART large": 406_291_456,
-    "Llama 7B": 6_738_415_616,
-    "Llama 13B": 13_015_864_320,
-    "Llama 33B": 32_528_943_616,
-    "Llama 65B": 65_285_660_672,
+    "LLaMA 7B": 6_738_415_616,
+    "LLaMA 13B": 13_015_864_320,
+    "LLaMA 33B": 32_528_943_616,
+    "LLaMA 65B": 65_285_660_672,
     "Llama 2 7B": 6_738_415_616,
     "Llama 2 13B": 13_015_864_320,
     "Llama 2 70B": 68_976_648_192,
@@ -536,17 +536,16 @@ def test_the_numbers_in_the_push_backs() -> None:
         )
     ]
     assert (sum(t.matrix for t in cross), sums) == (4, [4 * d**2, 4 * d, 2 * d])
-    assert "four more matrices, 4 d² with full heads, so 16 d²" in thirteen
-    assert "with biases 4 d more, and 2 d for one more LayerNorm" in thirteen
+    assert "Cross-attention adds 4 d² + 6 d" in thirteen
     first, llama = preset("Transformer base (2017)"), parameters.built_block(preset("Llama 3 8B"))
     squares = [part / preset("Llama 3 8B").d_model ** 2 for part in (llama.feed_forward, llama.attention)]
     assert f"{first.d_ff:,} for d = {first.d_model}" in twice and "has {} d² against {} d²".format(*squares) in twice
     mixtral = preset("Mixtral 8x7B")
     assert (
-        f"keeps {mixtral.experts} feed-forward layers per block and sends each token to {mixtral.experts_used}"
+        f"keeps {mixtral.experts} feed-forward layers in each layer and sends each token to {mixtral.experts_used}"
         in experts
     )
-    used = f"{mixtral.parameters / 1e9:.1f} billion parameters, embedding and head included, a token uses {active(mixtral) / 1e9:.1f}"
+    used = f"{mixtral.parameters / 1e9:.1f} billion parameters, embedding and output head included, a token uses {active(mixtral) / 1e9:.1f}"
     assert used in experts and f"has {mixtral.parameters / 1e9:.0f} billion" in concept.push_backs[4].question
     llama = preset("Llama 3 8B")
     assert f"That is {llama.n_layers * 13 * llama.d_model**2 / 1e9:.2f} billion" in whole

@@ -137,7 +137,7 @@ def hugging_face(preset: Preset) -> tuple[str, str, dict[str, Any]]:
                 "decoder_ffn_dim": a.d_ff,
             },
         )
-    if family == "Llama":
+    if family == "LLaMA":
         return "LlamaConfig", "LlamaForCausalLM", own_width
     if family == "Mistral":
         if a.experts > 1:

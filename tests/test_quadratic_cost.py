@@ -15,7 +15,6 @@ from core.experiments.quadratic_cost import BLOCKS, LENGTHS, MODELS, TOKENS, Tim
 from core.ops.attention import attention, blockwise_attention
 from core.ops.counting import kv_cache_bytes, score_bytes, written_scores
 from core.presets import CONTEXTS, PRESETS, preset
-from core.say import percent
 
 # ---------------------------------------------------------------------------------------------- the equations
 
@@ -276,14 +275,15 @@ def test_the_text_is_that_of_causal_attention_over_all_of_it() -> None:
 # ---------------------------------------------------------------------------------------------- what is said
 
 
-def test_the_options_say_the_shares_of_the_formula() -> None:
+def test_the_options_say_the_growth_of_the_formula() -> None:
     assert concept.prediction is not None
     measured = concept.prediction.experiment()
     right = concept.prediction.options[concept.prediction.right(measured)]
-    assert right.text == percent(measured).replace("\u00a0", " ") and measured == pytest.approx(1 / 7)
-    assert concept.prediction.options[2].text == percent(1 - measured).replace("\u00a0", " ")
-    made = cost.work(4096, 4096)
-    assert made.attention / made.total == measured, "N = d at any width"
+    assert float(right.text) == measured == 3
+    for d in (512, 4096):  # at any width
+        one, two = cost.work(6 * d, d), cost.work(12 * d, d)
+        assert one.attention == one.weights and two.total / one.total == measured
+        assert (two.weights / one.weights, two.attention / one.attention) == (2, 4)
 
 
 def test_the_answer_names_what_is_counted() -> None:

@@ -1,6 +1,7 @@
-"""The laws of every reading, over the edges and odd corners of every control of every drawing.
+"""The laws of every drawing, over the edges and odd corners of every control.
 
-A reading is the sentence under a figure. It is true, and said as a person would say it, for every value.
+A reading is the sentence under a figure. It is true, and said as a person would say it, for every value. A figure is one
+that plotly knows and that can be sent to the browser, and what a drawing leaves in the memory of the server is small.
 """
 
 import importlib
@@ -11,11 +12,15 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import plotly.graph_objects as go
 import pytest
 
 import ui.drawings
+from core.memory import BUDGET, MEMORY
 from ui.figures import Frame
+from ui.sweep.packing import pack
 
+MOST = 2 * 2**20  # bytes of one result: what is drawn of an experiment, not the tensors behind it
 MODULES = [importlib.import_module(f"ui.drawings.{m.name}") for m in pkgutil.iter_modules(ui.drawings.__path__)]
 DRAWINGS = [
     pytest.param(function, id=f"{module.__name__.rpartition('.')[2]}-{name}")
@@ -94,14 +99,26 @@ def test_every_drawing_says_where_it_is_tested(draw: Callable) -> None:
 
 
 @pytest.mark.parametrize("draw", DRAWINGS)
-def test_every_reading_is_lawful(draw: Callable) -> None:
+def test_every_state_is_lawful(draw: Callable) -> None:
+    MEMORY.clear()
     wrong = []
-    for state in states(draw.corners):
+    for at, state in enumerate(states(draw.corners)):
         frames = draw(**state)
+        assert MEMORY.bytes <= BUDGET
         assert frames, f"{draw.__name__}({state}) draws nothing"
+        # Another frame of each state is sent (JSON has no “not a number”: outside of arrays it must be said in words);
+        # what plotly.js would pass over, go.Figure tells.
+        sample = frames[at % len(frames)]
+        assert pack([sample])
+        for figure in sample.figures if at % 4 == 0 else ():
+            go.Figure(figure)
         for i, frame in enumerate(frames):
             wrong += [f"{state}, frame {i}: {fault}\n    {frame.reading}" for fault in faults(frame.reading)]
     assert not wrong, f"{len(wrong)} faults, such as\n" + "\n".join(wrong[:8])
+    for key, (_, size) in MEMORY._kept.items():
+        if key[0] == "core.training.shipped.shipped":
+            continue  # the file of a training, read once: every seed's curves, less than 1 MB on disk
+        assert size <= MOST, f"{key[0]}{key[1:]} keeps {size / 2**20:.1f} MB: return what is drawn of it"
 
 
 @pytest.mark.parametrize(

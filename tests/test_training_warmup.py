@@ -11,6 +11,7 @@ from core.ops.positions import sinusoidal
 from core.training import pre_post_norm as question_7
 from core.training import warmup as grid
 from core.training.shipped import FOLDER
+from tests.test_training_pre_post_norm import torchs
 
 ORDERS = pytest.mark.parametrize("order", grid.ORDERS)
 SURE = 4  # the first steps, which every kind of processor computes alike; afterwards training amplifies its rounding
@@ -116,37 +117,15 @@ def test_nobody_beats_the_source() -> None:
 @ORDERS
 def test_the_model_is_torchs_encoder_that_looks_back_only(order: grid.Order) -> None:
     g = torch.Generator().manual_seed(1)
-    weights = {n: w.detach() + 0.1 * torch.randn(w.shape, generator=g) for n, w in grid.first_weights(3, 0).items()}
-    layer = nn.TransformerEncoderLayer(
-        grid.WIDTH, grid.HEADS, question_7.D_FF, dropout=0, batch_first=True, norm_first=order == "pre"
-    )
-    norm = nn.LayerNorm(grid.WIDTH) if order == "pre" else None
-    encoder = nn.TransformerEncoder(layer, 3, norm, enable_nested_tensor=False)
-    with torch.no_grad():
-        for i, one in enumerate(encoder.layers):
-            for theirs, ours in (
-                (one.self_attn.in_proj_weight, weights["qkv"][i].T),
-                (one.self_attn.in_proj_bias, torch.zeros(3 * grid.WIDTH)),
-                (one.self_attn.out_proj.weight, weights["out"][i].T),
-                (one.self_attn.out_proj.bias, torch.zeros(grid.WIDTH)),
-                (one.linear1.weight, weights["up"][i].T),
-                (one.linear1.bias, weights["up_bias"][i]),
-                (one.linear2.weight, weights["down"][i].T),
-                (one.linear2.bias, weights["down_bias"][i]),
-                (one.norm1.weight, weights["gain"][i, 0]),
-                (one.norm1.bias, weights["shift"][i, 0]),
-                (one.norm2.weight, weights["gain"][i, 1]),
-                (one.norm2.bias, weights["shift"][i, 1]),
-            ):
-                theirs.copy_(ours)
-        if norm is not None:
-            norm.weight.copy_(weights["final_gain"])
-            norm.bias.copy_(weights["final_shift"])
+    weights = {
+        n: (w.detach() + 0.1 * torch.randn(w.shape, generator=g)).double() for n, w in grid.first_weights(3, 0).items()
+    }
+    encoder = torchs(weights, order, 3)
     tokens = torch.randint(0, 8, (2, 12), generator=g)
     x = weights["embed"][tokens] + sinusoidal(12, grid.WIDTH).float()
-    mask = nn.Transformer.generate_square_subsequent_mask(12)
+    mask = nn.Transformer.generate_square_subsequent_mask(12, dtype=torch.float64)
     expected = encoder(x, mask, is_causal=True) @ weights["head"]
-    torch.testing.assert_close(grid.predict(weights, tokens, order), expected, atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(grid.predict(weights, tokens, order), expected)
 
 
 @ORDERS

@@ -62,11 +62,13 @@ def option(text: str, words: Sequence[str], default: int = 0) -> tuple[int, bool
 
     >>> option("none", ["sqrt", "none"]), option("100", ["64", "16", "256"]), option("?", ["sqrt", "none"])
     ((1, True), (0, False), (0, False))
+    >>> option("1024", ["512", "1,024"])
+    (1, True)
     """
     if text in words:
         return list(words).index(text), True
     try:
-        numbers = [float(word) for word in words]
+        numbers = [float(word.replace(",", "")) for word in words]
     except ValueError:
         return default, False
     return nearest(text, numbers) or (default, False)

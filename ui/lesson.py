@@ -149,12 +149,14 @@ def _head(concept: Concept) -> None:
     if concept.short is not None:
         visit.describe(concept.short.text)
         with st.container(key="short"):
-            st.markdown(concept.short.text)
+            st.markdown(nav.linked(concept.short.text))
     with st.container(horizontal=True, key="equation", vertical_alignment="center", gap="medium"):
         if concept.equation:
             st.markdown(f"${equation_colours(concept.equation)}$", width="content")
         if concept.words:
-            st.caption(" · ".join(f"**{word}** {GLOSSARY[word]}" for word in concept.words), width="stretch")
+            st.caption(
+                nav.linked(" · ".join(f"**{word}** {GLOSSARY[word]}" for word in concept.words)), width="stretch"
+            )
 
 
 # ------------------------------------------------------------------------------------------------ predict
@@ -197,7 +199,7 @@ def _prediction(concept: Concept) -> None:
         )
         # The others are told over the picture when asked for: what pushes it down would hide what was predicted.
         with st.container(horizontal=True, key="outcome", vertical_alignment="center", gap="small"):
-            (st.success if mine == right else st.info)(f"{verdict} {prediction.outcome(measured)}{tempts}")
+            (st.success if mine == right else st.info)(nav.linked(f"{verdict} {prediction.outcome(measured)}{tempts}"))
             st.popover("Why each tempts", type="tertiary", width="content").markdown(whys)
         _on_paper("predicted", whys)
 
@@ -245,7 +247,7 @@ def _row(
     """What is said, and the better sentence; beside it the verdict, which opens its measurement."""
     words, shape = VERDICTS[verdict]
     with st.container(horizontal=True, key=f"verdict_{shape}_{key}", gap="medium", vertical_alignment="top"):
-        text = f"*“{said}”*" + (f"  \n{better}" if better else "")
+        text = f"*“{said}”*" + (f"  \n{nav.linked(better)}" if better else "")
         st.markdown(f"{text} *({_cited(sources)})*" if sources else text, width="stretch")
         shown = st.popover(words, key=f"{concept.topic.slug}:{key}", on_change="rerun", width="content")
         if shown.open:
@@ -342,7 +344,7 @@ def _on_paper(key: str, text: str) -> None:
 
 
 def _marked(sentence: Sentence, place: int) -> str:
-    return f"{sentence.text} :small[:gray[{'✓' if sentence.proof else '§'}{place}]]"
+    return f"{nav.linked(sentence.text)} :small[:gray[{'✓' if sentence.proof else '§'}{place}]]"
 
 
 def _answer_asked_for(concept: Concept) -> None:
@@ -383,7 +385,7 @@ def _push_back(concept: Concept) -> None:
     with st.container(key="on_screen_push_back", gap="small"):
         for push in concept.push_backs:
             with st.expander(push.question, expanded=push.question == asked):
-                st.markdown(_replied(push))
+                st.markdown(nav.linked(_replied(push)))
 
 
 def _replied(push: PushBack) -> str:

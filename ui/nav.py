@@ -53,6 +53,22 @@ def lessons() -> list[Topic]:
     return [topic for topic in topics() if page_of(topic)]
 
 
+def linked(text: str) -> str:
+    """Markdown in which every “question 14” that has a lesson leads there, in a tab beside this one.
+
+    >>> linked("As in question 2. Questions 2 and 99 differ.")
+    'As in [question 2](scaling). Questions [2](scaling) and 99 differ.'
+    """
+    slugs = {str(topic.number): topic.slug for topic in lessons()}
+
+    def lead(found: re.Match[str]) -> str:
+        if found[0][-1].isdigit() and found[0].count(" ") == 1:  # one question: its word is part of the link
+            return f"[{found[0]}]({slugs[found[1]]})" if found[1] in slugs else found[0]
+        return re.sub(r"\d+", lambda n: f"[{n[0]}]({slugs[n[0]]})" if n[0] in slugs else n[0], found[0])
+
+    return re.sub(r"\b[Qq]uestions? (\d+)(?:(?:, | and )\d+)*", lead, text)
+
+
 def _navigation() -> Page:
     """Streamlit's own list is hidden: `sidebar` draws the course. The titles here are those of the browser's tabs."""
     pages = [st.Page(HOME, title=NAME, default=True)]

@@ -92,7 +92,9 @@ def live(
         elif "failed" in state:
             st.warning(f"The training stopped with an error: {state['failed']}. What was computed so far stays.")
         elif latest is None and shipped is not None:
-            st.caption("Trained beforehand with the same program; press the button to train it again, now.")
+            st.caption(
+                "Trained beforehand by the same program and shipped with this page; press the button to train it again, now."
+            )
         if latest is not None or shipped is not None:
             with standing():
                 show(f"{key}:figure", draw(shipped if latest is None else latest))

@@ -23,13 +23,13 @@ from core.experiments.cross_attention import (
 )
 from core.ops.counting import count
 from core.presets import preset
-from core.sources import RADFORD_2018, RAFFEL_2020, VASWANI_2017
+from core.sources import RAFFEL_2020, VASWANI_2017
 from core.training.cross_attention import LAYERS, PADS, SEEDS, WIDTH, WRITTEN
 
 concept = Concept(
     __name__,
-    equation=r"{\mathrm{head}(X, \disputed{M}) =}\,\allowbreak{\mathrm{softmax}\big(\query{X W_Q}(\disputed{M}\key{W_K})^\top / \sqrt{d_k}\big)}\,\allowbreak{\disputed{M}\value{W_V}}",
-    words=("target X", "memory M", "query", "key", "value"),
+    equation=r"{\mathrm{head}(X, \disputed{H}) =}\,\allowbreak{\mathrm{softmax}\big(\query{X W_Q}(\disputed{H}\key{W_K})^\top / \sqrt{d_k}\big)}\,\allowbreak{\disputed{H}\value{W_V}}",
+    words=("target X", "memory H", "query", "key", "value"),
 )
 
 BAHDANAU_2015 = Source(
@@ -130,7 +130,7 @@ def the_decoder_asks_the_encoder(
         1.01,
         "The queries come from what was written: they say “now the month”. All the answers come from whatever memory is there.",
     ),
-    shows="It went on with the other’s month and day in {percent} of the held-out dates (mean of three shipped runs).",
+    shows="It went on with the other’s month and day in {percent} of the held-out dates (mean of our three runs).",
 )
 def goes_on_with_the_other() -> float:
     return float(shipped("other", "handed over").mean())
@@ -183,7 +183,7 @@ def which_masks(
             0,
         )
         & Evidence.below(
-            f"share right with a causal triangle that was not trained, the best {RUNS}",
+            f"share right with a causal mask that was not trained, the best {RUNS}",
             float(shipped("exact", mask).max()),
             0.05,
         )
@@ -312,7 +312,7 @@ MASKS: tuple[dict[str, Any], ...] = (
 )
 @concept.corrects(
     "The encoder masks the padding, so the decoder is safe.",
-    better="The encoder still gives a vector for each padding token, and cross-attention looks at it unless it has a mask of "
+    better="The encoder still gives a vector for each pad, and cross-attention looks at it unless it has a mask of "
     "its own: in PyTorch `memory_key_padding_mask`, which nn.Transformer does not derive from `src_key_padding_mask`.",
     fails_if=MASKS,
     source=TORCH_DECODER,
@@ -334,7 +334,7 @@ def a_mask_of_its_own(
             float(shipped_padded(masked)[:, -1].min()),
             0.99,
         )
-        & Evidence.above("no causal triangle: share right, the worst run", float(shipped("exact", mask).min()), 0.99)
+        & Evidence.above("no causal mask: share right, the worst run", float(shipped("exact", mask).min()), 0.99)
         # Outputs are normalised, of size 1: what is below 1e-12 is rounding.
         & Evidence.above("nn.Transformer with `src_key_padding_mask` alone: change by 4 pads", torch_padded(*one), 1e-3)
         & Evidence.near("with `memory_key_padding_mask` too", torch_padded(*both), 0, within=1e-12)
@@ -348,8 +348,8 @@ def a_mask_of_its_own(
 )
 @concept.corrects(
     "A Transformer layer has 12 d² parameters.",
-    better="12 d² in an encoder layer and in a GPT; a decoder layer with cross-attention has 4 d² more, 16 d², with d_ff = 4 d and "
-    "biases and norms left out. In T5 base that is 28 million parameters in 12 layers.",
+    better="12 d² in an encoder layer and in a GPT; a decoder layer with cross-attention has 4 d² more, 16 d², with a feed-forward width of 4 d and "
+    "biases and norms left out (question 15). In T5 base that is 28 million parameters in 12 layers.",
     fails_if=({"stack": "encoder"}, {"which": "source"}, {"base": "T5 small"}),
     source=RAFFEL_2020,
     verdict=Verdict.HOLDS_IF,
@@ -372,7 +372,7 @@ def four_d_squared_more(
 
 @concept.corrects(
     "Each encoder layer feeds the decoder layer beside it.",
-    better="Every decoder layer reads the same memory, the encoder’s last output. Let the first decoder layer of the shipped "
+    better="Every decoder layer reads the same memory, the encoder’s last output. Let the first decoder layer of our "
     "models read the first encoder layer instead, as that picture has it, and they, trained otherwise, write fewer dates right.",
     fails_if=({"said": "whole"}, {"layers": 2}),
     source=(VASWANI_2017.at("§3.2.3"), TORCH_DECODER),
@@ -407,7 +407,7 @@ def order_is_inside_the_vectors(rows: str = "reordered", characters: str = "shuf
 @concept.corrects(
     "The attention map explains each character.",
     better="It shows where heads look: a good hint. About half of the characters need the source at all (hyphens do not). Hide from "
-    "a shipped model’s cross-attention the character with the largest mean weight, and about 7 in 10 of that half change; hide "
+    "one of our models’ cross-attention the character with the largest mean weight, and about 7 in 10 of that half change; hide "
     "another one, and hardly any does. In the rest something else is enough.",
     fails_if=({"base": "all"}, {"base": "rest"}, {"hide": "others"}, {"others": "favourite"}, {"runs": "favourite"}),
     source=(JAIN_2019, WIEGREFFE_2019),
@@ -445,7 +445,7 @@ def a_hint_and_no_explanation(
 
 @concept.corrects(
     "An empty source does no harm: it only brings nothing in.",
-    better=f"A softmax over no keys has no answer. Where all of a source is hidden, nn.MultiheadAttention (torch {TORCH}, CPU), "
+    better=f"A softmax over no keys has no answer (question 4). Where all of a source is hidden, nn.MultiheadAttention (torch {TORCH}, CPU), "
     "called for its weights as by default, gives NaN; without them, as nn.TransformerDecoder calls it, it adds its bias "
     "and nothing of the source, and nobody notices. One token that may be seen is enough, such as an end-of-text token.",
     fails_if=({"visible": 1}, {"seen": 0}, {"asked": True}),
@@ -486,30 +486,21 @@ concept.judges(
 # ---------------------------------------------------------------------------------------------- push-back
 
 concept.pushes_back(
-    "Which encoder layer feeds which decoder layer?",
-    "The last one feeds all of them. Each decoder layer makes its own keys and values from that same memory, with its own W_K and "
-    "W_V, in the original Transformer, in T5 and in nn.Transformer. Others have been tried: a learned mixture of all encoder "
-    "layers, for instance, so that deep encoders train more easily.",
-    (VASWANI_2017.at("§3.2.3"), TORCH_DECODER, BAPNA_2018),
+    "Has anybody fed the decoder from other encoder layers?",
+    "Yes: with a learned mixture of all encoder layers, for instance, so that deep encoders train more easily.",
+    BAPNA_2018,
 )
 concept.pushes_back(
-    "What happens if the source is empty?",
-    "A softmax over no keys has no answer: with every key masked, nn.MultiheadAttention called for its weights (the default) gives "
-    "NaN; nn.TransformerDecoder calls it without them, gets no more than its bias and goes on in silence. In practice a source is hardly ever empty: its "
-    "end is marked with a token of its own, which may be seen.",
-    (TORCH_MODULE, TORCH_DECODER),
-)
-concept.pushes_back(
-    "Is alignment an explanation?",
-    "It is evidence of where a head looks, and a good hint. The vector at a place holds what the encoder mixed into it, other heads and layers read "
+    "Is an attention map an explanation?",
+    "Not by itself: the vector at a place holds what the encoder mixed into it, other heads and layers read "
     "elsewhere, and a value may be small. Hide the place and see what changes: that is a test of the explanation.",
     (JAIN_2019, WIEGREFFE_2019),
 )
 concept.pushes_back(
-    "Does a GPT have cross-attention?",
-    "No. It has no encoder: the prompt stands in the same sequence, and causal self-attention reads it. Cross-attention is not only for "
-    "translation, though: in a Perceiver a few learned vectors ask a large input, and so the cost is their number times its length.",
-    (RADFORD_2018.at("§4.1"), JAEGLE_2021),
+    "Is it only for translation?",
+    "No. In a Perceiver a few learned vectors ask a large input, and so the cost is their number times its length. (A GPT has none: "
+    "question 5.)",
+    JAEGLE_2021,
 )
 concept.pushes_back(
     "Is cross-attention ever causal?",
@@ -519,6 +510,7 @@ concept.pushes_back(
 )
 
 concept.reads(VASWANI_2017, BAHDANAU_2015, RAFFEL_2020, BAPNA_2018, JAIN_2019, WIEGREFFE_2019, MA_2019, JAEGLE_2021)
+concept.reads(TORCH_MODULE, TORCH_DECODER)
 
 # ---------------------------------------------------------------------------------------------- the program
 

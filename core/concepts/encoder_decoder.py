@@ -70,6 +70,7 @@ ALAYRAC_2022 = Source(
 )
 BELTAGY_2020 = Source("Beltagy et al. 2020", "Longformer: The Long-Document Transformer", "arXiv 2004.05150")
 
+ROUNDING = 1e6 * torch.finfo(torch.float64).eps  # beside numbers of size 1, 10⁶ roundings make no more than this
 SHIPPED = "of 5 shipped runs (`python -m core.training encoder_decoder`)"
 
 # ---------------------------------------------------------------------------------------------- the answer
@@ -239,8 +240,6 @@ def only_a_decoder_keeps_what_it_had(
     decoder: Sees = "past", encoder: Sees = "all", first: int = 0, to: To = "source"
 ) -> Evidence:
     found = append(decoder=decoder, encoder=encoder, to=to)
-    # Beside numbers of size 1, 10⁶ roundings of float64 make no more than this.
-    rounding = 1e6 * torch.finfo(torch.float64).eps
     return (
         Evidence.exactly("decoder: largest change of keys, values and outputs", float(found.decoder.max()), 0)
         & Evidence.exactly(
@@ -249,13 +248,13 @@ def only_a_decoder_keeps_what_it_had(
         & Evidence.above(
             "encoder: least change of a word’s keys and values of layer 2, and of its output",
             float(found.encoder[1:].min()),
-            rounding,
+            ROUNDING,
         )
         & Evidence.above(
             "encoder-decoder, appended to the source: least change of a source word’s keys and values in cross-attention, "
             "in either layer",
             float(found.source[:-1].min()),
-            rounding,
+            ROUNDING,
         )
     )
 
@@ -335,7 +334,7 @@ def what_a_layer_costs(bert: str = BERT, biases: bool = True, norm: bool = True,
 @concept.corrects(
     "Cross-attention is causal, like the decoder’s self-attention.",
     better="Nothing of the source is in the future: in every layer each word of the target sees each output of the encoder, a full "
-    "rectangle of target × source.",
+    "rectangle of target × source (question 12).",
     fails_if=NOT_ACROSS,
     source=VASWANI_2017.at("§3.2.3"),
 )
@@ -346,17 +345,26 @@ def cross_attention_sees_the_whole_source(cross: Cross = "all") -> Evidence:
 @concept.corrects(
     "A decoder-only model reads its prompt in both directions, since it has all of it at once.",
     better="Computed at once is not seen at once: the mask stays causal in the prompt, and no word of it acts on an output before "
-    "it. A prefix-LM opens the mask over the prompt, and only then do they act.",
-    fails_if=({"gpt": "prompt"}, {"prefix": "past"}),
+    "it. A prefix-LM opens the mask over the prompt, and only then do they act. Text added to the open prompt then changes "
+    "the outputs of the rest of it.",
+    fails_if=({"gpt": "prompt"}, {"prefix": "past"}, {"opened": "past"}),
     source=RAFFEL_2020.at("§3.2.1"),
 )
-def a_prompt_is_read_forwards(gpt: Sees = "past", prefix: Sees = "prompt") -> Evidence:
+def a_prompt_is_read_forwards(gpt: Sees = "past", prefix: Sees = "prompt", opened: Sees = "all") -> Evidence:
     def backwards(sees: Sees) -> float:
         return float((reach(decoder=sees).decoder[:PROMPT, :PROMPT].triu(1) != 0).sum())
 
-    return Evidence.exactly(
-        f"a prompt of {PROMPT} words: of 6 pairs “later word, earlier output”, how many act", backwards(gpt), 0
-    ) & Evidence.exactly("with the mask of a prefix-LM", backwards(prefix), 6)
+    return (
+        Evidence.exactly(
+            f"a prompt of {PROMPT} words: of 6 pairs “later word, earlier output”, how many act", backwards(gpt), 0
+        )
+        & Evidence.exactly("with the mask of a prefix-LM", backwards(prefix), 6)
+        & Evidence.above(
+            "an open prompt of six words and one more: least change of an output",
+            float(append(decoder=opened).decoder[-1].min()),
+            ROUNDING,
+        )
+    )
 
 
 # ---------------------------------------------------------------------------------------------- the usual answer
@@ -364,7 +372,7 @@ def a_prompt_is_read_forwards(gpt: Sees = "past", prefix: Sees = "prompt") -> Ev
 concept.judges(
     concept.topic.usual[0],
     Verdict.HOLDS,
-    "In BERT: every layer shows every token all of them. Encoders for long texts, such as Longformer, show most tokens only "
+    "Every layer of BERT shows every token all of them. Encoders for long texts, such as Longformer, show most tokens only "
     "their neighbours in a layer, on both sides.",
     by=everyone_sees_everyone,
     source=(DEVLIN_2018.at("§1"), BELTAGY_2020.at("§3.1")),
@@ -396,12 +404,6 @@ concept.pushes_back(
     WANG_CHO_2019,
 )
 concept.pushes_back(
-    "Is the prompt of a decoder-only model read bidirectionally?",
-    "In GPT no: no word of the prompt acts on an output before it. In a prefix-LM yes: the mask is open over the prompt, causal "
-    "after it. Text added to the open prompt then changes what was computed for the rest of it.",
-    RAFFEL_2020.at("§3.2.1"),
-)
-concept.pushes_back(
     "Why did decoder-only win, and what of that is opinion?",
     "Fact: one stack, a loss at every token of any text, a cache in which nothing is ever corrected. Measured, with over 5 "
     "billion parameters, at tasks without examples: right after pre-training, causal decoders trained to continue text were best; after fine-tuning "
@@ -421,7 +423,7 @@ concept.reads(
     DEVLIN_2018.at("§3"),
     LIU_2019,
     LEWIS_2020,
-    RADFORD_2018.at("§3.1"),
+    RADFORD_2018.at("§3.1 and §4.1"),
     RADFORD_2019.at("§2.3"),
     GPT_2_README,
     LLAMA_3_2024,

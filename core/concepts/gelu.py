@@ -316,7 +316,7 @@ def it_dips(form: Form = "exact", narrow: float = 0.001) -> Evidence:
     fails_if=({"cut": "exact", "kept": "relu"}, {"rate": RATES[0]}, {"counted": "gradient"}),
 )
 @concept.says(
-    "In our nets at rate 0.01 units never above 0 still got a gradient; few woke.",
+    "At learning rate 0.01 our models’ units never above 0 still got a gradient; few woke.",
     fails_if=({"cut": "exact", "kept": "relu"}, {"rate": RATES[0]}, {"counted": "gradient"}),
 )
 def silent_units_get_a_gradient(
@@ -352,7 +352,7 @@ def a_gradient_need_not_wake(left: Form = "exact", counted: Counted = "awake") -
 
 concept.cites(
     "Better models? Contested: Shazeer’s T5 ended at loss 1.679, with ReLU 1.677.",
-    source=(HENDRYCKS_2016, SHAZEER_2020.at("Table 1")),
+    source=(HENDRYCKS_2016, SHAZEER_2020.at("table 1")),
 )
 
 
@@ -393,7 +393,7 @@ def numbers_bear_it(
             "slopes by autograd that are not a number, at ±148 and ±200", sum(math.isnan(f.slope) for f in every), 4
         )
         & Evidence.exactly("its slope at −4, where it should be −3.4·10⁻⁴", in_float16(-4.0, cube, half).slope, 0)
-        & Evidence.below(f"largest change of a logit if {other} replaces exact GELU ÷ if ReLU does, the most of {len(RATES) * len(SEEDS)} shipped nets", moved, 1 / 50)
+        & Evidence.below(f"largest change of a logit if {other} replaces exact GELU ÷ if ReLU does, the most of {len(RATES) * len(SEEDS)} shipped models", moved, 1 / 50)
     )  # fmt: skip
 
 
@@ -409,6 +409,7 @@ def numbers_bear_it(
         {"half": "bfloat16"},
         {"half": "float64"},
     ),
+    verdict=Verdict.HOLDS_IF,
 )
 def only_the_slope_is_lost(lost: Cube = "power", kept: Cube = "factored", half: str = "float16") -> Evidence:
     def at(written: Cube, *xs: float) -> list[Half]:
@@ -454,11 +455,11 @@ def gelu_units_fall_silent_too(middle: float = RATES[1], high: float = RATES[-1]
 
 @concept.corrects(
     "GELU trains better than ReLU.",
-    better="Its authors found so in all their tasks; Shazeer’s and Mirzadeh et al.’s Transformers hardly tell them apart. In our small encoders, five "
+    better="In our small encoders, five "
     f"seeds for each learning rate, by the mean loss of the last 10 of {STEPS} steps: at 0.001 GELU’s is 3 to 4 % lower in all; at 0.003, 5 to 170 times lower in three, 6 and "
     "14 times higher in two; at 0.01, 13 and 34 % lower in two, over 100 times higher in three. Which leads depends on the rate and the seed.",
     fails_if=({"low": RATES[-1]}, {"middle": RATES[0]}, {"high": RATES[0]}),
-    source=(HENDRYCKS_2016, SHAZEER_2020.at("Table 1"), MIRZADEH_2023),
+    source=(HENDRYCKS_2016, SHAZEER_2020.at("table 1"), MIRZADEH_2023),
     verdict=Verdict.CONTESTED,
 )
 def neither_always_wins(low: float = RATES[0], middle: float = RATES[1], high: float = RATES[-1]) -> Evidence:
@@ -511,28 +512,22 @@ concept.judges(
 concept.pushes_back(
     "Does GELU give better models than ReLU?",
     "Its authors found so in all their tasks. In Shazeer’s T5 models GELU led after 65,536 steps (1.983 to 1.997), but not after "
-    "524,288 (1.679 to 1.677, a tie). Mirzadeh et al. find the difference negligible. Our small encoders: 3 to 4 % lower loss at learning rate "
-    "0.001; at 0.003 and 0.01 the seeds disagree, by factors up to several hundred.",
-    (HENDRYCKS_2016, SHAZEER_2020.at("Table 1"), MIRZADEH_2023),
-)
-concept.pushes_back(
-    "And where the slope is negative?",
-    "Left of −0.75 more output needs less input: the gradient is small and turned round, so it need not bring a unit back. At "
-    "learning rate 0.01, ten seeds, 9 of 662 of GELU’s silent units woke in the second half, and 64 of 1,478 of ReLU’s.",
+    "524,288 (1.679 to 1.677, a tie). Mirzadeh et al. find the difference negligible.",
+    (HENDRYCKS_2016, SHAZEER_2020.at("table 1"), MIRZADEH_2023),
 )
 concept.pushes_back(
     "Which form do I use for a checkpoint?",
     "The one it was trained with: tanh for GPT-2, the sigmoid for OpenAI’s CLIP, which has given wrong results when run with the exact one. "
-    "PyTorch’s default is exact, JAX’s is tanh. Exact for tanh moves an activation by less than 5·10⁻⁴. It changed no answer of our 15 nets, which shows "
+    "PyTorch’s default is exact, JAX’s is tanh. Exact for tanh moves an activation by less than 5·10⁻⁴. It changed no answer of our 15 models, which shows "
     "little: ReLU in GELU’s place changed none in 8 of them.",
     (GPT_2_CODE, CLIP_CODE, OPEN_CLIP, JAX),
 )
 concept.pushes_back(
     "Then why do newer models gate with SiLU?",
-    "Because of the gate, more than of the curve: in Shazeer’s Table 1 every gated layer ends lower than GELU’s 1.679, ReLU’s gate "
-    "too (1.645); GELU’s and SiLU’s come to 1.633 and 1.636. Why, he does not know: “divine benevolence”. Llama gates with SiLU, Gemma 2 with "
+    "Because of the gate (question 18), more than of the curve: in Shazeer’s table 1 every gated layer ends lower than GELU’s 1.679, ReLU’s gate "
+    "too (1.645); GELU’s and SiLU’s come to 1.633 and 1.636. Why, he does not know: “divine benevolence”. LLaMA gates with SiLU, Gemma 2 with "
     "GELU’s tanh form.",
-    (SHAZEER_2020.at("Table 1 and §4"), LLAMA_2023.at("§2.2"), GEMMA_2_2024.at("§2")),
+    (SHAZEER_2020.at("table 1 and §4"), LLAMA_2023.at("§2.2"), GEMMA_2_2024.at("§2")),
 )
 concept.pushes_back(
     "What does ReLU have that GELU lacks?",

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from core.course import Concept, Evidence, Option, Source, Verdict
+from core.experiments.cross_attention import nothing_seen
 from core.experiments.masking import (
     SENTENCE,
     TORCH,
@@ -33,7 +34,7 @@ concept = Concept(
     __name__,
     equation=r"\mathrm{softmax}\big(\query{Q}\key{K}^\top / \sqrt{d_k} + \disputed{M}\big)\,\value{V}, \quad "
     r"M_{ij} = 0 \text{ if } j \le i, \text{ else } {-\infty}",
-    words=("query", "key", "logit", "row"),
+    words=("query", "key", "logit", "row", "nats"),
 )
 
 DAO_2023 = Source(
@@ -320,17 +321,18 @@ def a_zero_logit_is_not_a_zero_weight(said: Where = "multiply", better: Where = 
 @concept.looks_closer(
     "nobody",
     "A row that may look at nobody is NaN, 0 or a plain average: it depends on the function.",
-    fails_if={"offset": 0},
+    fails_if=({"offset": 0}, {"visible": 1}),
 )
 @concept.corrects(
     "A row in which everything is masked gives 0.",
+    verdict=Verdict.HOLDS_IF,
     better=f"It depends on the function. In torch {TORCH} on the CPU, scaled_dot_product_attention gives 0 (its reference "
-    "code, as documented, gives NaN), nn.MultiheadAttention as it comes NaN (0 in training with need_weights=False). Adding the lowest finite number, in float32 or float64, "
+    "code, as documented, gives NaN, not a number), nn.MultiheadAttention as it comes NaN (its output bias, at first 0, in training with need_weights=False). Adding the lowest finite number, in float32 or float64, "
     "gives every word the same weight, hidden or not. So leave no row empty.",
-    fails_if={"offset": 0},
+    fails_if=({"offset": 0}, {"visible": 1}),
     source=(TORCH_SAFE, TORCH_SDPA, TORCH_MODULE),
 )
-def an_empty_row_depends_on_the_function(offset: int = -1) -> Evidence:
+def an_empty_row_depends_on_the_function(offset: int = -1, visible: int = 0) -> Evidence:
     written, sdpa, module, quiet, fast, lowest = libraries(offset=offset).row
     return (
         Evidence.exactly(
@@ -342,6 +344,11 @@ def an_empty_row_depends_on_the_function(offset: int = -1) -> Evidence:
             "largest weight of row 0: scaled_dot_product_attention, nn.MultiheadAttention with need_weights=False",
             float(torch.stack([sdpa, quiet]).max()),
             0,
+        )
+        & Evidence.exactly(
+            "nn.MultiheadAttention in training with need_weights=False: of 8 numbers of an output, those that are its output bias",
+            float((nothing_seen(visible, weights=False) == 0).sum()),
+            8,
         )
         & Evidence.exactly("lowest number added: largest distance from 1/6", float((lowest - 1 / 6).abs().max()), 0)
     )
@@ -454,24 +461,23 @@ concept.pushes_back(
 concept.pushes_back(
     "Does causality survive many layers?",
     "Yes: each masked layer passes on from a position to itself and to later ones only, so no chain of such steps brings a "
-    "later word to an earlier output; skips, norms of single positions and feed-forward layers mix no positions. One leaking "
+    "later word to an earlier output; residual connections (question 14), norms of single positions and feed-forward layers mix no positions. One leaking "
     "layer breaks it.",
 )
 concept.pushes_back(
     "Minus infinity or −1e9?",
-    "Beside ordinary logits both give weight 0 in float32. They differ in a row that is hidden entirely: not a number "
+    "Beside ordinary logits both give weight 0 in float32. They differ in a row that is hidden entirely: NaN "
     "against weights for hidden words. Converted to float16, −1e9 becomes −∞, and in float16, bfloat16, float32 and float64 two added masks of the "
     "lowest finite number overflow to −∞. A boolean mask leaves the number to the library.",
 )
 concept.pushes_back(
     "Which way round is a boolean mask?",
-    "In torch alone there are both: True means “may look” for scaled_dot_product_attention, and “may not look” for "
-    "nn.MultiheadAttention. Test it: change a later token, and no earlier output may move.",
+    "Both ways, in torch alone (question 9). Test it: change a later token, and no earlier output may move.",
     (TORCH_SDPA, TORCH_MODULE),
 )
 concept.pushes_back(
     "Does the mask halve the cost?",
-    "Of the logits and weighted sums about, but only if the kernel skips the hidden blocks. FlashAttention-2 does: it "
+    "Of the quadratic part about (question 1), but only if the kernel skips the hidden blocks. FlashAttention-2 does: it "
     "reports 1.7 to 1.8 times the speed of attention without a mask. Computing all logits and hiding half of them saves "
     "nothing, and the projections and feed-forward layers cost the same in any case.",
     DAO_2023.at("§3.1"),

@@ -37,8 +37,8 @@ from core.sources import VASWANI_2017
 concept = Concept(
     __name__,
     equation=r"\mathrm{softmax}\big(\query{Q}\key{K}^\top / \sqrt{d_k} + \disputed{M}\big)\,\value{V}, \quad "
-    r"\allowbreak {M_{ij} = -\infty \text{ if } j \text{ is a pad, else } 0;} \quad \allowbreak \text{pads of zeros without it leave } \tfrac{Z}{Z + P}",
-    words=("pad", "keep-mask", "key", "logit", "Z"),
+    r"\allowbreak {M_{ij} = -\infty \text{ if } j \text{ is a pad, else } 0}",
+    words=("pad", "keep-mask", "key", "logit", "RoPE"),
 )
 
 KRELL_2021 = Source(
@@ -96,7 +96,7 @@ def _worst(values: torch.Tensor) -> float:
     fails_if=({"hidden": False}, {"setup": "right, nothing"}, {"setup": "left, mask"}),
 )
 @concept.says(
-    "Pad at the end to one length, give pads −∞ as keys: each word’s output is what its sequence gives alone.",
+    "Pad at the end to one length, give pads −∞ as keys: each word’s output is what its sentence gives alone.",
     fails_if=({"hidden": False}, {"setup": "right, nothing"}, {"setup": "left, mask"}),
 )
 def masked_pads_change_nothing(hidden: bool = True, setup: Setup = "right, mask") -> Evidence:
@@ -127,7 +127,7 @@ def masked_pads_change_nothing(hidden: bool = True, setup: Setup = "right, mask"
 @concept.corrects(
     "Pads of zeros are harmless.",
     better="A key of zeros has the logit 0, and e⁰ = 1 is a full term of the softmax’s sum: P such pads shrink every output to "
-    "Z/(Z+P) of itself. With biases, added positions or a vector of its own a pad is not even zero, and turns the output as well.",
+    "Z/(Z+P) of itself (Z: the sum of exp(logit) over the real keys). With biases, added positions or a vector of its own a pad is not even zero, and turns the output as well.",
     fails_if=({"law": "words"}, {"law": "nothing"}, {"sign": -1}, {"own": "zeros"}),
 )
 def zero_pads_dilute(law: Literal["Z", "words", "nothing"] = "Z", sign: int = 1, own: Pad = "own") -> Evidence:
@@ -185,12 +185,12 @@ def pads_need_care_after_attention(
             "mean over the real outputs: largest relative difference", float(pooled(right).max()), 0, within=1e-10
         )
         & Evidence.above(
-            "cross-entropy with pads as targets: change by 100 more pads a row",
+            "cross-entropy with pads as targets: change by 100 more pads a sequence",
             abs(more[denominator] - fewer[denominator]),
             FAR,
         )
         & Evidence.near(
-            "with pads ignored as targets: change by 100 more pads a row",
+            "with pads ignored as targets: change by 100 more pads a sequence",
             abs(more[ignored] - fewer[ignored]),
             0,
             within=rounded,
@@ -270,12 +270,12 @@ def pads_cost_like_words(
         "shrink",
         0.001,
         0.999,
-        "Each pad takes weight from the words and has nothing to hand over: Z/(Z+P) of the output is left.",
+        "Each pad takes weight from the words and has nothing to hand over: of the output the words’ share is left.",
     ),
     Option(
         "grow", 1.001, 100.0, "There are more terms, but the weights still sum to 1: what the pads get, the words lose."
     ),
-    Option("become 0", 0.0, 0.001, "Only in the limit: Z/(Z+P) falls like 1/P and is never 0."),
+    Option("become 0", 0.0, 0.001, "Only in the limit: the words’ share of the weight falls like 1/P and is never 0."),
     shows="Measured just now on the three sentences below, padded to 10 tokens: on average {percent} of an output’s size is left. Each "
     "pad takes weight and has nothing to hand over.",
 )
@@ -295,7 +295,7 @@ def length_that_is_left() -> float:
 @concept.corrects(
     "A padding mask must hide the pads’ rows as well.",
     better="Columns are enough: nobody sees a pad, and what a pad sees concerns nobody if loss and pooling skip it. Rows alone leave the words of the "
-    "first layer as wrong as without a mask. Rows as well gain nothing and leave rows with nobody to look at: NaN by the softmax as "
+    "first layer as wrong as without a mask. Rows as well gain nothing and leave rows with nobody to look at (question 4): NaN by the softmax as "
     "written, and in the next layer at every word, as 0 · NaN is NaN. (torch’s scaled_dot_product_attention gives 0 there.)",
     fails_if=({"columns": "none"}, {"rows": "columns"}, {"both": "columns"}),
     source=(ROWS_ASKED, ROWS_WANTED, ROWS_TOO),
@@ -351,8 +351,7 @@ SIDE_MISTAKES = (
     "A causal mask takes care of the pads.",
     verdict=Verdict.HOLDS_IF,
     better="Of those on the right, at the real words: these come before. Pads on the left come first, and every word sees them. "
-    "Hidden by a mask, the first of them see nobody: by the softmax as written their rows are NaN, and one layer later so is "
-    "every word (torch’s scaled_dot_product_attention gives 0); let each pad see itself. And on the right the last place "
+    "Hidden by a mask, the first of them see nobody (question 4): let each pad see itself. And on the right the last place "
     "belongs to a pad: whoever reads the next word there reads junk.",
     fails_if=SIDE_MISTAKES,
 )
@@ -496,15 +495,16 @@ def the_loss_needs_its_own_mask(
         )
         & Evidence.above("|averaged by sequence ÷ by token − 1|", abs(found[sequences] / found["tokens"] - 1), FAR)
         & Evidence.near(
-            "with `ignore_index`: change by 100 more pads a row", more[ignored] - found[ignored], 0, within=rounded
+            "with `ignore_index`: change by 100 more pads a sequence", more[ignored] - found[ignored], 0, within=rounded
         )
     )
 
 
 @concept.corrects(
     "A sample of only pads gives zeros.",
+    verdict=Verdict.HOLDS_IF,
     better=f"In torch {TORCH} on the CPU, nn.MultiheadAttention gives NaN for it as it comes (need_weights=True); with "
-    "need_weights=False it gives NaN on its fast path (evaluation, no gradients), and 0 off it. Leave such a sample out, or let "
+    "need_weights=False it gives NaN on its fast path (evaluation, no gradients), and its output bias, at first 0, off it. Leave such a sample out, or let "
     "it keep one token.",
     fails_if=({"need_weights": False}, {"training": True}, {"gradients": True}, {"quiet": True}),
     source=TORCH_MODULE,
@@ -514,7 +514,7 @@ def an_empty_sample_is_not_a_number(
 ) -> Evidence:
     ways = [(mode, on) for mode in (True, False) for on in (True, False)]  # of training, and of gradients
     usual = [empty_sample(mode, need_weights, on) for mode, on in ways]
-    slow = [empty_sample(mode, quiet, on) for mode, on in ways[:3]]
+    slow = [[empty_sample(mode, quiet, on, bias) for mode, on in ways[:3]] for bias in (0.0, 1.0)]
     fast = empty_sample(training, False, gradients)
     return (
         Evidence.exactly(
@@ -525,7 +525,8 @@ def an_empty_sample_is_not_a_number(
         & Evidence.exactly(
             "need_weights=False, evaluation without gradients: NaN (1 = yes)", float(math.isnan(fast)), 1
         )
-        & Evidence.exactly("need_weights=False, the other three: largest output", float(torch.tensor(slow).max()), 0)
+        & Evidence.exactly("need_weights=False, the other three: largest output", float(torch.tensor(slow[0]).max()), 0)
+        & Evidence.exactly("with an output bias of 1: least of the three", float(torch.tensor(slow[1]).min()), 1)
     )
 
 
@@ -533,14 +534,13 @@ def an_empty_sample_is_not_a_number(
     "A masked pad costs nothing.",
     verdict=Verdict.HOLDS_IF,
     better="In dense attention it costs like a word: its logits are computed and then set to −∞. Code that reads the mask as "
-    f"lengths saves it: nn.TransformerEncoder (torch {TORCH}, CPU) in evaluation without gradients, pads at the end, drops "
-    "the pads, and its outputs there are exactly 0. In training it computes them.",
+    f"lengths saves it: nn.TransformerEncoder (torch {TORCH}, CPU) in evaluation without gradients, pads at the end, which drops "
+    "the pads, or torch’s varlen_attn on a GPU, which takes sequences laid end to end and computes only the pairs within each.",
     fails_if=({"training": True}, {"padding": False}, {"slow": False}),
-    source=TORCH_ENCODER,
+    source=(TORCH_ENCODER, TORCH_VARLEN),
 )
 def a_masked_pad_costs(training: bool = False, padding: bool = True, slow: bool = True) -> Evidence:
     (dense, _), (alone, _) = flops(padded=padding), flops(padded=False)
-    came, at_pads, _ = encoder(training=training)
     return (
         Evidence.near(
             "lengths 64, 8, 4, 2, FLOPs of attention as torch counts them, alone ÷ padded and masked",
@@ -548,8 +548,11 @@ def a_masked_pad_costs(training: bool = False, padding: bool = True, slow: bool 
             sum(n**2 for n in (64, 8, 4, 2)) / (4 * 64**2),
             within=1e-12,
         )
-        & Evidence.exactly("lengths 6, 2, 4, evaluation: tokens that the encoder’s second layer gets", came, 12)
-        & Evidence.exactly("largest output at a pad", at_pads, 0)
+        & Evidence.exactly(
+            "lengths 6, 2, 4, evaluation: tokens that the encoder’s second layer gets",
+            encoder(training=training)[0],
+            12,
+        )
         & Evidence.exactly("in training: tokens that its second layer gets", encoder(training=slow)[0], 18)
     )
 
@@ -560,7 +563,7 @@ concept.judges(
     concept.topic.usual[0],
     Verdict.HOLDS_IF,
     "As a device for batches, not as a property of the model: attention has no length in its weights. The longest of the "
-    "batch is enough, and packed into one row behind a block-diagonal mask (each sequence sees only itself) sequences need no "
+    "batch is enough, and laid end to end behind a block-diagonal mask (each sequence sees only itself) sequences need no "
     "common length.",
     by=pads_cost_like_words,
     source=(VASWANI_2017.at("§5.1"), KRELL_2021.at("§3.2.2")),
@@ -614,9 +617,8 @@ concept.judges(
 concept.pushes_back(
     "Left or right padding?",
     "For training right is simplest: behind a causal mask the words need no padding mask, and the loss skips the pads. For "
-    "writing in batches left: the last place of every row is a word, whose output predicts the next. Then with a mask, with "
-    "position ids if positions are added, and without empty rows: behind a causal mask the first pads see nobody, NaN by the "
-    "plain softmax.",
+    "writing in batches left: the last place of every sequence is a word, whose output predicts the next. Then with a mask, with "
+    "position ids if positions are added, and without empty rows.",
     HF_PADDING,
 )
 concept.pushes_back(
@@ -629,13 +631,6 @@ concept.pushes_back(
     "Three things: sequences see each other without a block-diagonal mask; positions run on where they should count anew (RoPE, "
     "being relative, does not mind); and the last token of one must not be trained to predict the first of the next.",
     KRELL_2021.at("§3.2, masks and positions"),
-)
-concept.pushes_back(
-    "Does a masked pad cost less?",
-    "Not in dense attention: the logit is computed and then set to −∞. Code that reads the mask as lengths saves it: "
-    "nn.TransformerEncoder in evaluation, which drops the pads, or torch’s varlen_attn on a GPU, which takes sequences laid end "
-    "to end and computes only the pairs within each.",
-    (TORCH_VARLEN, TORCH_ENCODER),
 )
 concept.pushes_back(
     "Mean loss over tokens or over sequences?",

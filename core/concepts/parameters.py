@@ -38,7 +38,7 @@ concept = Concept(
     equation=r"\underbrace{\query{d^2} + \key{d^2} + \value{d^2} + d^2}_{\text{attention}} \;+\; "
     r"\underbrace{2 \cdot 4d \cdot d}_{\text{feed-forward}} \;+\; \underbrace{13\,d}_{\text{biases, norms}} \;=\; "
     r"\disputed{12\,d^2} + 13\,d",
-    words=("d²", "W_Q … W_O", "W_up, W_down"),
+    words=("d²", "W_Q … W_O", "W_up, W_down", "gate", "grouped heads"),
 )
 
 KAPLAN = Source("Kaplan et al. 2020", "Scaling Laws for Neural Language Models", "arXiv 2001.08361")
@@ -236,7 +236,7 @@ def memory_of_training(optimiser: Literal["adam", "sgd"] = "adam", bits: int = 3
 
 
 @concept.says(
-    "Forward, a weight costs two operations per token it meets; attention between positions adds more.",
+    "Forward, a weight costs two FLOPs per token it meets; attention between positions adds more.",
     fails_if=({"lookups": True}, {"attention_counted": True}, {"seen": 0}),
 )
 def two_operations_per_weight(lookups: bool = False, attention_counted: bool = False, seen: int = 32) -> Evidence:
@@ -363,7 +363,7 @@ def twelve_is_one_design(
 
 @concept.corrects(
     "More heads mean more parameters.",
-    better="Heads divide the width: with h full heads of width d/h the matrices stay d × d. GPT-2 small has as many "
+    better="Heads divide the width (question 3): with h full heads of width d/h the matrices stay d × d. GPT-2 small has as many "
     "parameters with 1 head as with 768. More full heads cost more if their width does not shrink as fast: if it is fixed, or "
     "if 24 of 48 take the place of 12 of 64.",
     fails_if=({"divided": 64}, {"fixed": None}, {"narrower": 32}),
@@ -378,11 +378,11 @@ def heads_divide_the_width(divided: int | None = None, fixed: int | None = 64, n
     counts, few_to_many = blocks(divided), blocks(fixed)
     return (
         Evidence.exactly(
-            "largest − smallest block of GPT-2 small with 1, 12 and 768 heads", max(counts) - min(counts), 0
+            "largest − smallest layer of GPT-2 small with 1, 12 and 768 heads", max(counts) - min(counts), 0
         )
-        & Evidence.above("block with 768 heads of width 64 ÷ block with 12 of them", few_to_many[2] / few_to_many[1], 1)
+        & Evidence.above("layer with 768 heads of width 64 ÷ layer with 12 of them", few_to_many[2] / few_to_many[1], 1)
         & Evidence.above(
-            f"block with 24 heads of width {narrower} ÷ block with 12 of width 64", more / few_to_many[1], 1
+            f"layer with 24 heads of width {narrower} ÷ layer with 12 of width 64", more / few_to_many[1], 1
         )
     )
 
@@ -406,7 +406,7 @@ def a_state_dict_counts_twice(head: Head = "tied", persistent: bool = True) -> E
     "A 7B model has seven billion parameters.",
     better="The name is rounded, and not always to the nearest: Llama 2 7B has 6.74 billion, Gemma 7B 8.54 billion.",
     fails_if=({"llama": "Gemma 7B"}, {"gemma": "Llama 2 7B"}),
-    source=(LLAMA_2023.at("Table 2"), LLAMA_2_2023, GEMMA_2024.at("Table 1")),
+    source=(LLAMA_2023.at("table 2"), LLAMA_2_2023, GEMMA_2024.at("table 1")),
 )
 def a_name_is_not_a_count(llama: str = "Llama 2 7B", gemma: str = "Gemma 7B") -> Evidence:
     built = [built_model(preset(name))[0] for name in (llama, gemma)]
@@ -448,13 +448,12 @@ concept.judges(
 concept.pushes_back(
     "Where do the 13 d come from, and what does cross-attention add?",
     "Biases of Q, K, V and O: 4 d. Biases of the feed-forward layer: 4 d and d. Two LayerNorms with scale and shift: 4 d. "
-    "Together 13 d. Cross-attention: four more matrices, 4 d² with full heads, so 16 d² in all; with biases 4 d more, and "
-    "2 d for one more LayerNorm.",
+    "Together 13 d. Cross-attention adds 4 d² + 6 d (questions 5 and 12).",
     VASWANI_2017.at("§3.1"),
 )
 concept.pushes_back(
     "Why is the feed-forward layer twice attention?",
-    "Because d_ff = 4 d, in the first Transformer 2,048 for d = 512, and the heads together are d wide: 2 · 4 d² against 4 d². Counting does not ask for it: Llama 3 8B has 10.5 d² "
+    "Because d_ff = 4 d, in the original Transformer 2,048 for d = 512, and the heads together are d wide: 2 · 4 d² against 4 d². Counting does not ask for it: Llama 3 8B has 10.5 d² "
     "against 2.5 d². What the ratio is good for is question 18.",
     (VASWANI_2017.at("§3.3"), LLAMA_3_2024),
 )
@@ -468,13 +467,13 @@ concept.pushes_back(
 concept.pushes_back(
     "The GPT-2 paper says 117M. Which is right?",
     "124,439,808. The paper’s table says 117M, and OpenAI’s repository later called those counts an error. Its dimensions, 12 "
-    "layers and d = 768, add up to 124 million. Had the head not been tied, it would be 163 million.",
+    "layers and d = 768, add up to 124 million. Had the output head not been tied, it would be 163 million.",
     (RADFORD_2019, GPT_2_README),
 )
 concept.pushes_back(
     "A mixture of experts has 47 billion parameters: does a token pay for all of them?",
-    "In memory yes, in work no. Mixtral 8x7B keeps 8 feed-forward layers per block and sends each token to 2: of its "
-    "46.7 billion parameters, embedding and head included, a token uses 12.9 billion.",
+    "In memory yes, in work no. Mixtral 8x7B keeps 8 feed-forward layers in each layer and sends each token to 2: of its "
+    "46.7 billion parameters, embedding and output head included, a token uses 12.9 billion.",
     MIXTRAL,
 )
 

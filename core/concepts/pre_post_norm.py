@@ -62,7 +62,7 @@ def one_line_moves(free: Order = "pre", on_the_path: Order = "post") -> Evidence
     moved = typical(amplification(on_the_path)) / typical(amplification(free))
     return (
         Evidence.exactly(
-            f"largest change of a vector by a {free}-norm block whose weights are 0",
+            f"largest change of a vector by a {free}-norm sublayer whose weights are 0",
             float((WIRING[free](x, torch.zeros_like) - x).abs().max()),
             0,
         )
@@ -81,13 +81,13 @@ def one_line_moves(free: Order = "pre", on_the_path: Order = "post") -> Evidence
 
 # The options' borders lie half-way between all four runs of one order alone and as many of both.
 @concept.predicts(
-    "Without warm-up, at rate 0.003: which 12-layer encoders learn in 300 steps?",
+    "Without warm-up, at learning rate 0.003: which 12-layer encoders learn in 300 steps?",
     Option(
-        "both alike",
-        -2,
+        "only Pre-Norm’s",
         2,
-        "Tempting, for before the first step neither order’s gradients explode or vanish. But that is a matter of one "
-        "moment, and the steps that follow change all weights at once.",
+        math.inf,
+        "In a deep Post-Norm encoder a nudge to all weights moves the output further, and Adam’s first steps change all "
+        "weights at once. With a warm-up those four runs learn too.",
     ),
     Option(
         "only Post-Norm’s",
@@ -97,11 +97,11 @@ def one_line_moves(free: Order = "pre", on_the_path: Order = "post") -> Evidence
         "not say how far a step throws the output.",
     ),
     Option(
-        "only Pre-Norm’s",
+        "both alike",
+        -2,
         2,
-        math.inf,
-        "In a deep Post-Norm encoder a nudge to all weights moves the output further, and Adam’s first steps change all "
-        "weights at once. With a warm-up those four runs learn too.",
+        "Tempting, for before the first step neither order’s gradients explode or vanish. But that is a matter of one "
+        "moment, and the steps that follow change all weights at once.",
     ),
     # Four more of four: that can only be all against none.
     shows="Trained beforehand, four runs of each: at step 300 Pre-Norm has {0} more whose loss is below 1 nat, all against none.",
@@ -156,9 +156,9 @@ def the_stream_grows(grows: Order = "pre", stays: Order = "post") -> Evidence:
     # −1 of the gradient; a halving or a doubling.
     return (
         Evidence.between(
-            f"‖x‖² after 48 blocks ÷ after 12, {grows}-norm", float(grown.size[48] / grown.size[12]), 2**1.5, 2**2.5
+            f"‖x‖² after 48 layers ÷ after 12, {grows}-norm", float(grown.size[48] / grown.size[12]), 2**1.5, 2**2.5
         )
-        & Evidence.below(f"relative change of the stream by block 48, {grows}-norm", float(grown.change[-1]), 0.25)
+        & Evidence.below(f"relative change of the stream by layer 48, {grows}-norm", float(grown.change[-1]), 0.25)
         & Evidence.between(
             f"power of the depth that the last layer’s gradient follows, {grows}-norm, mean of {POOLED_DRAWS} encoders",
             float(power),
@@ -172,7 +172,7 @@ def the_stream_grows(grows: Order = "pre", stays: Order = "post") -> Evidence:
             2**0.5,
         )
         & Evidence.between(
-            f"‖x‖² after 48 blocks ÷ after 12, {stays}-norm",
+            f"‖x‖² after 48 layers ÷ after 12, {stays}-norm",
             float(growth(stays).size[48] / growth(stays).size[12]),
             2**-0.5,
             2**0.5,
@@ -215,7 +215,7 @@ def small_changes_are_amplified(slow: Order = "pre", fast: Order = "post") -> Ev
 
 
 @concept.says(
-    "At rate 0.003 Pre-Norm learned in 300 steps; 12-layer Post-Norm encoders did only with a warm-up.",
+    "At learning rate 0.003 Pre-Norm learned in 300 steps; 12-layer Post-Norm encoders only with a warm-up.",
     fails_if=({"needs_it": "pre", "does_not": "post"}, {"rate": 0.01}),
 )
 def deep_post_norm_may_need_a_warm_up(
@@ -241,7 +241,7 @@ concept.cites("GPT-2 and LLaMA are Pre-Norm.", source=(RADFORD_2019.at("§2.3"),
     "Post-Norm gradients explode.",
     better="With Xavier weights and 12 layers, an encoder’s gradients of W₂ are about flat before the first step: the first layer’s "
     "and the last layer’s are the same within a factor of 1.5, and the last’s more than twice a Pre-Norm encoder’s. In a decoder that looks at its "
-    "encoder they fall towards the bottom more than five-fold; over random vectors in its place less than two-fold. For such "
+    "encoder they fall towards the bottom more than fivefold; over random vectors in its place less than twofold. For such "
     "an encoder hands on vectors that have become alike: their mean cosine is above 0.9.",
     fails_if=({"flat": "decoder", "falling": "encoder", "random": "decoder"}, {"order": "pre"}),
 )
@@ -315,7 +315,7 @@ def the_imbalance_comes_with_the_first_steps(warmup: int = 0, other: int = 100) 
 @concept.corrects(
     "With Pre-Norm every layer gets the same gradient.",
     better="Before the first step, with Xavier weights, the first layer’s W₂ gets more than the last’s: in an encoder of 12 "
-    "layers more than twice as much, with uniform attention as with full blocks. It also acts through all the branches above "
+    "layers more than twice as much, with uniform attention as with full layers. It also acts through all the branches above "
     "it: cut their inputs off, and all layers get about the same. What Pre-Norm keeps quiet is the output: with "
     "24 layers a nudge to all weights moves it, squared, less than half as far as Post-Norm’s.",
     fails_if=({"order": "post"}, {"through_branches": True}),
@@ -326,7 +326,7 @@ def pre_norm_is_not_flat(order: Order = "pre", through_branches: bool = False) -
     what = f"‖∂loss/∂W₂‖ of layer 1 ÷ of layer 12, {order}-norm encoder"
     return (
         Evidence.above(f"{what}, uniform attention", float(uniform[0] / uniform[-1]), 2)
-        & Evidence.above(f"{what}, full blocks", 1 / profile(order, "encoder", 12).tilt, 2)
+        & Evidence.above(f"{what}, full layers", 1 / profile(order, "encoder", 12).tilt, 2)
         # All 24 branches read a vector of one size: what is left apart is their chance. The interval ends half-way to 2.
         & Evidence.between(
             f"{what}, uniform attention, gradients along the path alone",
@@ -361,9 +361,9 @@ def which_cells_learn(order: Order = "post", everywhere: Order = "pre", saved: f
 
 @concept.corrects(
     "Post-Norm cannot be trained.",
-    better="It can: with a warm-up, with fewer layers, or with smaller steps. At a learning rate of 0.003 our four runs with "
+    better="It can: with a warm-up, with fewer layers, or with smaller steps. At learning rate 0.003 our four runs with "
     "12 layers learn after a warm-up and those with 2 layers without one, and so do 12 layers at 0.001. At 0.01, 12 layers "
-    "have not learned by step 300 even with the warm-up. The first Transformer is Post-Norm, and was trained with a warm-up.",
+    "have not learned by step 300 even with the warm-up. The original Transformer is Post-Norm, and was trained with a warm-up.",
     fails_if=({"warmup": 0}, {"shallow": 12}, {"small": 0.003}, {"order": "pre"}),
     source=VASWANI_2017.at("§3.1 and §5.3"),
 )
@@ -379,7 +379,7 @@ def post_norm_trains(order: Order = "post", warmup: int = 100, shallow: int = 2,
 @concept.corrects(
     "Pre-Norm is free.",
     better="A layer late in the stack adds a vector of the usual size to a stream that has grown: before the first step, with "
-    "Xavier weights, block 48 changes it by less than a third of what block 1 does. Sun et al. find it in trained models too, whose deep "
+    "Xavier weights, layer 48 changes it by less than a third of what layer 1 does. Sun et al. find it in trained models too, whose deep "
     "layers contribute less than they could.",
     fails_if={"order": "post"},
     source=SUN_2025,
@@ -387,14 +387,14 @@ def post_norm_trains(order: Order = "post", warmup: int = 100, shallow: int = 2,
 def late_layers_change_less(order: Order = "pre") -> Evidence:
     change = growth(order).change
     return Evidence.below(
-        f"relative change of the stream by block 48 ÷ by block 1, {order}-norm", float(change[-1] / change[0]), 1 / 3
+        f"relative change of the stream by layer 48 ÷ by layer 1, {order}-norm", float(change[-1] / change[0]), 1 / 3
     )
 
 
 @concept.corrects(
     "For Pre-Norm it is enough to move the norm: `norm_first=True`.",
     better="Pre-Norm has one more norm at the end. `nn.TransformerEncoder` adds none unless you pass `norm=`; `nn.Transformer` "
-    "adds one to each stack that it builds itself, in Post-Norm a second one right behind the last layer’s own. Without it the stream meets the head at "
+    "adds one to each stack that it builds itself, in Post-Norm a second one right behind the last layer’s own. Without it the stream meets the last matrix at "
     "the size to which it has grown: with 12 fresh layers, each drawn by itself, at about twice the squared length, and the "
     "first loss over 100 classes is about half a nat higher. Training can repair it: all our small models without the final "
     "norm learn.",
@@ -437,7 +437,7 @@ concept.judges(
 concept.judges(
     concept.topic.usual[1],
     Verdict.HOLDS_IF,
-    "It holds if stable means: change all weights a little, and a deep encoder’s output moves less than Post-Norm’s. Equal "
+    "If stable means: change all weights a little, and a deep encoder’s output moves less than Post-Norm’s. Equal "
     "the gradients are not: with Xavier weights, of 12 layers the first W₂ gets more than twice the last’s. One more norm stands at the end. Standard, yes, but OLMo 2 "
     "normalises what leaves a branch instead, and Gemma 2 both.",
     by=pre_norm_is_not_flat,
@@ -448,10 +448,9 @@ concept.judges(
 
 concept.pushes_back(
     "Why does a warm-up help, and why do Pre-Norm models still have one?",
-    "Adam’s first steps have the same length whatever the gradient: about the learning rate per weight. A deep Post-Norm "
-    "network amplifies such changes, say Liu et al.: small first steps keep its output from jumping. Xiong et al. blame "
-    "the large gradients near the output; their Pre-Norm models did as well without a warm-up. Large ones keep it all the "
-    "same: LLaMA’s takes 2,000 steps. Needing it less is not being better off without.",
+    "Adam’s first step is about the learning rate per weight, whatever the gradient, and a deep Post-Norm model "
+    "amplifies it, say Liu et al.; Xiong et al. blame the large gradients near the output. Question 17 measures when it "
+    "is needed. Large Pre-Norm models keep one: LLaMA’s takes 2,000 steps.",
     (LIU_2020, XIONG_2020, LLAMA_2023.at("§2.3")),
 )
 concept.pushes_back(
@@ -462,14 +461,14 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "And in a decoder?",
-    "There, with Xavier weights, Post-Norm’s gradients of W₂ do fall towards the bottom, with 12 layers more than five-fold; hardly, "
+    "There, with Xavier weights, Post-Norm’s gradients of W₂ do fall towards the bottom, with 12 layers more than fivefold; hardly, "
     "if random vectors stand in for the encoder’s output. For such an encoder hands on vectors that are nearly alike: whatever "
     "cross-attention looks at, it brings back about the same.",
 )
 concept.pushes_back(
     "Which newer models are neither Pre- nor Post-Norm?",
     "OLMo 2 normalises the output of each branch and not its input, x + LN(F(x)). Gemma 2 normalises both, "
-    "x + LN(F(LN(x))); both use RMSNorm for LN. In both the path itself stays free, as in Pre-Norm.",
+    "x + LN(F(LN(x))); both use RMSNorm (question 6) for LN. In both the path itself stays free, as in Pre-Norm.",
     (OLMO_2, GEMMA_2_2024.at("§2")),
 )
 concept.pushes_back(

@@ -36,7 +36,7 @@ from core.sources import (
 concept = Concept(
     __name__,
     equation=r"\text{FLOPs of a layer} = 2N\,(\,2Nd\ \text{in}\ \key{K}\ \text{and}\ \value{V} \;+\; 12\,d^2\ \text{in the weights}\,) = \disputed{4N^2d} + 24\,Nd^2",
-    words=("N, d", "FLOP", "score", "head"),
+    words=("N, d", "FLOP", "score", "head", "KV cache"),
 )
 
 MILAKOV = Source("Milakov and Gimelshein 2018", "Online normalizer calculation for softmax", "arXiv 1805.02867")
@@ -64,33 +64,31 @@ D = 64  # the width of the layers that are really run while you wait
 
 
 @concept.predicts(
-    "A layer like GPT-2’s reads as many tokens as it is wide, N = d = 4,096, and computes all scores. Which share of its FLOPs is quadratic in N?",
+    "A layer like GPT-2’s reads 6 d tokens, then 12 d, and computes all scores. By what factor do its FLOPs grow?",
     Option(
-        "14 %",
-        0.135,
-        0.145,
-        "Attention’s two products take 4 N² d, the weights 24 N d²: at N = d that is 4 parts of 28, one seventh. A kernel that skips "
-        "the half which a causal mask hides makes it 2 of 26.",
+        "2",
+        1.5,
+        2.5,
+        "The FLOPs of the weights double. But at N = 6 d the scores and weighted sums are half of the work, and they grow fourfold.",
     ),
     Option(
-        "50 %",
-        0.45,
-        0.55,
-        "N = d is where attention overtakes a *recurrent* layer in the orders of Vaswani’s Table 1, N² d against N d². A whole layer has 24 N d² of weights to "
-        "overtake, and that takes N = 6 d.",
+        "3",
+        2.5,
+        3.5,
+        "Half of the work is in the weights and doubles, half is quadratic and grows fourfold: ½ · 2 + ½ · 4.",
     ),
-    Option("86 %", 0.855, 0.865, "That is the share of the weights: the ratio upside down."),
     Option(
-        "100 %",
-        0.99,
-        1.01,
-        "O(N²) says what wins in the end. At N = d the terms that it drops are six times the term that it keeps.",
+        "4",
+        3.5,
+        4.5,
+        "O(N²) says what wins in the end. At N = 6 d half of the work is still in the weights, and that half only doubles.",
     ),
-    shows="Counted just now in a real layer with N = d = 64, where the share is the same: {percent} is quadratic.",
+    Option("8", 7.5, 8.5, "Nothing here grows like N³: pairs of tokens are counted, not triples."),
+    shows="Counted just now in a real layer of width 16, for 96 tokens and for 192: the FLOPs are multiplied by {0}.",
 )
-def quadratic_share() -> float:
-    layer = counted(D, D)
-    return layer.attention / layer.total
+def growth_from_6d_to_12d() -> float:
+    d = 16
+    return counted(12 * d, d).total / counted(6 * d, d).total
 
 
 # ---------------------------------------------------------------------------------------------- the answer
@@ -115,7 +113,7 @@ def every_pair_has_a_score(seen: Seen = "all", causal: Seen = "causal") -> Evide
 )
 @concept.corrects(
     "h heads cost h times as much as one.",
-    better="h heads of width d/h cost the same 4 N² d FLOPs in the two products as one head of width d. What h multiplies is the number of "
+    better="The products do not, where the heads share the width (question 3). What h multiplies is the number of "
     "scores, h N²: the softmax over them, and their memory if they are stored.",
     fails_if=({"wide_heads": True}, {"products": 1}, {"stored": 1}),
     source=VASWANI_2017.at("§3.2.2"),
@@ -135,8 +133,8 @@ def heads_share_the_products(wide_heads: bool = False, products: int = 2, stored
 
 
 @concept.in_one_sentence(
-    "Dense attention scores each of N tokens against all N: with the weighted sums that takes 4 N² d operations a layer, unless a causal "
-    "kernel skips half. The weights of a layer like GPT-2’s take 24 N d², so the square is the larger part only beyond N = 6 d.",
+    "Dense attention scores each of N tokens against all N: with the weighted sums that takes 4 N² d FLOPs a layer, or about half "
+    "if later tokens are skipped. The weights of a layer like GPT-2’s take 24 N d², so the square is the larger part only beyond N = 6 d.",
     fails_if=(
         {"gated": True},
         {"crossover": 1},
@@ -147,7 +145,7 @@ def heads_share_the_products(wide_heads: bool = False, products: int = 2, stored
     ),
 )
 @concept.says(
-    "A GPT-2-like layer’s weights take 24 N d²: the full square is half the work at N = 6 d.",
+    "In layers like GPT-2’s the weights take 24 N d²: the full square equals that at N = 6 d.",
     fails_if=(
         {"gated": True},
         {"crossover": 1},
@@ -224,7 +222,7 @@ def the_square_need_not_exist(
     )
 
 
-concept.cites("Memory is then linear in N; time stays quadratic.", source=DAO_2022.at("Theorem 1"))
+concept.cites("Memory is then linear in N; time stays quadratic.", source=DAO_2022.at("theorem 1"))
 
 
 # What the clock says is shown and not asserted: a busy machine may say anything.
@@ -293,7 +291,7 @@ def a_cache_takes_one_power_away(cached: bool = True, without: bool = False) -> 
     better="It is exact, to rounding, and linear in memory only. Block by block the same products are made, 4 N² d FLOPs without a mask, and in training the "
     "scores are computed once more for the gradients. It is faster since less is read from and written to slow memory.",
     fails_if=({"rescale": False}, {"kept": 0.5}),
-    source=DAO_2022.at("Theorems 1 and 2"),
+    source=DAO_2022.at("theorems 1 and 2"),
 )
 def blocks_make_the_same_products(rescale: bool = True, kept: float = 1.0) -> Evidence:
     return Evidence.near(
@@ -332,7 +330,7 @@ def the_softmax_stands_between(with_softmax: bool = False, n: int = 256, d_k: in
 concept.judges(
     concept.topic.usual[0],
     Verdict.HOLDS,
-    "In dense attention, of each token with itself too. A causal mask lets N(N+1)/2 of them count: a kernel that "
+    "In dense attention, of each token with itself too. A causal mask (question 4) lets N(N+1)/2 of them count: code that "
     "skips the rest does about half the work, still quadratic.",
     by=every_pair_has_a_score,
 )
@@ -349,17 +347,16 @@ concept.judges(
     "No length is built into attention. 4,096 is what Llama 2 was trained for; GPT (2018) had 512, Llama 3.1 has 131,072, with dense attention "
     "in every layer. What limits a model is the length it was trained for and its positions, the memory of keys and values, and time.",
     by=no_length_is_built_in,
-    source=(RADFORD_2018, LLAMA_2_2023.at("Table 1"), LLAMA_3_2024.at("§3.4.2")),
+    source=(RADFORD_2018, LLAMA_2_2023.at("table 1"), LLAMA_3_2024.at("§3.4.2")),
 )
 
 # ---------------------------------------------------------------------------------------------- push-back
 
 concept.pushes_back(
     "Does FlashAttention make it O(N)?",
-    "Its memory, yes; its time, no. It computes every score that counts: 4 N² d FLOPs forward, half of them under a causal mask, and in training it makes the scores once more. What falls is the "
-    "traffic with slow memory. Under the strong exponential time hypothesis (a conjecture) no algorithm computes softmax attention, "
+    "Its memory, yes; its time, no. Can anything? Under the strong exponential time hypothesis (a conjecture) no algorithm computes softmax attention, "
     "exactly or nearly, in time N²⁻ᵋ for any ε > 0, if dₖ grows faster than log N.",
-    (DAO_2022.at("Theorems 1 and 2"), KELES),
+    (DAO_2022.at("theorems 1 and 2"), KELES),
 )
 concept.pushes_back(
     "How can models then read 128,000 tokens?",
@@ -377,7 +374,7 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "Why not a linear or a sparse attention?",
-    "They compute another function: another kernel in place of the softmax, or fewer pairs. A layer with a window does not see "
+    "They compute something else: with another function in place of the softmax, or with fewer pairs. A layer with a window does not see "
     "beyond it, and a state of fixed size cannot hold every earlier token exactly, so copying and exact recall suffer first.",
     (KATHAROPOULOS, JELASSI),
 )
@@ -385,11 +382,11 @@ concept.pushes_back(
     "And a recurrent layer?",
     "It costs N d² against attention’s N² d: attention alone is cheaper while N is less than d, as sentences in translation were. "
     "And a recurrent layer needs N steps one after the other, attention a constant number, whatever N.",
-    VASWANI_2017.at("§4 and Table 1"),
+    VASWANI_2017.at("§4 and table 1"),
 )
 
 concept.reads(
-    VASWANI_2017.at("§4 and Table 1"), MILAKOV, RABE, DAO_2022, KELES, KATHAROPOULOS, JELASSI, POPE, AINSLIE_2023
+    VASWANI_2017.at("§4 and table 1"), MILAKOV, RABE, DAO_2022, KELES, KATHAROPOULOS, JELASSI, POPE, AINSLIE_2023
 )
 concept.reads(SHAH, RADFORD_2018, RADFORD_2019, LLAMA_2_2023, LLAMA_3_2024, GEMMA_2024, GEMMA_2_2024)
 

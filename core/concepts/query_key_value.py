@@ -39,6 +39,8 @@ MILLER_2016 = Source(
 DANILUK_2017 = Source(
     "Daniluk et al. 2017", "Frustratingly Short Attention Spans in Neural Language Modeling", "arXiv 1702.04521"
 )
+NADARAYA_1964 = Source("Nadaraya 1964", "On Estimating Regression", "https://doi.org/10.1137/1109020")
+WATSON_1964 = Source("Watson 1964", "Smooth Regression Analysis", "https://www.jstor.org/stable/25049340")
 TSAI_2019 = Source("Tsai et al. 2019", "Transformer Dissection: Attention via the Lens of Kernel", "arXiv 1908.11775")
 KITAEV_2020 = Source("Kitaev et al. 2020", "Reformer: The Efficient Transformer", "arXiv 2001.04451")
 REPRODUCED_2021 = Source(
@@ -91,8 +93,12 @@ def a_soft_lookup(asks: Part = "query", found: Part = "key", handed: Part = "val
 
 @concept.predicts(
     "One of 1,024 keys of dₖ = 64 numbers from N(0, 1) equals the query. What weight does it get?",
+    Option("0.1 %", 0.0, 0.05, "That is an equal share, 1 of 1,024: what a query of zero would give to each."),
     Option(
-        "100 %", 0.99, 1.01, "A dictionary in Python would answer so. The softmax leaves something to every other key."
+        "60 %",
+        0.55,
+        0.65,
+        "The match is far ahead of every single rival, but there are 1,023 of them, and together they hold the rest.",
     ),
     Option(
         "94 %",
@@ -101,12 +107,8 @@ def a_soft_lookup(asks: Part = "query", found: Part = "key", handed: Part = "val
         "That is right among 64 keys. Among 1,024 the same match has sixteen times as many rivals, each with a little.",
     ),
     Option(
-        "60 %",
-        0.55,
-        0.65,
-        "The match is far ahead of every single rival, but there are 1,023 of them, and together they hold the rest.",
+        "100 %", 0.99, 1.01, "A dictionary in Python would answer so. The softmax leaves something to every other key."
     ),
-    Option("0.1 %", 0.0, 0.05, "That is an equal share, 1 of 1,024: what a query of zero would give to each."),
     shows="Over 4,096 queries, each equal to one of its 1,024 keys, that key gets {percent} of the weight on average.",
 )
 def share_of_the_match() -> float:
@@ -217,7 +219,7 @@ def all_three_come_from_the_tokens(stored: bool = False, two_matrices: bool = Fa
 @concept.corrects(
     "Keys and values are facts that the model stores.",
     better="They are computed from the input: other tokens, other keys and values. What is stored are the matrices that "
-    "project, W_Q, W_K, W_V, and W_O after them. (The feed-forward layer can be read as keys and values that are stored.)",
+    "project, W_Q, W_K, W_V, and W_O after them. (The feed-forward layer can be read as stored keys and values: question 10.)",
     fails_if={"stored": True},
     source=GEVA_2021,
 )
@@ -300,7 +302,7 @@ def the_answer_is_a_mean(hard: bool = False, even: bool = False) -> Evidence:
     output = found.value[best] if hard else found.value.mean(0).expand_as(found.output) if even else found.output
     distance = (output - found.value[best]).norm(dim=-1)
     allowed = (1 - weight) * torch.cdist(found.value, found.value).amax(-1)[best]
-    what = "of the hero’s query at all angles"
+    what = "of the first figure’s query at all angles"
     return Evidence.above(
         f"least distance from the best match’s value, {what}", float(distance.min()), 0
     ) & Evidence.between(
@@ -371,7 +373,7 @@ def a_long_key_wins(longer: float = 3.0, shared: bool = False) -> Evidence:
 @concept.corrects(
     "W_Q and W_K each mean something by themselves.",
     better="Without biases the logits know only W_Q W_Kᵀ. Multiply the queries by any invertible A and the keys by its inverse, "
-    "transposed: no logit changes. (A rotation between the two, as in RoPE, leaves less freedom.)",
+    "transposed: no logit changes. (A rotation between the two, as in RoPE, question 13, leaves less freedom.)",
     fails_if=({"both": False}, {"transposed": False}),
 )
 def only_the_product_counts(both: bool = True, transposed: bool = True) -> Evidence:
@@ -388,7 +390,7 @@ def only_the_product_counts(both: bool = True, transposed: bool = True) -> Evide
     better="Kernel regression did (Nadaraya and Watson 1964): it weighs every stored value by how near its key lies. For keys "
     "of one length, attention is just that, with a Gaussian of width dₖ to the power ¼. Key–value memories came before it too.",
     fails_if=({"lengths": "as drawn"}, {"power": 1 / 2}),
-    source=(TSAI_2019, MILLER_2016),
+    source=(NADARAYA_1964, WATSON_1964, TSAI_2019, MILLER_2016),
 )
 def a_kernel_of_long_ago(lengths: str = "equal", power: float = 1 / 4) -> Evidence:
     g = torch.Generator().manual_seed(0)
@@ -427,7 +429,7 @@ concept.judges(
 concept.judges(
     concept.topic.usual[3],
     Verdict.OTHERWISE,
-    "There is no “if”: each value counts by its weight, whether or not its key matches. A query of zero gets the mean of all. "
+    "There is no “if”: each value counts by its weight, whether or not its key matches. "
     "Where all logits are far below 0, an added entry whose key and value are zero takes the weight.",
     by=there_is_no_not_found,
     source=TORCH_MODULE,
@@ -470,7 +472,7 @@ concept.pushes_back(
 
 concept.reads(
     VASWANI_2017.at("§3.2"), MILLER_2016, DANILUK_2017, TSAI_2019, KITAEV_2020, REPRODUCED_2021, RAMSAUER_2020, GEVA_2021,
-    XIAO_2023, GPT_OSS, TORCH_MODULE,
+    XIAO_2023, GPT_OSS, NADARAYA_1964, WATSON_1964, TORCH_MODULE,
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------- to take away

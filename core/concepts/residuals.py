@@ -64,17 +64,13 @@ def deep_learned(skips: Skips) -> int:
 
 
 @concept.in_one_sentence(
-    "So that a sublayer adds to its input instead of replacing it: without skips, our untrained nets make tokens alike within "
-    "4 blocks, and those of 4 or more did not learn in 300 steps, though norms keep the gradient healthy at first.",
-    fails_if=({"skips": "both", "other": "none"}, {"norm": "none"}),
+    "So that a sublayer adds to its input instead of replacing it: without skips, our untrained models make tokens alike within "
+    "4 blocks, and those of 4 or more did not learn in 300 steps.",
+    fails_if={"skips": "both", "other": "none"},
 )
-def one_line(skips: Skips = "none", other: Skips = "both", norm: Norm = "pre") -> Evidence:
+def one_line(skips: Skips = "none", other: Skips = "both") -> Evidence:
     return (
         Evidence.below(
-            f"‖g‖ at the bottom of 16 blocks ÷ at the top, no norm, skips: {skips}", arrives("none", skips), 1e-3
-        )
-        & Evidence.between(f"{SAID[norm]}, skips: {skips}", arrives(norm, skips), 0.1, 10)
-        & Evidence.below(
             f"what tells tokens apart after 4 untrained blocks, Pre-Norm, skips: {skips}, most of {RUNS} seeds",
             float(first_distinct(skips, 4).max()),
             1e-6,
@@ -215,7 +211,7 @@ def tokens_become_alike(skips: Skips = "none", other: Skips = "both", lacking: S
 
 @concept.looks_closer(
     "trained",
-    "300 steps, 4 blocks or more: all learn with skips, none without. Deep nets bear deletions best.",
+    "300 steps, 4 blocks or more: all learn with skips, none without. Deep ones bear deletions best.",
     fails_if=({"skips": "both", "other": "none"}, {"deeper": False}),
 )
 @concept.says(
@@ -303,35 +299,14 @@ def queries_get_no_gradient(skips: Skips = "none", other: Skips = "both") -> Evi
     )
 
 
-@concept.corrects(
-    "The feed-forward layer keeps the tokens apart.",
-    better="It can slow their falling together, Dong et al. show, if it stretches enough. With Xavier weights it does not: after 4 Pre-Norm blocks without skips, with or without feed-forward layers, less "
-    "than a millionth of the tokens’ length is their own. The skip around attention does more: with it alone they keep "
-    "above a fifth.",
-    fails_if=({"kept": "none"}, {"without": "both"}),
-    source=DONG_2021,
-)
-def feed_forward_does_not_help(kept: Skips = "attention only", without: Skips = "none") -> Evidence:
-    what = "what tells tokens apart after 4 blocks"
-    return (
-        Evidence.below(f"{what}, skips: {without}", float(stack("pre", without).distinct[4]), 1e-6)
-        & Evidence.below(
-            f"{what}, skips: {without}, no feed-forward layers",
-            float(stack("pre", without, feed_forward_too=False).distinct[4]),
-            1e-6,
-        )
-        & Evidence.above(f"{what}, skips: {kept}", float(stack("pre", kept).distinct[4]), 0.2)
-    )
-
-
 def sharpness(side: Side, depth: int, scaled: bool = True) -> list[float]:
-    """The largest curvature of the loss around the nets of every seed."""
+    """The largest curvature of the loss around the models of every seed."""
     found = [training.around(depth, seed) for seed in training.SEEDS]
     return [(one.scaled if scaled else one.hessian)[side][0] for one in found]
 
 
 def contrasts(side: Side, scaled: bool, depths: tuple[int, ...] = training.AROUND_DEPTHS) -> list[float]:
-    """How many times as curved the loss is around the nets without skips, of every depth and seed."""
+    """How many times as curved the loss is around the models without skips, of every depth and seed."""
     return [
         bare / with_skips
         for depth in depths
@@ -340,14 +315,14 @@ def contrasts(side: Side, scaled: bool, depths: tuple[int, ...] = training.AROUN
 
 
 def mismatch(side: Side) -> float:
-    """By how much the losses of the nets that are compared differ at most, relative."""
+    """By how much the losses of the models that are compared differ at most, relative."""
     found = [training.around(d, s).loss for d in training.AROUND_DEPTHS for s in training.SEEDS]
     return max(abs(loss[side] / loss["none"] - 1) for loss in found)
 
 
 @concept.looks_closer(
     "landscape",
-    "At the same loss the sharpest direction is still sharper without skips: 12 of 12 pairs of nets.",
+    "At the same loss the sharpest direction is still sharper without skips: 12 of 12 pairs.",
     fails_if=({"side": "none"}, {"side": "ended"}, {"depths": (2, 4)}),
 )
 def sharper_at_the_same_loss(side: Side = "both", depths: tuple[int, ...] = training.AROUND_DEPTHS) -> Evidence:
@@ -355,7 +330,7 @@ def sharper_at_the_same_loss(side: Side = "both", depths: tuple[int, ...] = trai
     plain, scaled = contrasts(side, False, depths), contrasts(side, True, depths)
     # “Three to fifteen times” and “two to thirty times”, as whole numbers and as tens.
     return (
-        Evidence.exactly("pairs of nets", len(plain), 12)
+        Evidence.exactly("pairs of models", len(plain), 12)
         & Evidence.below("difference of the losses that are compared, relative, at most", mismatch(side), 0.01)
         & Evidence.between(f"{what}, the least of {len(plain)} pairs", min(plain), 2.5, 3.5)
         & Evidence.between("the most", max(plain), 14.5, 15.5)
@@ -365,15 +340,15 @@ def sharper_at_the_same_loss(side: Side = "both", depths: tuple[int, ...] = trai
 
 
 @concept.corrects(
-    "Pictures of trained nets show how much smoother skips make the loss.",
-    better="They compare nets with different losses. Around our nets at the end of their training, in units of each filter’s size, "
-    "the sharpest direction is typically (the median) more than ten times as sharp without skips; around nets at the same loss, "
+    "Pictures of trained networks show how much smoother skips make the loss.",
+    better="They compare networks with different losses. Around our models at the end of their training, in units of each filter’s size, "
+    "the sharpest direction is typically (the median) more than ten times as sharp without skips; around models at the same loss, "
     "to a hundredth, less than six times. Part of the contrast is the loss.",
     fails_if=({"same": "ended"}, {"end": "both"}),
     source=LI_2018,
 )
 def unequal_losses_exaggerate(same: Side = "both", end: Side = "ended") -> Evidence:
-    what = "largest eigenvalue in units of filters, without skips ÷ with, the median of all nets"
+    what = "largest eigenvalue in units of filters, without skips ÷ with, the median of all models"
     return (
         Evidence.below("difference of the losses that are compared, relative, at most", mismatch(same), 0.01)
         & Evidence.above(f"{what}, after training", median(contrasts(end, True)), 10)
@@ -383,9 +358,9 @@ def unequal_losses_exaggerate(same: Side = "both", end: Side = "ended") -> Evide
 
 @concept.corrects(
     "So vanishing gradients have nothing to do with it.",
-    better="They come back with training, in deep nets and at high rates. At a rate of 0.001 the first of 16 Pre-Norm blocks "
+    better="They come back with training, in deep models and at high rates. At learning rate 0.001 the first of 16 Pre-Norm blocks "
     "without skips gets more than a hundredth of the last one’s gradient at step 1, and less than a millionth at step 300; with "
-    "skips it stays above a half. Cause or companion, these runs do not say: 4 blocks at 0.001 keep above a tenth, one net of 16 at 0.0003 "
+    "skips it stays above a half. Cause or companion, these runs do not say: 4 blocks at 0.001 keep above a tenth, one model of 16 at 0.0003 "
     "ends above a half, and they did not learn either.",
     fails_if=(
         {"skips": "both"},
@@ -456,7 +431,7 @@ def skips_slow_the_collapse(
     "Tokens that become alike explain why each skip is needed.",
     better="At most the one around attention: without it, tokens of 4 untrained blocks differ by no more than rounding. Without "
     "the skip around the feed-forward layer a twentieth or more is still their own, and yet no run of 4 blocks learned in 300 steps; "
-    "with 8 blocks these nets end at a higher loss than those without the skip around attention. What fails there, this lesson does "
+    "with 8 blocks these models end at a higher loss than those without the skip around attention. What fails there, this lesson does "
     "not know.",
     fails_if=(
         {"collapsed": "both"},
@@ -485,7 +460,7 @@ def collapse_is_not_all(
 
 @concept.corrects(
     "Without skips a Transformer cannot learn.",
-    better="Shallow ones did, more slowly: our four nets of 2 blocks without skips all learned in 2,000 steps at a rate of 0.001; "
+    better="Shallow ones did, more slowly: our four models of 2 blocks without skips all learned in 2,000 steps at learning rate 0.001; "
     "those with skips had learned after 300. At 0.003 three of them had more than half of the tokens right after 300. With 4 blocks none had "
     "learned after 2,000 at 0.001.",
     fails_if=({"learner": 4}, {"stuck": 2}, {"skips": "none"}, {"rate": 0.001}),
@@ -513,25 +488,23 @@ def two_blocks_learn_slowly(learner: int = 2, stuck: int = 4, rate: float = 0.00
 concept.judges(
     concept.topic.usual[0],
     Verdict.HOLDS_IF,
-    "It holds where there is no normalisation and branches shrink what they get. With LayerNorm and Xavier weights the gradient "
-    "survives without skips, before training; in training at a rate of 0.001, our nets of 16 blocks lost it. He et al. did not think that it "
-    "vanished in their plain nets either, which had batch norm.",
+    "Where there is no normalisation and branches shrink what they get. With LayerNorm and Xavier weights the gradient "
+    "survives without skips, before training; in training at learning rate 0.001, our models of 16 blocks lost it.",
     by=the_gradient_survives,
-    source=HE_2015.at("§4.1"),
 )
 concept.judges(
     concept.topic.usual[1],
     Verdict.HOLDS_IF,
-    "Directly, where the path is the identity: in Pre-Norm, where ∂y/∂x = 1 + ∂F/∂x. In Post-Norm a norm stands on the path after every sublayer.",
+    "Directly, where the path is the identity: in Pre-Norm, where ∂y/∂x = 1 + ∂F/∂x. In Post-Norm a norm stands on the path after every sublayer (question 7).",
     by=the_path_is_direct,
     source=HE_2016.at("§2, §4"),
 )
 concept.judges(
     concept.topic.usual[2],
     Verdict.HOLDS_IF,
-    "It holds for our nets of 2 to 8 blocks if smoother means that the sharpest direction is less sharp: at the same loss the loss curves two "
-    "to thirty times as much without skips in units of each filter’s size, three to fifteen times in plain weights. Pictures of "
-    "nets at different losses show more than that.",
+    "For our models of 2 to 8 blocks, if smoother means that the sharpest direction is less sharp: at the same loss the loss curves two "
+    "to thirty times as much without skips in units of each filter’s size (the weights that make one number), three to fifteen times in plain weights. Pictures of "
+    "networks at different losses show more than that.",
     by=sharper_at_the_same_loss,
     source=LI_2018,
 )
@@ -540,7 +513,7 @@ concept.judges(
 
 concept.pushes_back(
     "What do the authors of ResNet say of vanishing gradients?",
-    "That they are an unlikely cause: their plain nets, without skips, had batch normalisation, and gradients of healthy norms. What "
+    "That they are an unlikely cause: their plain nets, without skips, had BatchNorm, and gradients of healthy norms. What "
     "they saw was degradation: the deeper plain net had the higher training error, though its extra layers only had to do "
     "nothing. With a skip that takes F = 0; without one, F has to learn the identity.",
     HE_2015.at("§3.1, §4.1"),
@@ -553,18 +526,18 @@ concept.pushes_back(
 concept.pushes_back(
     "If the gradient begins healthy without skips, what fails?",
     "Attention averages, and with nothing added the tokens become alike, doubly exponentially fast for attention alone. Then W_Q and W_K "
-    "get hardly any gradient. But a missing skip around the feed-forward layer also stopped our nets while their tokens still differed: that is not the whole story.",
+    "get hardly any gradient. But a missing skip around the feed-forward layer also stopped our models while their tokens still differed: that is not the whole story.",
     (DONG_2021, NOCI_2022),
 )
 concept.pushes_back(
     "Can a deep Transformer be trained without any skips?",
-    "Yes, with care: Bobby He et al. change attention and its initialisation so that signals survive. Without norms too, such nets needed "
+    "Yes, with care: Bobby He et al. change attention and its initialisation so that signals survive. Without norms too, such models needed "
     "about five times as many iterations for the same performance.",
     SHORTCUTS,
 )
 concept.pushes_back(
-    "What happens if you delete a block of a trained net?",
-    "With skips the stream passes by. In our 16-block nets more of the tokens stay right, on average over the blocks, than in those with "
+    "What happens if you delete a block of a trained model?",
+    "With skips the stream passes by. In our 16-block models more of the tokens stay right, on average over the blocks, than in those with "
     "2, of which a deleted block is a larger part. Veit et al. deleted single layers of a ResNet with little loss, and read it as an "
     "ensemble of many, mostly short, paths.",
     VEIT_2016,

@@ -185,6 +185,15 @@ def bent(tokens_seen: int, weights_held: bool = False, seed: int = 0) -> float:
     return float((whole - head(x) - head(y)).norm() / whole.norm())
 
 
+def off_one_product(tokens_seen: int, seed: int = 0) -> float:
+    """How far one head is from x W_V W_O, relative: the same draws as `bent` has."""
+    g = torch.Generator().manual_seed(seed)
+    x = torch.randn(tokens_seen, D_MODEL, generator=g, dtype=torch.float64)
+    w_q, w_k, w_v, w_o = blocks(seed)[0].attention
+    plain = x @ w_v @ w_o
+    return float((softmax((x @ w_q) @ (x @ w_k).T / math.sqrt(D_MODEL)) @ plain - plain).norm() / plain.norm())
+
+
 def collapsed(activation: Activation = "none", seed: int = 0) -> tuple[float, int]:
     """How far a feed-forward layer is from the one matrix W₁W₂, relative; and the rank of what its neurons give for 8 d random inputs."""
     block = blocks(seed)[0]

@@ -396,8 +396,8 @@ def conventions(sentence: str = "dogs bark", seed: int = 0, pads: int = PADS, pa
     )
 
 
-def empty_sample(training: bool, need_weights: bool, gradients: bool) -> float:
-    """The largest number that nn.MultiheadAttention gives for a sample of only pads, or NaN. Random weights, 2 heads.
+def empty_sample(training: bool, need_weights: bool, gradients: bool, bias: float = 0.0) -> float:
+    """The largest number that nn.MultiheadAttention gives for a sample of only pads, or NaN. Random weights, 2 heads, one output bias.
 
     In training or in evaluation, with gradients on or off: the module has a fast path for evaluation without gradients.
     """
@@ -406,6 +406,7 @@ def empty_sample(training: bool, need_weights: bool, gradients: bool) -> float:
     g = torch.Generator().manual_seed(1)
     for parameter in module.parameters():
         nn.init.normal_(parameter, std=D_MODEL**-0.5 * (parameter.dim() > 1), generator=g)  # biases are 0
+    nn.init.constant_(module.out_proj.bias, bias)
     with torch.set_grad_enabled(gradients):
         pads = torch.ones(1, 4, dtype=torch.bool)
         output = module.train(training)(x, x, x, key_padding_mask=pads, need_weights=need_weights)[0]

@@ -150,7 +150,7 @@ def plane(x: Float[Tensor, "n d"]) -> Float[Tensor, "n 2"]:
 
 @remember
 def first_distinct(skips: Skips, depth: int) -> Float[Tensor, " r"]:
-    """How distinct the tokens of the nets that were trained were before training, below the last norm; each seed."""
+    """How distinct the tokens of the models that were trained were before training, below the last norm; each seed."""
     found = []
     with torch.no_grad():
         for seed in training.SEEDS:

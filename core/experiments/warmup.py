@@ -17,7 +17,7 @@ from core.ops.adam import adam_step
 
 Shape = Literal["transformer", "linear", "cosine", "stable"]
 SHAPES: tuple[Shape, ...] = ("transformer", "linear", "cosine", "stable")
-TOTAL = 100_000  # steps, as the first Transformer's base model was trained
+TOTAL = 100_000  # steps, as the original Transformer's base model was trained
 WARMUPS = (500, 1000, 2000, 4000, 8000, 16_000)
 DECAY = 20_000  # the last steps, in which warm-up, stable, decay comes down
 
@@ -26,7 +26,7 @@ Share = Callable[[int], float]
 
 
 def share_of(shape: Shape, warmup: int, total: int = TOTAL, decay: int = DECAY) -> Share:
-    """The schedule as a function of t alone. The first Transformer's does without a width: it divides out."""
+    """The schedule as a function of t alone. The original Transformer's does without a width: it divides out."""
     if shape == "transformer":
         return lambda t: schedules.inverse_square_root(t, warmup)
     if shape == "stable":

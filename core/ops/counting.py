@@ -372,7 +372,7 @@ def norm_terms(a: Architecture) -> tuple[Term, ...]:
         return ()
     cross = 1 if a.decoder_layers and a.shared_layers else a.decoder_layers
     places: tuple[tuple[str, str, int, int, Literal["block", "cross", "model"]], ...] = (
-        ("norm", "norms of the block", a.block_norms, a.kept, "block"),
+        ("norm", "norms of the layer", a.block_norms, a.kept, "block"),
         ("cross_norm", "norm of cross-attention", 1, cross, "cross"),
         ("embedding_norm", "norm of the embeddings", 1, a.stacks * a.embedding_norm, "model"),
         ("final_norm", "final norm", 1, a.stacks * a.final_norm, "model"),

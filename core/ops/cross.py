@@ -17,7 +17,7 @@ def cross_attention(
     n_heads: int,
     visible: Bool[Tensor, "*#b q k"] | None = None,
 ) -> Float[Tensor, "*b q d"]:
-    r"""$\mathrm{softmax}(X W_Q (M W_K)^\top / \sqrt{d_k})\, M W_V W_O$ in each of h heads: $X$ asks, $M$ answers
+    r"""$\mathrm{softmax}(X W_Q (H W_K)^\top / \sqrt{d_k})\, H W_V W_O$ in each of h heads: $X$ asks, $H$ answers
 
     Shapes: x `[..., q, d]`, memory `[..., k, e]` → `[..., q, d]`: as many outputs as queries. With memory = x it is
     self-attention. `visible` is True where looking is allowed, for all heads alike. Raises ValueError if h does not
@@ -37,7 +37,7 @@ def cross_weights(
     n_heads: int,
     visible: Bool[Tensor, "*#b q k"] | None = None,
 ) -> Float[Tensor, "*b h q k"]:
-    r"""$A = \mathrm{softmax}(X W_Q (M W_K)^\top / \sqrt{d_k})$ of each head: row = target, column = source
+    r"""$A = \mathrm{softmax}(X W_Q (H W_K)^\top / \sqrt{d_k})$ of each head: row = target, column = source
 
     Shapes: x `[..., q, d]`, memory `[..., k, e]` → `[..., h, q, k]`, a rectangle. Raises ValueError if h does not divide
     the width of the projections.

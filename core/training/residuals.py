@@ -287,7 +287,7 @@ def passing(depth: int, seed: int, loss: float) -> tuple[float, Weights]:
 
 # ------------------------------------------------------------------------------------------------ what is shipped
 
-PART_DEPTHS = (4, 8)  # of the nets that lack one of the two skips
+PART_DEPTHS = (4, 8)  # of the models that lack one of the two skips
 # Without skips every rate is tried, so that nobody can say that they only had the wrong one.
 CELLS: tuple[tuple[Skips, int, float], ...] = (
     *((skips, depth, RATE) for skips in SKIPS[:2] for depth in DEPTHS),
@@ -403,9 +403,9 @@ def learned(skips: Skips, depth: int, rate: float = RATE) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Around:
-    """The loss around three nets of one depth and seed."""
+    """The loss around three models of one depth and seed."""
 
-    step: float  # at which the net with skips passes the other's loss
+    step: float  # at which the model with skips passes the other's loss
     loss: dict[Side, float]
     surface: dict[Side, Float[Tensor, "s s"]]
     hessian: dict[Side, tuple[float, float]]  # largest and smallest eigenvalue
@@ -414,7 +414,7 @@ class Around:
 
 @remember
 def around(depth: int, seed: int) -> Around:
-    """What is shipped of the loss around the nets."""
+    """What is shipped of the loss around the models."""
     found = shipped("residuals")["result"]["around"][_name(depth, seed)]
     return Around(
         found["step"],

@@ -9,8 +9,10 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parent.parent.parent
@@ -135,6 +137,24 @@ def program(page: Page, d_k: int, keys: int = 64, divisor: str = "sqrt", seed: i
     expect(said).to_be_visible(timeout=1000 * PATIENCE)
 
 
+def faultless(page: Page) -> None:
+    """No traceback, no console error, no sideways scrolling, no serious accessibility violation, no other host."""
+    assert page.get_by_test_id("stException").count() == 0
+    # Streamlit asks hosts of its own (metrics, fonts) and, below a page's path, for files that it does not need.
+    ours = [e for e in page.errors if "ERR_NAME_NOT_RESOLVED" not in e and "404 (Not Found)" not in e]  # type: ignore[attr-defined]
+    assert not ours
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    main = "document.querySelector('[data-testid=stMain]')"
+    assert page.evaluate(f"{main}.scrollWidth <= {main}.clientWidth")
+    found = Axe().run(page, context="[data-testid=stMain]").response["violations"]
+    serious = [
+        (v["id"], [n["html"][:160] for n in v["nodes"]][:3]) for v in found if v["impact"] in ("serious", "critical")
+    ]
+    assert not serious
+    asked = {urlsplit(url).netloc for url in page.asked if not url.startswith(("data:", "blob:"))}  # type: ignore[attr-defined]
+    assert asked == {urlsplit(page.url).netloc}
+
+
 @pytest.fixture
 def fresh() -> Iterator[Callable[[Path], str]]:
     """Servers that nobody has visited yet."""
@@ -173,6 +193,9 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         page.errors = []  # type: ignore[attr-defined]
         page.on("console", lambda m: page.errors.append(m.text) if m.type == "error" else None)  # type: ignore[attr-defined]
         page.on("pageerror", lambda e: page.errors.append(str(e)))  # type: ignore[attr-defined]
+        page.asked = []  # type: ignore[attr-defined]
+        page.on("request", lambda request: page.asked.append(request.url))  # type: ignore[attr-defined]
+        page.on("websocket", lambda socket: page.asked.append(socket.url))  # type: ignore[attr-defined]
         page.goto(url, timeout=1000 * PATIENCE)
         if drawn:
             page.wait_for_selector(".tt[data-drawn], .front[data-drawn]")

@@ -6,14 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import ROOT, program
-from ui.nav import NAME, lessons
+from tests.browser.conftest import ROOT, faultless, program
+from ui.nav import NAME
 
 Visit = Callable[..., Page]
-PATHS = ["/", *(f"/{topic.slug}" for topic in lessons())]
 SWEEP = "#tt-d_k"
 
 
@@ -115,26 +113,9 @@ def test_the_dark_theme_recolours_the_figures(server: str, visit: Visit) -> None
     assert colours == ["rgb(122, 62, 157)", "rgb(199, 155, 227)"]
 
 
-LOOKS = [(1440, False), (390, True), (390, False), (1440, True)]
-
-
-@pytest.mark.parametrize(
-    ("path", "width", "dark"),
-    [(path, *look) for path in PATHS for look in (LOOKS if path in ("/", "/scaling") else LOOKS[:2])],
-)
-def test_quality(server: str, visit: Visit, path: str, width: int, dark: bool) -> None:
-    """No console errors, no sideways scrolling, no serious accessibility violation."""
-    page = visit(server + path, width=width, dark=dark)
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_map_is_faultless(server: str, visit: Visit, width: int, dark: bool) -> None:
+    page = visit(server, width=width, dark=dark)
     settled(page)
-    assert page.get_by_test_id("stException").count() == 0
-    # Streamlit asks hosts of its own (metrics, fonts) and, below a page's path, for files that it does not need.
-    ours = [e for e in page.errors if "ERR_NAME_NOT_RESOLVED" not in e and "404 (Not Found)" not in e]  # type: ignore[attr-defined]
-    assert not ours
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    main = "document.querySelector('[data-testid=stMain]')"
-    assert page.evaluate(f"{main}.scrollWidth <= {main}.clientWidth")
-    found = Axe().run(page, context="[data-testid=stMain]").response["violations"]
-    serious = [
-        (v["id"], [n["html"][:160] for n in v["nodes"]][:3]) for v in found if v["impact"] in ("serious", "critical")
-    ]
-    assert not serious
+    faultless(page)

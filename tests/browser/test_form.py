@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from core.course import concept
-from tests.browser.conftest import program
+from tests.browser.conftest import faultless, program
 from ui.lesson import PARTS
 from ui.nav import NAME, lessons
 
@@ -34,20 +34,27 @@ def top(page: Page, selector: str) -> float:
 
 
 @every_lesson
-def test_the_first_screen_teaches(server: str, visit: Visit, slug: str) -> None:
-    """On a laptop everything from the question to the reading is one screen; on a phone control, picture and reading are."""
-    page = visit(f"{server}/{slug}")
+def test_on_a_laptop(server: str, visit: Visit, slug: str) -> None:
+    """Everything from the question to the reading is one screen."""
+    page = visit(f"{server}/{slug}", dark=slug == "masking")
     rests(page)
     assert bottom(page, f"{HERO} .tt-reading") <= 900
     assert page.title().endswith(NAME) and concept(slug).topic.title in page.title()
     short = concept(slug).short
     assert short is not None
     expect(page.locator("meta[name=description]")).to_have_attribute("content", short.text)
-    page.set_viewport_size({"width": 390, "height": 844})
+    faultless(page)
+
+
+@every_lesson
+def test_on_a_phone(server: str, visit: Visit, slug: str) -> None:
+    """Control, picture and reading are one screen."""
+    page = visit(f"{server}/{slug}", width=390, dark=slug != "masking")
     rests(page)
     page.wait_for_timeout(700)
     shown = bottom(page, f"{HERO} .tt-reading") - top(page, HERO)
     assert shown <= 844, f"from the control to the end of the reading are {shown:.0f} pixels"
+    faultless(page)
 
 
 @every_lesson

@@ -95,6 +95,36 @@ def drawn(pdf: PdfReader) -> tuple[set[bytes], set[str]]:
     return colours, pictures
 
 
+GEOMETRY = """() => {
+  const main = document.querySelector("[data-testid=stMain]");
+  const shown = [...main.querySelectorAll("*")].filter((e) => e.checkVisibility({ visibilityProperty: true }));
+  const box = (e) => e.getBoundingClientRect(), name = (e) => `${e.dataset.testid ?? e.className} ${e.textContent.slice(0, 50)}`;
+  const wide = shown.filter((e) => !e.closest("svg svg, svg g, defs, .katex") && box(e).width && box(e).height
+    && (box(e).right > innerWidth + 1 || box(e).left < -1) && getComputedStyle(e).clipPath === "none");
+  const blocks = [...main.querySelectorAll("[data-testid=stElementContainer], .tt-panels figure, .tt-reading, .tt-control")]
+    .filter((e) => e.checkVisibility() && box(e).height > 0 && !e.querySelector(".tt"));
+  const touching = [];
+  blocks.forEach((a, i) => blocks.slice(i + 1).forEach((b) => {
+    const [p, q] = [box(a), box(b)];
+    if (Math.min(p.right, q.right) - Math.max(p.left, q.left) > 1 && Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top) > 1)
+      touching.push([name(a), name(b)]);
+  }));
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = (colour) => { const [r, g, b] = parts(colour); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const own = (e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+  const pale = shown.filter((e) => own(e) && !e.closest(".katex, svg") && light(getComputedStyle(e).color) > 110);
+  const grounds = shown.filter((e) => !e.closest("svg") && (parts(getComputedStyle(e).backgroundColor)[3] ?? 1) > 0
+    && light(getComputedStyle(e).backgroundColor) < 200 && box(e).width > 20);
+  const figures = [...main.querySelectorAll(".tt-plot")].filter((plot) => {
+    const svg = box(plot.querySelector("svg.main-svg")), around = box(plot.closest("figure"));
+    return Math.abs(svg.width - around.width) > 1 || svg.bottom > around.bottom + 1;
+  });
+  const faint = [...main.querySelectorAll(".tt-plot .xtick text, .tt-plot .ytick text, .tt-plot .legendtext")]
+    .filter((e) => light(getComputedStyle(e).fill) > 110);
+  return Object.fromEntries(Object.entries({ wide, touching, pale, grounds, figures, faint })
+    .filter(([_, found]) => found.length).map(([what, found]) => [what, found.slice(0, 4).map((e) => e.outerHTML ? name(e) : e)]));
+}"""
+
 FIRST = "scaling"  # what has the same cause in every lesson is looked at in one of them
 
 
@@ -126,56 +156,19 @@ def test_a_lesson_is_a_hand_out(server: str, visit: Callable[..., Page], slug: s
         assert not missing, size
         for chrome in NOT_ON_PAPER:
             assert squeezed(chrome) not in text, size
+    page.emulate_media(media="print", color_scheme="dark")
+    for across in (680, 703) if slug == FIRST else (680,):  # CSS pixels of A4 and of Letter
+        page.set_viewport_size({"width": across, "height": 1000})
+        for_paper(page)
+        assert page.evaluate(GEOMETRY) == {}, across
+    # Nothing to press: what is left of the buttons are the verdicts, as words in their shapes.
+    expect(page.get_by_role("button")).to_have_count(len(asked.judgements))
     if slug != FIRST:
         return
     # Out of the dark theme comes what comes out of the light one.
     light = printed(opened(visit, page.url), "A4")
     assert drawn(pdfs["A4"]) == drawn(light)
     assert len(pdfs["A4"].pages) == len(light.pages)
-
-
-GEOMETRY = """() => {
-  const main = document.querySelector("[data-testid=stMain]");
-  const shown = [...main.querySelectorAll("*")].filter((e) => e.checkVisibility({ visibilityProperty: true }));
-  const box = (e) => e.getBoundingClientRect(), name = (e) => `${e.dataset.testid ?? e.className} ${e.textContent.slice(0, 50)}`;
-  const wide = shown.filter((e) => !e.closest("svg svg, svg g, defs, .katex") && box(e).width && box(e).height
-    && (box(e).right > innerWidth + 1 || box(e).left < -1) && getComputedStyle(e).clipPath === "none");
-  const blocks = [...main.querySelectorAll("[data-testid=stElementContainer], .tt-panels figure, .tt-reading, .tt-control")]
-    .filter((e) => e.checkVisibility() && box(e).height > 0 && !e.querySelector(".tt"));
-  const touching = [];
-  blocks.forEach((a, i) => blocks.slice(i + 1).forEach((b) => {
-    const [p, q] = [box(a), box(b)];
-    if (Math.min(p.right, q.right) - Math.max(p.left, q.left) > 1 && Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top) > 1)
-      touching.push([name(a), name(b)]);
-  }));
-  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
-  const light = (colour) => { const [r, g, b] = parts(colour); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-  const own = (e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-  const pale = shown.filter((e) => own(e) && !e.closest(".katex, svg") && light(getComputedStyle(e).color) > 110);
-  const grounds = shown.filter((e) => !e.closest("svg") && (parts(getComputedStyle(e).backgroundColor)[3] ?? 1) > 0
-    && light(getComputedStyle(e).backgroundColor) < 200 && box(e).width > 20);
-  const figures = [...main.querySelectorAll(".tt-plot")].filter((plot) => {
-    const svg = box(plot.querySelector("svg.main-svg")), around = box(plot.closest("figure"));
-    return Math.abs(svg.width - around.width) > 1 || svg.bottom > around.bottom + 1;
-  });
-  const faint = [...main.querySelectorAll(".tt-plot .xtick text, .tt-plot .ytick text, .tt-plot .legendtext")]
-    .filter((e) => light(getComputedStyle(e).fill) > 110);
-  return Object.fromEntries(Object.entries({ wide, touching, pale, grounds, figures, faint })
-    .filter(([_, found]) => found.length).map(([what, found]) => [what, found.slice(0, 4).map((e) => e.outerHTML ? name(e) : e)]));
-}"""
-
-
-@pytest.mark.parametrize(
-    ("slug", "across"), [*((slug, 680) for slug in SLUGS), (FIRST, 703)]
-)  # CSS pixels of A4, Letter
-def test_nothing_overlaps_or_is_cut_off(server: str, visit: Callable[..., Page], slug: str, across: int) -> None:
-    page = opened(visit, f"{server}/{slug}", dark=True)
-    page.set_viewport_size({"width": across, "height": 1000})
-    page.emulate_media(media="print", color_scheme="dark")
-    for_paper(page)
-    assert page.evaluate(GEOMETRY) == {}
-    # Nothing to press: what is left of the buttons are the verdicts, as words in their shapes.
-    expect(page.get_by_role("button")).to_have_count(len(concept(slug).judgements))
 
 
 def test_the_answer_for_paper_is_not_on_the_screen(server: str, visit: Callable[..., Page]) -> None:

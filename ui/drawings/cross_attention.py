@@ -478,7 +478,7 @@ def _mask_frame(source: str, i: int) -> Frame:
     ]
     causal = 100 * cross.shipped("exact", "causal").mean()
     level = torch.full((len(model.PADS),), float(causal))
-    series.append(Series("causal triangle, not trained (mean)", level, KEY, dash="dash", width=2, legend=False))
+    series.append(Series("causal mask, not trained (mean)", level, KEY, dash="dash", width=2, legend=False))
     lines = figures.lines(
         series,
         x=torch.tensor(model.PADS),
@@ -673,10 +673,9 @@ def training_reading(shipped: model.Progress, seed: int, progress: model.Progres
     at, last = len(progress.losses), progress.losses[-10:]
     many = round(float(progress.exact[-1]) * model.CHECKED)
     of = "all" if many == model.CHECKED else str(many) if many else "none"
-    said = (
-        f"Seed {seed}, step {at}: the loss is {number(float(last.mean()))} nats, and at step {int(progress.checked_at[-1])} "
-        f"{of} of {model.CHECKED} held-out dates {'was' if many == 1 else 'were'} written right. "
-    )
+    checked = int(progress.checked_at[-1])
+    then = "" if checked == at else f"at step {checked:,} "
+    said = f"Seed {seed}, step {at:,}: the loss is {number(float(last.mean()))} nats, and {then}{of} of {model.CHECKED} held-out dates {'was' if many == 1 else 'were'} written right. "
     if progress is shipped:
         return f"{said}This is the shipped run; the button trains it again, which takes minutes and can be stopped."
     return f"{said}On another kind of processor the curves may part on the way; the outcome is the same as a rule."

@@ -35,7 +35,7 @@ COLOURS: dict[Encoding, str] = {
     "none": VALUE,
 }
 DASHES: dict[Encoding, str] = {"learned": "dash", "sinusoidal": "solid", "none": "dot"}
-SAYS: dict[Encoding, str] = {**NAMES, "learned": "learned rows", "sinusoidal": "sinusoids"}
+SAYS: dict[Encoding, str] = {**NAMES, "learned": "a learned table", "sinusoidal": "sinusoids"}
 SEEN: dict[Sees, str] = {"whole": "all before it", "window": "the last 32", "afresh": "32, afresh"}
 WINDOWED: dict[Sees, str] = {
     "whole": "",
@@ -137,14 +137,14 @@ def length_reading(sees: Sees, n: int, means: dict[Encoding, float]) -> str:
     )
     worse = [e for e in means if means[e] > guess]
     if worse:
-        verb = "loses" if len(worse) == 1 and not SAYS[worse[0]].endswith("s") else "lose"
+        verb = "loses" if len(worse) == 1 and worse[0] != "sinusoidal" else "lose"
         what = f"{listed([SAYS[e] for e in worse])} {verb} more than guessing does ({number(guess, 2)} nats)"
         if sees != "whole":
             before = {e: float(longer.lost(e, n).mean()) for e in means}
             fell = max(means, key=lambda e: before[e] - means[e])
-            falls = "fall" if SAYS[fell].endswith("s") else "falls"
+            falls = "fall" if fell == "sinusoidal" else "falls"
             return f"{begin}{how_long} {what}; {SAYS[fell]} {falls} most, from {number(before[fell], 2)} to {number(means[fell], 2)}."
-        return f"{begin}{how_long} {what}; {SAYS[least]} {'lose' if SAYS[least].endswith('s') else 'loses'} least, {number(means[least], 2)}."
+        return f"{begin}{how_long} {what}; {SAYS[least]} {'lose' if least == 'sinusoidal' else 'loses'} least, {number(means[least], 2)}."
     return (
         f"{begin}{how_long} all lose less than guessing does ({number(guess, 2)} nats): from {number(means[least], 2)} with "
         f"{SAYS[least]} to {number(means[most], 2)} with {SAYS[most]}."

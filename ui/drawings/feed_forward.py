@@ -486,7 +486,7 @@ def share_reading(share: layers.Share, name: str) -> str:
     costs, sees = ("would cost", f"{name} sees at most") if share.even > window else ("costs", f"{name} sees up to")
     return (
         f"In {name} the feed-forward layer{of} holds {percent(share.weights)} of the weights of a layer. Beyond {number(share.even)} "
-        f"visible tokens attention {costs} a token more FLOPs{than}; {sees} {window:,}."
+        f"visible tokens attention with its matrices {costs} a token more FLOPs{than}; {sees} {window:,}."
     )
 
 

@@ -185,8 +185,8 @@ FAMILY: dict[Shown, str] = {
 USED: dict[Shown, str] = {
     "tanh": "GPT-2’s code computes it, and Google’s BERT code since 2019.",
     "sigmoid": "OpenAI’s CLIP computes it, as QuickGELU.",
-    "silu": "Llama’s gates use it.",
-    "relu": "The first Transformer had it, and the first T5.",
+    "silu": "LLaMA’s gates use it.",
+    "relu": "The original Transformer had it, and the first T5.",
     "relu2": "An automatic search, Primer, came up with it.",
 }
 NAMES: Mapping[Form, str] = {"exact": "exact GELU", "relu": "ReLU", "relu2": "ReLU²", "silu": "SiLU", "tanh": "tanh form", "sigmoid": "sigmoid form"}  # fmt: skip
@@ -273,7 +273,7 @@ def gate_frame() -> Frame:
     return Frame(
         (smooth(gates), smooth(equal)),
         f"A gate has no one curve: what GELU lets through of g = 2 becomes {number(-float(through))} for u = −1 and "
-        f"{number(2 * float(through))} for u = 2. Llama gates with SiLU (SwiGLU), Gemma 2 with GELU’s tanh form (GEGLU).",
+        f"{number(2 * float(through))} for u = 2. LLaMA gates with SiLU (SwiGLU), Gemma 2 with GELU’s tanh form (GEGLU).",
     )
 
 
@@ -683,14 +683,14 @@ def checkpoint_frames() -> list[Frame]:
 def checkpoint_reading(form: Form, every: Mapping[Form, Mapping[str, float]]) -> str:
     found = every[form]
     if form == "exact":
-        return f"With its own form the net reads {percent(found['right'])} of the tokens right."
+        return f"With its own form the model reads {percent(found['right'])} of the tokens right."
     said = f"Run with {'the ' if form in ('tanh', 'sigmoid') else ''}{NAMES[form]}, the logit that moves most moves by {number(found['moved'], 2)}"
     if found["changed"]:
         return f"{said}, and {percent(found['changed'])} of the answers change."
     if every["relu"]["changed"]:
         return f"{said}, and no answer changes."
     too = "" if form == "relu" else ", nor with ReLU"
-    return f"{said}. No answer changes{too}: this net is too sure for its answers to tell the forms apart."
+    return f"{said}. No answer changes{too}: this model is too sure for its answers to tell the forms apart."
 
 
 # ------------------------------------------------------------------------------------------------ the front door

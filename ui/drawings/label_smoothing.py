@@ -521,7 +521,7 @@ def gap_figure(run: training.Gaps, others: Sequence[training.Gaps], i: int) -> F
 
 def feature_figure(run: training.Gaps, arm: int, i: int) -> Figure:
     scattered = [float(training.scatter(points[i, arm])) for points in (run.seen, run.fresh)]
-    figure = Figure(f"{ARMS[arm]}: features, 3 classes", "plane of the read-outs, one direction", "the other", 340)
+    figure = Figure(f"{ARMS[arm]}: features, 3 classes", "plane of the three columns, one direction", "the other", 340)
     for k, colour in enumerate(CLASS_TINTS):
         for name, points, symbol in (("trained on", run.seen, "circle"), ("fresh", run.fresh, "circle-open")):
             x, y = points[i, arm, k].T

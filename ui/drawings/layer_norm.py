@@ -296,7 +296,7 @@ def coin_reading(sharing: int, runs: tuple[training.Progress, ...], own: tuple[t
     little = "a little " if digits == 3 else ""
     return (
         f"{ends}, {little}below ln 2 = {level}, which only a leak explains, and at {number(evaluated, digits)} in evaluation, {seeds}. "
-        f"At position {training.LENGTH}, whose next toss is not read, it has {number(last, digits)}; LayerNorm has {number(honest, digits)} throughout."
+        f"At the last position, whose next toss is not read, it has {number(last, digits)}; LayerNorm has {number(honest, digits)} throughout."
     )
 
 

@@ -314,10 +314,7 @@ def row_reading(head: masking.Head, i: int, where: Where) -> str:
         ).replace("is among them", "is that one" if seen == 1 else "is among them")
     if where == "before":
         shared = "goes to that one" if seen == 1 else f"is shared among those {WORDS[seen]}"
-        return (
-            f"{who}: the {would} that would have gone to the hidden {'one' if one else 'ones'} {shared}. Zeroed after the "
-            f"softmax instead, the row would sum to {kept} and still depend on the hidden {'word' if one else 'words'}."
-        )
+        return f"{who}: the {would} that would have gone to the hidden {'one' if one else 'ones'} {shared}."
     if where == "after":
         weights = "its one visible weight still depends" if seen == 1 else "all visible weights still depend"
         return (

@@ -8,6 +8,7 @@ from core.say import count, listed, number, percent
 from core.training import multi_head as training
 from ui import figures
 from ui.drawings import corners
+from ui.drawings.parameters import size_of
 from ui.figures import Box, Figure, Frame, Label, Path, Rectangle, Series
 from ui.palette import INK, KEY, MASKED, OCHRE, QUERY, ROSE, VALUE, WITH, WITHOUT, faded
 
@@ -312,7 +313,7 @@ def parts_figure(n_heads: int, sharing: Sharing) -> Figure:
 
 
 def cost_reading(n_heads: int, shared: int, c: heads.Cost, one: heads.Cost) -> str:
-    scores = f"{number(c.score_bytes / 2**10)} KiB"
+    scores = size_of(c.score_bytes)
     times = c.score_bytes // one.score_bytes
     if n_heads == 1:
         return f"One head has {c.parameters:,} parameters and takes {number(c.flops / 1e6)} million FLOPs in matrix products for {heads.CONTEXT} tokens; its scores take {scores}."

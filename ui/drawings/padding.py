@@ -233,7 +233,7 @@ def difference_chart(one: Batch, made: Sequence[Batch], laws: Sequence[torch.Ten
     top = max(float(law.max()) for law in laws)
     law_x = np.concatenate([np.append(STEP * np.arange(len(law)), np.nan) for law in laws])
     law_y = np.concatenate([np.append(law.numpy(), np.nan) for law in laws])
-    name = "law: 1 − Z/(Z+P)" if pad == "zeros" else "law with the pad’s own logit"
+    name = "law: weight on pads" if pad == "zeros" else "law with the pad’s own logit"
     line = {"color": INK, "width": 1.5}
     figure.trace("scatter", x=figures.numbers(law_x), y=figures.numbers(law_y), mode="lines", name=name, line=line)
 
@@ -318,13 +318,9 @@ def batch_reading(one: Batch, pad: Pad) -> str:
     off = one.off[beside]
     low, high = percent(float(off.min())), percent(float(off.max()))
     between = f"by {low}" if low == high else f"by {low} to {high}"
-    said = (
-        ": as much as its weight on pads, 1 − Z/(Z+P)"
-        if pad == "zeros"
-        else ", as the law with the pads’ own logit says"
-    )
+    said = ": as much as its weight on pads" if pad == "zeros" else ", as the law with the pads’ own logit says"
     if n > 1 and pad == "zeros":
-        said = ": each by its weight on pads, 1 − Z/(Z+P)"
+        said = ": each by its weight on pads"
     words = (
         "the one word beside pads has an output that differs"
         if n == 1
@@ -457,7 +453,7 @@ def ways_reading(made: dict[Way, Masked], empty: Empty) -> str:
         f"{percent(float(only.off[0]))} off after one layer, as without a mask. Rows as well "
     )
     if empty == "written":
-        return start + "bring the words nothing, leave the pads no number, and one layer later no word has one."
+        return start + "bring the words nothing, make the pads NaN, and one layer later every word."
     if empty == "sdpa":
         return start + "change nothing for the words; torch gives the pads an output of exactly 0."
     return (
@@ -598,7 +594,7 @@ def waste_frames(lengths: tuple[int, ...], size: int) -> list[Frame]:
 
 def rows_picture(how: Batching, one: padding.Cost, longest: int) -> Figure:
     """The rows to scale, with the sequences in them; what is left over are pads."""
-    figure = Figure(f"The rows, {KINDS[how]}: {one.slots:,} places", "tokens", "row", 330)
+    figure = Figure(f"The batch, {KINDS[how]}: {one.slots:,} places", "tokens", "sequence, as stored", 330)
     rows = [(row, max(map(sum, batch))) for batch in one.batches for row in batch]
     real: list[tuple[float, float, int]] = []
     pads: list[tuple[float, float, int]] = []
@@ -630,7 +626,8 @@ def rows_picture(how: Batching, one: padding.Cost, longest: int) -> Figure:
         },
     )
     figure.tabulate(
-        ["row", "tokens", "pads"], [[i + 1, sum(row), wide - sum(row)] for i, (row, wide) in enumerate(rows)]
+        ["sequence, as stored", "tokens", "pads"],
+        [[i + 1, sum(row), wide - sum(row)] for i, (row, wide) in enumerate(rows)],
     )
     return figure
 
@@ -640,7 +637,7 @@ def waste_reading(how: Batching, one: padding.Cost, size: int) -> str:
     ways = {
         "padded": "Padded to the longest",
         "bucketed": f"In buckets of {size}, sorted by length",
-        "packed": "Packed into rows as long as the longest",
+        "packed": "Packed into sequences as long as the longest",
         "skipped": "End to end, for a kernel that skips what is between sequences",
     }
     if places == scores == 1:
@@ -664,7 +661,7 @@ def packed_frames(first: str, second: str, third: str, lengths: tuple[int, ...],
     n = len(words)
     grid = figures.heatmap(
         weights,
-        title="Your sentences packed into one row",
+        title="Your sentences packed into one sequence",
         rows=labelled(words) if n <= 14 else [str(i) for i in range(n)],
         columns=[str(i) for i in range(n)],
         limits=(0, 1),

@@ -73,7 +73,7 @@ SWITCHES: dict[str, dict[str, dict[str, Any]]] = {
 KINDS = {"biases": "Biases", "norm": "Norm", "head": "Output head", "sharing": "Layers"}
 # The boxes by field; what is blank stays as published or follows the others.
 BOXES = {
-    "d_model": "d_model",
+    "d_model": "Width d",
     "n_layers": "Layers L",
     "n_heads": "Query heads h",
     "n_kv_heads": "Key/value heads g",
@@ -90,6 +90,7 @@ MORE = {
 }
 # What a field is called in a sentence: by the letter at its box, or by the box.
 LETTERS = {
+    "d_model": "d",
     "n_layers": "L",
     "n_heads": "h",
     "n_kv_heads": "g",

@@ -1,4 +1,4 @@
-"""Question 7: the block whose norm moves; the stream, the nudge, the first steps, and which networks learn."""
+"""Question 7: the block whose norm moves; the stream, the nudge, the first steps, and which models learn."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -131,7 +131,7 @@ def block_figure(order: Order, depth: int, size: float) -> Figure:
             norm_box(*places[order], "norm", colour, 0.3, "solid", f"{NAMES[order]}: the norm stands here"),
         ]  # fmt: skip
     parts += [
-        norm_box(PATH, last, "norm", colour, 0.3, "solid", "Pre-Norm: one more norm, after the last block"),
+        norm_box(PATH, last, "norm", colour, 0.3, "solid", "Pre-Norm: one more norm, after the last layer"),
         Label(PATH + 11, last, "once, at the end", colour, side="middle right", size=12),
         Label(PATH + 11, 98, f"‖x‖² = {number(size, 2)} d", side="middle right", size=15),
     ]
@@ -256,7 +256,7 @@ def power(values: Tensor) -> str:
 
 @corners(width=tuple(WIDTHS), seed=SEEDS)
 def stream_frames(width: int, seed: int) -> list[Frame]:
-    """How large the stream is after each block; and the gradient of the last layer, against the depth."""
+    """How large the stream is after each layer; and the gradient of the last layer, against the depth."""
     grown = {order: norms.growth(order, width, seed).size for order in norms.ORDERS}
     last = {
         order: norms.last_gradients(order, width, seed, norms.draws(width), norms.DEPTHS).mean(-1)
@@ -267,10 +267,10 @@ def stream_frames(width: int, seed: int) -> list[Frame]:
         Frame(
             (
                 panel(
-                    "Size of the stream after each block",
+                    "Size of the stream after each layer",
                     "‖x‖² ÷ d",
                     {o: size[1:] for o, size in grown.items()},
-                    layer_axis(deepest, "block, from the bottom"),
+                    layer_axis(deepest, "layer, from the bottom"),
                     log_y=False,
                 ),
                 panel(
@@ -289,7 +289,7 @@ def stream_frames(width: int, seed: int) -> list[Frame]:
 def stream_reading(deepest: int, grown: dict[Order, Tensor], last: dict[Order, Tensor]) -> str:
     sizes = [number(float(grown[order][-1]), 2) for order in ("pre", "post")]
     return (
-        f"After {deepest} blocks Pre-Norm’s stream has ‖x‖² = {sizes[0]} d, Post-Norm’s {sizes[1]} d. From "
+        f"After {deepest} layers Pre-Norm’s stream has ‖x‖² = {sizes[0]} d, Post-Norm’s {sizes[1]} d. From "
         f"{norms.DEPTHS[0]} to {deepest} layers the last layer’s gradient follows the depth to the power {power(last['pre'])} "
         f"in Pre-Norm and {power(last['post'])} in Post-Norm."
     )
@@ -311,7 +311,7 @@ def nudge_frames(seed: int) -> list[Frame]:
         Frame(
             (
                 panel(
-                    f"All Xavier weights change by 2 %: how far the output moves, {norms.POOLED_DRAWS} networks",
+                    f"All Xavier weights change by 2 %: how far the output moves, {norms.POOLED_DRAWS} models",
                     "squared movement ÷ 0.02²",
                     moved,
                     {"x": depths, "x_title": "layers L", "x_range": (0, 25), "x_ticks": (2, 4, 8, 12, 16, 24)},

@@ -476,7 +476,7 @@ def trained_frames(rate: float) -> list[Frame]:
                     figures.lines(
                         lesions,
                         x=torch.arange(1, depth + 1),
-                        title="Nets that learned, one block deleted",
+                        title="Models that learned, one block deleted",
                         x_title="the block that is deleted",
                         y_title="share of the tokens that are right",
                         x_range=(0.5, depth + 0.5),
@@ -499,11 +499,11 @@ def trained_reading(depth: int, sides: dict[Skips, dict[str, Tensor]]) -> str:
     )
     ends = sides["none"]["loss"][:, -1]
     some = int((ends < training.LEARNED).sum())
-    among = f" ({some} of {len(ends)} nets below {training.LEARNED:g})" if 0 < some < len(ends) else ""
+    among = f" ({some} of {len(ends)} models below {training.LEARNED:g})" if 0 < some < len(ends) else ""
     return (
         f"After {training.STEPS} steps the loss of {depth} blocks is {spread(sides['both']['loss'][:, -1])} nats with skips and "
-        f"{spread(ends)} without{among}. Delete one block of a net with skips: {mean} of the tokens are still right "
-        f"on average, {lowest} in the worst case of all nets and blocks."
+        f"{spread(ends)} without{among}. Delete one block of a model with skips: {mean} of the tokens are still right "
+        f"on average, {lowest} in the worst case of all models and blocks."
     )
 
 
@@ -606,7 +606,7 @@ def surface(z: Tensor, title: str, colour: str, limits: tuple[float, float]) -> 
 
 @corners(depth=tuple(AROUND), when=tuple(WHEN))
 def around_frames(depth: int, when: Side) -> list[Frame]:
-    """One frame for each seed: the loss around the net without skips and the one with them, and how curved it is there."""
+    """One frame for each seed: the loss around the model without skips and the one with them, and how curved it is there."""
     every = [training.around(depth, seed) for seed in training.SEEDS]
     shown = torch.stack([one.surface[side] for one in every for side in ("none", when)])
     limits = float(shown.min()) - 0.05, float(shown.max()) + 0.05

@@ -141,14 +141,14 @@ FORMULAS: dict[Shape, str] = {
     "cosine": r"\eta_t = \eta \cdot \begin{cases} t/w & t < w \\ \tfrac12\big(1+\cos\pi\tfrac{t-w}{T-w}\big) & t \ge w \end{cases}",
     "stable": r"\eta_t = \eta \cdot \begin{cases} t/w & t < w \\ 1 & t < T-D \\ \tfrac12\big(1+\cos\pi\tfrac{t-(T-D)}{D}\big) & \text{then} \end{cases}",
 }
-WIDTHS = {512: "512", 1024: "1024", 4096: "4096"}
+WIDTHS = {512: "512", 1024: "1,024", 4096: "4,096"}
 PEAKS = {3e-4: "0.0003", 1e-3: "0.001", 1e-4: "0.0001"}
 COUNTED = {"counted from 0": (WITHOUT, "dot"), "counted from 1": (WITH, "solid"), "0 taken for 1": (KEY, "dash")}
 FIRST = 8  # updates
 
 
 def peak_of(shape: Shape, warmup: int, width: int, peak: float) -> float:
-    """The highest rate: of the first Transformer's schedule it follows from the width, of the others it is a choice."""
+    """The highest rate: of the original Transformer's schedule it follows from the width, of the others it is a choice."""
     return schedules.transformer(warmup, warmup, width) if shape == "transformer" else peak
 
 
@@ -442,7 +442,7 @@ def optimiser_reading() -> str:
     adam, radam = training.ends("post", HIGH, 0), training.ends("post", HIGH, 0, optimiser="radam")
     without, with_it = (training.ends("post", training.SGD_RATE, w, optimiser="sgd") for w in BOTH)
     lost, runs = int(without.isnan().sum()), len(without)
-    fate = f" ({lost} of {runs} runs stop being numbers)" if lost else ""
+    fate = f" ({lost} of {runs} runs end at NaN)" if lost else ""
     return (
         f"Without a warm-up RAdam ends at {between(radam)} nats where Adam ends at {between(adam)}. SGD at rate {training.SGD_RATE:g} ends at "
         f"{between(without[without.isfinite()])} without{fate} and at {between(with_it)} with one."
