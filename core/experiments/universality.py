@@ -399,14 +399,77 @@ def due(program: Program, symbols: Int[Tensor, "b n"]) -> Int[Tensor, "b n"]:
 
 
 @remember
-def wrong(program: Program, n: int, gap: float = GAP) -> int:
-    """Of all texts of n tokens, how many a program answers wrongly in some place."""
+def wrong(program: Program, n: int, gap: float = GAP, leap: int = 1) -> int:
+    """Of all texts of n tokens, or of every `leap`th, how many a program answers wrongly in some place."""
     size = len(READS[program])
-    every = torch.arange(size**n)[:, None] // size ** torch.arange(n) % size
+    every = torch.arange(0, size**n, leap)[:, None] // size ** torch.arange(n) % size
     return sum(
         int((forward(machine(program, gap), some).answers != due(program, some)).any(-1).sum())
         for some in every.split(1000)  # so many stay in a processor’s cache
     )
+
+
+# ------------------------------------------------------------------------------------------------ steps written out
+
+CUPS, SWAPS = 5, 300
+PAIRS = tuple(itertools.combinations(range(CUPS), 2))
+BALL_COLUMNS = (*(f"swap {a}{b}" for a, b in PAIRS), *(f"ball {c}" for c in range(CUPS)), "said", *(f"was {c}" for c in range(CUPS)), *(f"now {c}" for c in range(CUPS)), "const")  # fmt: skip
+
+
+def ball_layer(gap: float = GAP) -> Layer:
+    """One layer of a decoder that says under which cup the ball is after a swap: the last saying, looked up with the swap.
+
+    A swap selects what says where the ball is, by 2·gap, less gap for each token of distance (as ALiBi does): so the nearest
+    such token leads by gap at least, at every length. A ReLU unit for each cup and swap is the look-up.
+    """
+    query = matrix(BALL_COLUMNS, BALL_COLUMNS, {("const", "said"): 2 * gap})
+    value = matrix(BALL_COLUMNS, BALL_COLUMNS, {(f"ball {c}", f"was {c}"): 1.0 for c in range(CUPS)})
+    units = [f"{c}: {a}{b}" for c in range(CUPS) for a, b in PAIRS]
+    both: dict[tuple[str, str], float] = {}
+    told: dict[tuple[str, str], float] = {}
+    for c, (a, b) in itertools.product(range(CUPS), PAIRS):
+        unit = f"{c}: {a}{b}"
+        both |= {(f"was {c}", unit): 1.0, (f"swap {a}{b}", unit): 1.0, ("const", unit): -1.0}
+        told[unit, f"now {b if c == a else a if c == b else c}"] = 1.0
+    return Layer(query, value, matrix(BALL_COLUMNS, units, both), matrix(units, BALL_COLUMNS, told), "the last saying of where the ball is", "now: where it is")  # fmt: skip
+
+
+@remember
+def astray(steps: bool = True, relative: bool = True, gap: float = GAP, swaps: int = SWAPS) -> int:
+    """A ball under each of the five cups, the same swaps: how many of the answers, one after each swap, are wrong.
+
+    With steps the layer reads what it wrote itself; without, only where the ball was at first. Without `relative` it knows no distance.
+    """
+    layer, columns = ball_layer(gap), list(BALL_COLUMNS)
+    drawn = torch.randint(len(PAIRS), (swaps,), generator=torch.Generator().manual_seed(0)).tolist()
+
+    def token(name: str) -> Tensor:
+        x = torch.zeros(len(columns), dtype=torch.float64)
+        x[[columns.index(name), columns.index("const")]] = 1
+        if name.startswith("ball"):
+            x[columns.index("said")] = 1
+        return x
+
+    balls = torch.stack([token(f"ball {c}") for c in range(CUPS)])
+    moves = torch.stack([token(f"swap {a}{b}") for a, b in PAIRS])
+    now = [columns.index(f"now {c}") for c in range(CUPS)]
+    text = torch.zeros(CUPS, 1 + 2 * swaps, len(columns), dtype=torch.float64)
+    text[:, 0], length, true, missed = balls, 1, list(range(CUPS)), 0
+    back = gap * torch.arange(text.shape[1], dtype=torch.float64).flip(0) * relative
+    for move in drawn:
+        text[:, length] = x = moves[move].expand(CUPS, -1)
+        length += 1
+        keys = text[:, :length]
+        asked = (keys @ (x[0] @ layer.query)) - back[-length:]  # the same swap asks in all five
+        x = x + (softmax(asked[:, None]) @ keys)[:, 0] @ layer.value
+        answers = feed_forward(x, layer.up, layer.down)[:, now].argmax(-1)
+        a, b = PAIRS[move]
+        true = [b if c == a else a if c == b else c for c in true]
+        missed += sum(one != other for one, other in zip(answers.tolist(), true, strict=True))
+        if steps:
+            text[:, length] = balls[answers]
+            length += 1
+    return missed
 
 
 # ------------------------------------------------------------------------------------------------ a ceiling without positions
@@ -449,7 +512,7 @@ def ceiling(seed: int) -> Ceiling:
 
 # ------------------------------------------------------------------------------------------------ limits
 
-LENGTHS = (8, 16, 32, 64, 128, 256)  # tokens, where an encoder runs
+LENGTHS = (8, 16, 32, 64, 128, 256, 512)  # tokens, where an encoder runs
 WIDTH, ENCODERS = 16, 10
 FORMATS = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 NEIGHBOURS = 32  # pairs of averages that are compared, from a half upwards

@@ -38,8 +38,8 @@ THREE_CLAIMS = """Three claims that are easily taken for one another:
 
 | | says | assumes | does not say |
 |---|---|---|---|
-| **Universal approximation** (Yun et al. 2020) | for each such function and error some network comes as close | continuous function, compact domain, fixed length; positions, else only permutation-equivariant functions | how large the network is, other lengths, whether training finds it |
-| **Turing completeness** (Pérez et al. 2019, 2021) | one fixed network simulates a given Turing machine on every input | hard attention, numbers of any precision, unboundedly many steps of decoding | anything of softmax in float32, or of one pass |
+| **Universal approximation** (Yun et al. 2020) | for each such function and error some network comes as close, on average over the domain | a continuous function on a compact domain (bounded, edges included), one length; positions, else only functions that treat every order alike | how large the network is, other lengths, whether training finds it |
+| **Turing completeness** (Pérez et al. 2019, 2021) | one fixed network simulates a given Turing machine on every input | hard attention (all weight on the largest logits), numbers of any precision, unboundedly many steps written out | anything of one pass, or of a machine with finite memory, as all that can be bought are |
 | **Learnability** | gradient descent finds such weights from examples | a design, data, a length, a budget | what could be expressed: a failure is no proof |"""
 
 GAPS = (1, 2, 5, 10, GAP)
@@ -54,6 +54,7 @@ GAP_HELP = (
 )
 HERO = 310  # pixels: question, prediction and hero fit one screen
 LEAST = 0.02  # of a weight that is drawn as a line
+ROUNDING = 1e-9  # what is smaller came of rounding float64, or of weights e⁻⁵⁰
 BLANK = 0.005  # below it a cell stays empty
 WIDTHS_OF_LINES = (1.0, 2.0, 3.5, 5.5)  # pixels, from the lightest quarter to the heaviest
 TEXTS = ("decade", "e", "aaaaaaa", "(())()", ")(", "((((((((((((", "110100", "1")
@@ -73,6 +74,12 @@ def steps(program: Program) -> list[str]:
             *([f"layer {k}: feed-forward"] if layer.found else []),
         ]
     return [*found, "read out"]
+
+
+def telling(program: Program) -> int:
+    """The step to begin with: the last attention that chooses; of brackets, whose second layer takes all alike, the first."""
+    chosen = [k for k, layer in enumerate(machines.machine(program).layers, 1) if layer.query.any()]
+    return steps(program).index(f"layer {chosen[-1]}: attention")
 
 
 @corners(program=PROGRAMS, text=TEXTS, gap=(GAP, *GAPS[:-1]))
@@ -120,7 +127,8 @@ def held(program: Program, built: Machine, run: Pass) -> list[str]:
     else:
         name = {"reverse": "n", "most frequent": "count", "balanced": "below"}[program]
         value = stream[:, columns.index(name)]
-    return [f"{max(v, 0.0):.2g}" if abs(v - round(v)) > BLANK else str(round(v)) for v in value.tolist()]
+    said = [f"{max(v, 0.0):.2g}" if abs(v - round(v)) > BLANK else str(round(v)) for v in value.tolist()]
+    return [{"0": "no", "1": "yes"}.get(one, one) for one in said] if program == "balanced" else said
 
 
 def flow(program: Program, text: str, built: Machine, run: Pass, step: str) -> Figure:
@@ -149,7 +157,7 @@ def flow(program: Program, text: str, built: Machine, run: Pass, step: str) -> F
     if deep == 2:
         rows.append(held(program, built, run) if reached(step, 0, "feed-forward") else ["?"] * len(tokens))
     answers = [built.answers[i] for i in run.answers[0].tolist()]
-    rows.append(["", *answers] if step == "read out" else ["", *["?"] * len(text)])
+    rows.append(["", *answers])
     for level, row in enumerate(rows):
         last = level == len(rows) - 1
         shown = range(1 if last or level else 0, len(tokens))
@@ -166,6 +174,7 @@ def flow(program: Program, text: str, built: Machine, run: Pass, step: str) -> F
             },
             text=[row[i] for i in shown],
             textfont={
+                **({"color": faded(INK, 0.55)} if last and step != "read out" else {}),
                 "size": [
                     10
                     if row[i] == "BOS" and len(tokens) < 10
@@ -179,7 +188,7 @@ def flow(program: Program, text: str, built: Machine, run: Pass, step: str) -> F
             },
             hoverinfo="skip",
         )
-    names = ["your text", *([FOUND[program]] if deep == 2 else []), "output"]
+    names = ["your text", *([FOUND[program]] if deep == 2 else []), "output" if step == "read out" else "output,<br>to come"]
     figure.lay_out(
         showlegend=False,
         margin={"l": 8, "r": 8, "t": 34, "b": 12},
@@ -213,15 +222,18 @@ def grid(
     *,
     weights: bool = False,
 ) -> Figure:
-    """A matrix with its numbers; cells under 0.005 stay empty."""
+    """A matrix with its numbers; cells under 0.005 stay empty, but for a matrix of nothing else. What is only rounding is 0."""
+    z = torch.where(z.abs() < ROUNDING, 0.0, z)
+    most = float(z.abs().max())
+    limit = most if most >= BLANK else 1.0
     chart = figures.heatmap(
         z, title=title, rows=rows, columns=columns, row_title=row_title, column_title=column_title,
-        colours=WEIGHTS if weights else SIGNED, limits=(0, 1) if weights else (-float(z.abs().max()) or -1.0, float(z.abs().max()) or 1.0),
+        colours=WEIGHTS if weights else SIGNED, limits=(0, 1) if weights else (-limit, limit),
         colour_bar=False, height=HERO,
     )  # fmt: skip
     written = [
         [
-            "" if abs(v) < BLANK else f"{v:.2g}".replace("-", "−") if abs(v) < 100 else f"{v:.0f}".replace("-", "−")
+            ("" if most >= BLANK else "0") if abs(v) < BLANK else f"{v:.2g}".replace("-", "−") if abs(v) < 100 else f"{v:.0f}".replace("-", "−")
             for v in row
         ]
         for row in z.tolist()
@@ -347,7 +359,10 @@ def program_reading(program: Program, text: str, gap: float, step: str) -> str:
         missed = sum(a != b for a, b in zip(found, due, strict=True))
         said = f"“{text}”, {DONE[program]} in one pass by {built.parameters} weights written by hand"
         if not missed:
-            return f"{said}: every answer is right, as for all texts of up to {machines.MOST[program]} tokens at a gap of {GAP:g}."
+            every = f"all texts of up to {machines.MOST[program]} tokens"
+            if gap == GAP:
+                return f"{said}: every answer is right, as for {every}."
+            return f"{said}: every answer is right here, at a logit gap of {gap:g}; for {every} at {GAP:g}."
         return f"{said}, at a logit gap of {gap:g} instead of {GAP:g}: {missed} of {count(len(due), 'answer')} {'is' if missed == 1 else 'are'} wrong."
     layer = built.layers[k]
     if step.endswith("attention"):
@@ -355,9 +370,8 @@ def program_reading(program: Program, text: str, gap: float, step: str) -> str:
         top = int(row.argmax())
         ties = int((row > float(row[top]) - 1e-9).sum())
         most = f"most to {labels_of(text)[top]}" if ties == 1 else f"equally much to {count(ties, 'key')}"
-        return (
-            f"Each token selects {layer.said}. The last one, {last}, gives {most}: weight {number(float(row[top]), 2)}."
-        )
+        end = f"; in the end it answers {machines.written(program, text, gap)[-1]}" if k + 1 == len(built.layers) else ""
+        return f"Each token selects {layer.said}. The last one, {last}, gives {most}: weight {number(float(row[top]), 2)}{end}."
     if step.endswith("fetched"):
         at = written_columns(built, k, "value")
         values = run.fetched[k][0, -1, at]
@@ -461,24 +475,24 @@ def table_reading(seed: int, progress: Progress) -> str:
 
 @corners()
 def size_frames() -> list[Frame]:
-    """One frame for each depth: answers still wrong against the width, and against the number of parameters."""
-    wrong = ANSWERS - training.sizes()
+    """One frame for each depth: answers right against the width, and against the number of parameters."""
+    right = training.sizes()
     return [
-        Frame((_sizes(wrong, i, "width"), _sizes(wrong, i, "parameters")), size_reading(wrong, i))
+        Frame((_sizes(right, i, "width"), _sizes(right, i, "parameters")), size_reading(right, i))
         for i in range(len(DEPTHS))
     ]
 
 
-def _sizes(wrong: Tensor, chosen: int, against: str) -> Figure:
+def _sizes(right: Tensor, chosen: int, against: str) -> Figure:
     series = []
     for i, depth in enumerate(DEPTHS):
         x = WIDTHS if against == "width" else [training.parameters(width, depth) for width in WIDTHS]
         colour = WITH if i == chosen else WITHOUT
-        for r in range(wrong.shape[-1]):
+        for r in range(right.shape[-1]):
             series.append(
                 Series(
                     count(depth, "layer"),
-                    100 * wrong[:, i, r] / ANSWERS,
+                    100 * right[:, i, r] / ANSWERS,
                     colour,
                     ("dot", "dash", "solid")[i],
                     x=torch.tensor(x),
@@ -491,22 +505,22 @@ def _sizes(wrong: Tensor, chosen: int, against: str) -> Figure:
     return figures.lines(
         series,
         x=torch.tensor(WIDTHS),
-        title=f"Answers still wrong against {'width' if wide else 'parameters'}, 3 runs each",
+        title=f"Answers right against {'width' if wide else 'parameters'}, 3 runs each",
         x_title="width d" if wide else "parameters",
-        y_title="answers wrong, %",
+        y_title="answers right, %",
         log_x=True,
         x_range=(3.6, 17.8) if wide else (250, 20_000),
         x_ticks=WIDTHS if wide else (300, 1000, 3000, 10_000),
-        y_range=(-3, 80),
+        y_range=(25, 104),
         height=TABLE,
     )
 
 
-def size_reading(wrong: Tensor, chosen: int) -> str:
-    mean = (wrong[:, chosen].double().mean(-1) / ANSWERS).tolist()
-    zero = [width for width, row in zip(WIDTHS, wrong[:, chosen].tolist(), strict=True) if not any(row)]
-    said = f"at width {zero[0]}, no run has a wrong one" if zero else f"at width {WIDTHS[-1]}, {percent(mean[-1])}"
-    return f"With {count(DEPTHS[chosen], 'layer')}, runs of width {WIDTHS[0]} end with {percent(mean[0])} of the answers wrong on average; {said}."
+def size_reading(right: Tensor, chosen: int) -> str:
+    mean = (right[:, chosen].double().mean(-1) / ANSWERS).tolist()
+    whole = [width for width, row in zip(WIDTHS, right[:, chosen].tolist(), strict=True) if min(row) == ANSWERS]
+    said = f"at width {whole[0]}, every run has all" if whole else f"at width {WIDTHS[-1]}, {percent(mean[-1])}"
+    return f"With {count(DEPTHS[chosen], 'layer')}, runs of width {WIDTHS[0]} end with {percent(mean[0])} of the answers right on average; {said}."
 
 
 # ------------------------------------------------------------------------------------------------ limits
@@ -538,7 +552,7 @@ def _limits(
     bit = figures.lines(
         [Series(f"measured, slope {number(slope, 2)}", moves, WITH, markers=True), Series("proportional to 1/n", inverse, WITHOUT, "dash")],
         x=torch.tensor(machines.LENGTHS), title="One flipped bit moves the output by", x_title="tokens n", y_title="move of the first output",
-        log_x=True, log_y=True, x_range=(6, 340), x_ticks=machines.LENGTHS, y_range=(low, high), marks=here if n <= machines.LENGTHS[-1] else None, height=TABLE,
+        log_x=True, log_y=True, x_range=(6, 680), x_ticks=machines.LENGTHS, y_range=(low, high), marks=here if n <= machines.LENGTHS[-1] else None, height=TABLE,
     )  # fmt: skip
     means = figures.lines(
         [Series(form, [100 * v for v in merged[form]], FORMAT_COLOURS[form]) for form in merged],
@@ -583,13 +597,13 @@ def parity_frames() -> list[Frame]:
 
 def _parity_lines(n: int) -> Figure:
     series = [
-        Series(name, 100 * run, colour, x=torch.tensor(READ_AT), width=1.6, legend=not r)
+        Series(name, 100 * run, colour, x=torch.tensor(READ_AT), width=3 if scheme == "steps" else 0.8, legend=not r)
         for scheme, (name, colour) in SCHEME_NAMES.items()
         for r, run in enumerate(training.parities(scheme))
     ]
     return figures.lines(
         series, x=torch.tensor(READ_AT), title="Parity right, five runs each", x_title="bits", y_title="texts right, %",
-        x_range=(0, 41), y_range=(0, 108), levels={"guessing": (50, MASKED)}, level_at="bottom left",
+        x_range=(0, 41), y_range=(0, 125), y_ticks=(0, 25, 50, 75, 100), levels={"guessing": (50, INK)}, level_at="bottom right",
         marks={"trained to 6": (SHORT, INK), **({f"here: {n}": (n, INK)} if n != SHORT else {})}, height=TABLE + 30,
     )  # fmt: skip
 
@@ -620,12 +634,12 @@ def parity_reading(at: int, n: int) -> str:
     def said(scheme: Scheme) -> str:
         found = training.parities(scheme)[:, at]
         low, high = percent(float(found.min())), percent(float(found.max()))
-        return f"{low} in every run" if low == high else f"{low} to {high}"
+        return low if low == high else f"{low} to {high}"
 
     seen = "as in training" if n <= SHORT else f"trained on at most {SHORT}"
     return (
-        f"On texts of {count(n, 'bit')}, {seen}: in one pass {said('one pass')} right, with ALiBi {said('one pass, ALiBi')}; written out "
-        f"in steps with ALiBi {said('steps')}."
+        f"Texts of {count(n, 'bit')} right, {seen}: in one pass {said('one pass')} with sinusoids, {said('one pass, no positions')} without "
+        f"positions, {said('one pass, ALiBi')} with ALiBi. In steps written out {said('steps')} with ALiBi, {said('steps, sinusoids')} with sinusoids."
     )
 
 
@@ -634,4 +648,4 @@ def parity_reading(at: int, n: int) -> str:
 
 def card() -> Frame:
     """The hero as it is at its defaults: its small picture stands on the front door (`make cards`)."""
-    return program_frames("sort", machines.USUAL[machines.LETTERS], GAP)[-1]
+    return program_frames("sort", machines.USUAL[machines.LETTERS], GAP)[telling("sort")]
