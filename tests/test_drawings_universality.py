@@ -1,6 +1,7 @@
 """Question 20's frames and readings: the matrices drawn are those that ran, and each sentence is true of its figure."""
 
 import itertools
+from collections import Counter
 
 import plotly.graph_objects as go
 import pytest
@@ -93,7 +94,8 @@ def test_lines_are_the_weights_and_answers_come_last(program: machines.Program) 
         flow = frame.figures[0]
         squares = [t for t in flow["data"] if t["mode"] == "markers+text"]
         assert squares[0]["text"] == ["BOS", *text] and squares[0]["y"][0] == 0
-        assert squares[-1]["text"] == (found if step == "read out" else ["?"] * len(text))
+        assert squares[-1]["text"] == found
+        assert flow["layout"]["yaxis"]["ticktext"][-1].endswith("to come") == (step != "read out")
         assert squares[-1]["marker"]["line"]["color"] == (WITH if step == "read out" else WITHOUT)
         levels = {float(y) for t in flow["data"] if t["mode"] == "lines" for y in t["y"][::3]}
         attended = sum(name.endswith(": attention") for name in names[: names.index(step) + 1])
@@ -118,13 +120,60 @@ def test_a_wide_line_is_a_heavy_weight_from_its_key_to_its_query() -> None:
 def test_readings_of_a_right_and_of_a_wrong_answer() -> None:
     right = drawings.program_frames("sort", "decade", machines.GAP)[-1].reading
     assert right == (
-        "“decade”, sorted in one pass by 115 weights written by hand: every answer is right, as for all texts of up to 7 tokens at a gap of 50."
+        "“decade”, sorted in one pass by 115 weights written by hand: every answer is right, as for all texts of up to 7 tokens."
     )
+    here = drawings.program_frames("sort", "ab", 5)[-1].reading
+    assert here.endswith("every answer is right here, at a logit gap of 5; for all texts of up to 7 tokens at 50.")
     wrong = drawings.program_frames("sort", "decade", 1)[-1].reading
     missed = sum(a != b for a, b in zip(machines.written("sort", "decade", 1), sorted("decade"), strict=True))
     assert missed > 1 and wrong.endswith(f"at a logit gap of 1 instead of 50: {missed} of 6 answers are wrong.")
     count = drawings.program_frames("histogram", "aba", machines.GAP)
     assert "for a₃, count = 2" in count[3].reading and "equally much to 3 keys: weight 0.33" in count[1].reading
+
+
+@every_program
+def test_what_is_said_to_be_selected_is_what_weighs(program: machines.Program) -> None:
+    """The words of each layer, taken literally, against the weights of a text."""
+    text = usual(program)
+    n, run = len(text), machines.passed(program, text)
+    count, ranks = Counter(text), [sum(other < t for other in text) for t in text]
+    chosen = {
+        "the smaller letters, and BOS": lambda i, j: text[j] < text[i],
+        "the highest rank that fits this place": lambda i, j: ranks[j] == max(r for r in ranks if r <= i),
+        "every token alike": lambda i, j: True,
+        "the place n + 1 − i": lambda i, j: i + j == n - 1,
+        "the same letter, and BOS": lambda i, j: text[j] == text[i],
+        "the highest count; of equal ones the first letter": lambda i, j: text[j] == min(count, key=lambda t: (-count[t], t)),
+        "itself and what came before, and BOS": lambda i, j: j <= i,
+        "the ones, and BOS": lambda i, j: text[j] == "1",
+    }  # fmt: skip
+    for layer, weights in zip(machines.machine(program).layers, run.weights, strict=True):
+        bos = layer.said.endswith("BOS") or layer.said == "every token alike"
+        for i in range(n):
+            selected = torch.tensor([bos, *(chosen[layer.said](i, j) for j in range(n))]).double()
+            torch.testing.assert_close(weights[0, i + 1], selected / selected.sum(), atol=1e-9, rtol=0)
+
+
+@every_program
+def test_the_largest_entry_fetched_is_named(program: machines.Program) -> None:
+    built, run = machines.machine(program), machines.passed(program, usual(program))
+    for k, frame in ((int(f[6]) - 1, drawings.program_frames(program, usual(program), machines.GAP)[i]) for i, f in enumerate(drawings.steps(program)) if f.endswith("fetched")):  # fmt: skip
+        values = run.fetched[k][0, -1]
+        name = words(frame.reading).partition("largest entry is ")[2].partition(" = ")[0]
+        assert abs(float(values[built.columns.index(name)])) >= float(values.abs().max()) - 1e-12
+
+
+def test_rounding_has_no_colour() -> None:
+    """Brackets that balance: what the last ReLU layer writes is 0, up to rounding, and looks it."""
+    made = drawings.program_frames("balanced", "(())()", machines.GAP)[drawings.steps("balanced").index("layer 2: feed-forward")].figures[2]  # fmt: skip
+    assert not matrix(made).any() and made["data"][0]["zmax"] == 1
+    assert {cell for row in made["data"][0]["text"] for cell in row} == {"0"}
+
+
+def test_each_program_begins_where_it_chooses() -> None:
+    for program in machines.PROGRAMS:
+        step = drawings.steps(program)[drawings.telling(program)]
+        assert step == ("layer 1" if program in ("histogram", "balanced", "parity") else "layer 2") + ": attention"
 
 
 def test_nothing_of_the_readers_is_read_as_html() -> None:
@@ -133,7 +182,7 @@ def test_nothing_of_the_readers_is_read_as_html() -> None:
 
 
 def test_the_middle_row_says_what_was_found() -> None:
-    for program, text, row in (("sort", "cab", ["2", "0", "1"]), ("reverse", "cab", ["3"] * 3), ("most frequent", "aba", ["2", "1", "2"]), ("balanced", "())", ["0", "0", "1"])):  # fmt: skip
+    for program, text, row in (("sort", "cab", ["2", "0", "1"]), ("reverse", "cab", ["3"] * 3), ("most frequent", "aba", ["2", "1", "2"]), ("balanced", "())", ["no", "no", "yes"])):  # fmt: skip
         squares = [
             t
             for t in drawings.program_frames(program, text, machines.GAP)[-1].figures[0]["data"]
@@ -173,13 +222,26 @@ def test_a_table_in_training() -> None:
 def test_sizes_against_width_and_parameters() -> None:
     frames = drawings.size_frames()
     assert len(frames) == len(training.DEPTHS)
-    wrong = 100 * (training.ANSWERS - training.sizes()).double() / training.ANSWERS
+    right = 100 * training.sizes().double() / training.ANSWERS
+    wide, deep = right.mean(-1), training.DEPTHS
+    for i, frame in enumerate(frames):
+        ends = [percent(float(wide[w, i]) / 100) for w in (0, -1)]
+        assert words(frame.reading).startswith(f"With {deep[i]} layer") and f"end with {words(ends[0])} of" in words(
+            frame.reading
+        )
+        assert words(frame.reading).endswith("every run has all." if i else f"at width 16, {words(ends[1])}.")
+    at = {
+        (w, d): sorted(right[i, j].round().int().tolist())
+        for i, w in enumerate(training.WIDTHS)
+        for j, d in enumerate(deep)
+    }
+    assert (at[8, 4][0], at[8, 4][-1], at[16, 1][0], at[16, 1][-1]) == (94, 99, 74, 89), "as the look says"
     for i, frame in enumerate(frames):
         for chart, x in zip(frame.figures, (list(training.WIDTHS), None), strict=True):
             assert len(chart["data"]) == 9
             for j, trace in enumerate(chart["data"]):
                 depth, run = divmod(j, 3)
-                assert trace["y"].tolist() == pytest.approx(wrong[:, depth, run].tolist(), rel=1e-5)
+                assert trace["y"].tolist() == pytest.approx(right[:, depth, run].tolist(), rel=1e-5)
                 assert (trace["line"]["color"] == WITH) == (depth == i)
                 expected = x or [training.parameters(w, training.DEPTHS[depth]) for w in training.WIDTHS]
                 assert trace["x"].tolist() == expected
@@ -193,6 +255,8 @@ def test_limits_are_drawn_as_measured() -> None:
     for n, frame in zip(drawings.STOPS, frames, strict=True):
         bit, means, weight = frame.figures
         assert bit["data"][0]["y"].tolist() == pytest.approx(moves.tolist(), rel=1e-5)
+        inverse = [float(moves[0]) * machines.LENGTHS[0] / n for n in machines.LENGTHS]
+        assert bit["data"][1]["y"].tolist() == pytest.approx(inverse, rel=1e-5)
         low, high = (10**e for e in bit["layout"]["yaxis"]["range"])
         assert low < float(moves.min()) and float(moves.max()) < high
         for trace in means["data"]:
@@ -220,9 +284,25 @@ def test_parity_is_drawn_run_by_run() -> None:
             assert trace["y"].tolist() == pytest.approx(
                 [100 * float(training.parities(s)[run, i]) for s in training.SCHEMES], rel=1e-5
             )
-        assert frame.reading.startswith(f"On texts of {n} bit") and ("as in training" in frame.reading) == (n <= 6)
-    assert words(frames[-1].reading).endswith("written out in steps with ALiBi 100 % in every run.")
+        told = [training.parities(s)[:, i].tolist() for s in training.SCHEMES]
+        low, high = zip(*((words(percent(min(one))), words(percent(max(one)))) for one in told), strict=True)
+        a, b, c, d, e = (x if x == y else f"{x} to {y}" for x, y in zip(low, high, strict=True))
+        assert words(frame.reading) == (
+            f"Texts of {n} bit{'s' * (n > 1)} right, {'as in training' if n <= 6 else 'trained on at most 6'}: in one pass {a} with sinusoids, "
+            f"{b} without positions, {c} with ALiBi. In steps written out {d} with ALiBi, {e} with sinusoids."
+        )
+
+
+def test_neither_remedy_does_it_alone_from_the_lengths_that_the_look_names() -> None:
+    for scheme, n in (("steps, sinusoids", 9), ("one pass, ALiBi", 11)):
+        found = training.parities(scheme)[:, training.READ_AT.index(n) :]  # type: ignore[arg-type]
+        assert (
+            float(found.max()) < 0.6 and float(training.parities(scheme)[:, training.READ_AT.index(n - 2)].max()) > 0.65
+        )  # type: ignore[arg-type]
 
 
 def test_the_card_is_the_hero() -> None:
-    assert drawings.card().reading == drawings.program_frames("sort", "decade", machines.GAP)[-1].reading
+    assert (
+        drawings.card().reading
+        == drawings.program_frames("sort", "decade", machines.GAP)[drawings.telling("sort")].reading
+    )

@@ -132,6 +132,14 @@ def test_the_same_seed_gives_the_same_curve() -> None:
     assert len(set(first[:, 0, 0].tolist())) == 2, "without and with positions differ from the first step on"
 
 
+def test_the_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
+    """As the recipe of the shipped file has it: 0.004 for tables, 0.002 for parities, linear over 50 steps, then half a cosine."""
+    assert (training.RATE, training.PARITY_RATE) == (0.004, 0.002)
+    for step, share in ((25, 0.5), (50, 1), (300, 1), (600, 1)):
+        wave = 0.5 * (1 + math.cos(math.pi * step / 600))
+        assert training._rate(step, 600, 0.004) == pytest.approx(0.004 * share * wave, abs=1e-12)
+
+
 def test_a_table_is_drawn_by_its_seed() -> None:
     assert torch.equal(training.table(4), training.table(4)) and not torch.equal(training.table(4), training.table(5))
     assert len({tuple(t) for t in training.texts().tolist()}) == training.TEXTS

@@ -113,23 +113,18 @@ concept.cites(
 )
 
 
-@concept.says(
-    "Written out, one layer follows 300 swaps.",
-    fails_if=({"steps": False}, {"relative": False}),
-)
+@concept.says("Written out, one layer follows 300 swaps.", fails_if=({"steps": False}, {"relative": False}))
 def one_layer_follows_the_ball(steps: bool = True, relative: bool = True) -> Evidence:
     """Five cups, one ball; its layer is written by hand, and only its own last answer and the next swap decide each step."""
     return Evidence.exactly(f"a ball under each of five cups, {SWAPS:,} swaps drawn at random: answers wrong of {5 * SWAPS:,}", astray(steps, relative), 0)  # fmt: skip
 
 
 @concept.in_one_sentence(
-    "Yes, with conditions: for texts of one length there are weights for any continuous function, if it knows positions; those below, "
-    "written by hand, sort exactly. Turing complete it is by steps written out without end, not in one pass.",
+    "Yes, with conditions: for texts of one length, weights exist for any continuous function, given positions; those below, written by "
+    "hand, sort exactly. It is Turing complete by writing out steps without end, not in one pass.",
     fails_if=({"gap": 1.0}, {"positions": False}, {"blind": True}, {"steps": False}),
 )
-def positions_and_steps(
-    gap: float = GAP, positions: bool = True, blind: bool = False, steps: bool = True
-) -> Evidence:
+def positions_and_steps(gap: float = GAP, positions: bool = True, blind: bool = False, steps: bool = True) -> Evidence:
     return programs_are_exact(gap).parts[0] & positions_decide(positions, blind) & one_layer_follows_the_ball(steps)
 
 
@@ -250,9 +245,9 @@ concept.judges(
     "Yes, they are Turing Complete (given enough depth/precision).",
     Verdict.OTHERWISE,
     "Precision, yes; depth, no. Pérez et al. keep the network fixed and let it write without bound, with hard attention (all weight on the "
-    "largest logits) and numbers of any precision; Jiang et al. 2025 do it with softmax. Parity one pass can compute. What one pass of fixed depth, with "
-    "numbers of about log n bits, is believed unable to do for every length: follow a ball under five cups as they are swapped (else TC⁰ = NC¹). "
-    "One layer written by hand follows it through 300 swaps, if it writes out where the ball is after each.",
+    "largest logits) and numbers of any precision; Jiang et al. 2025 do it with softmax. One pass of fixed depth, with numbers of about log n bits, stays "
+    "within TC⁰, what circuits of fixed depth that count can do. Parity is within; to follow a ball under five cups through any number of swaps is believed not to be "
+    "(else TC⁰ = NC¹). One layer written by hand follows it through 300, if it writes out after each swap where the ball is.",
     by=one_layer_follows_the_ball,
     source=(PEREZ_2021, JIANG_2025, MERRILL_2023, BARRINGTON_1989),
 )
@@ -381,11 +376,11 @@ if program == "sort":                              # layer 1: how many are small
     weights = attend((s < s[:, None]) | bos)
     ranks = torch.stack([bend(weights[:, 0], shares[:-1], [float(k == a) for k in range(most)]) for a in range(most)], 1)
     fits = torch.tensor([[a if a < p else -1 for a in range(most)] for p in place.tolist()]).double()
-    answer = (attend(fits @ ranks.T - 1.0 * bos) @ one_hot).argmax(-1)
+    answer = (attend(fits @ ranks.T - 1.0 * bos) @ one_hot).round(decimals=9).argmax(-1)
 elif program == "reverse":                         # layer 1: n; layer 2: place n + 1 - i
     weights = attend(torch.zeros(n + 1, n + 1))
     target = bend(weights[:, :1], shares[1:], list(range(1, most + 1))) + 1 - place[:, None]
-    answer = (attend(2 * target * place - place**2) @ one_hot).argmax(-1)
+    answer = (attend(2 * target * place - place**2) @ one_hot).round(decimals=9).argmax(-1)
 elif program == "balanced":                        # layer 1: heights; layer 2: the end, and any fall below 0
     weights = attend(place <= place[:, None])
     sign = one_hot[:, 0] - one_hot[:, 1]
@@ -394,11 +389,11 @@ elif program == "balanced":                        # layer 1: heights; layer 2: 
     open = bend(sign.mean(-1, keepdim=True), [-1, -1 / (most + 1), 0, 1 / (most + 1), 1], [1, 1, 0, 1, 1])
     answer = (fell + open > 0.5).long().expand(n + 1)
 else:                                              # layer 1: how often; layer 2, if any: the highest count
-    weights = attend((equal if program != "parity" else s == 1) | bos)
+    weights = attend((equal if program != "parity" else (s == 1).expand(n + 1, n + 1)) | bos)
     count = bend(weights[:, 0], shares, [k % 2 if program == "parity" else k for k in range(most + 1)])
     answer = (count > 0.5).long() if program == "parity" else count.round().clamp(1, most).long() - 1
     if program == "most frequent":
-        answer = (attend((len(symbols) * count - s.clamp(min=0)).expand(n + 1, n + 1)) @ one_hot).argmax(-1)
+        answer = (attend((len(symbols) * count - s.clamp(min=0)).expand(n + 1, n + 1)) @ one_hot).round(decimals=9).argmax(-1)
 names = {"balanced": ["yes", "no"], "parity": ["even", "odd"], "histogram": range(1, most + 1)}.get(program, symbols)
 print("answers:", *[names[a] for a in answer[1:].tolist()])
 print(f"weight of BOS in the last row of layer 1: {weights[-1, 0].item():.6f}")

@@ -305,8 +305,8 @@ class Pass:
 
     @property
     def answers(self) -> Int[Tensor, "b n"]:
-        """The likeliest answer at every place, BOS left out."""
-        return self.logits[:, 1:].argmax(-1)
+        """The likeliest answer at every place, BOS left out; of answers that only rounding tells apart, the first."""
+        return self.logits[:, 1:].round(decimals=9).argmax(-1)
 
 
 def forward(built: Machine, symbols: Int[Tensor, "b n"]) -> Pass:

@@ -15,7 +15,7 @@ from ui import figures
 from ui.drawings import corners
 from ui.drawings.feed_forward import gaps
 from ui.figures import Figure, Frame, Series
-from ui.palette import INK, KEY, MASKED, OCHRE, QUERY, SIGNED, WEIGHTS, WITH, WITHOUT, faded
+from ui.palette import INK, KEY, OCHRE, QUERY, SIGNED, WEIGHTS, WITH, WITHOUT, faded
 
 CHOICES: dict[Program, str] = {
     "sort": "sort", "reverse": "reverse", "histogram": "count each token",
@@ -174,7 +174,7 @@ def flow(program: Program, text: str, built: Machine, run: Pass, step: str) -> F
             },
             text=[row[i] for i in shown],
             textfont={
-                **({"color": faded(INK, 0.55)} if last and step != "read out" else {}),
+                **({"color": faded(INK, 0.7)} if last and step != "read out" else {}),
                 "size": [
                     10
                     if row[i] == "BOS" and len(tokens) < 10
@@ -184,11 +184,15 @@ def flow(program: Program, text: str, built: Machine, run: Pass, step: str) -> F
                     if len(row[i]) > 2
                     else 16
                     for i in shown
-                ]
+                ],
             },
             hoverinfo="skip",
         )
-    names = ["your text", *([FOUND[program]] if deep == 2 else []), "output" if step == "read out" else "output,<br>to come"]
+    names = [
+        "your text",
+        *([FOUND[program]] if deep == 2 else []),
+        "output" if step == "read out" else "output,<br>to come",
+    ]
     figure.lay_out(
         showlegend=False,
         margin={"l": 8, "r": 8, "t": 34, "b": 12},
@@ -233,7 +237,11 @@ def grid(
     )  # fmt: skip
     written = [
         [
-            ("" if most >= BLANK else "0") if abs(v) < BLANK else f"{v:.2g}".replace("-", "−") if abs(v) < 100 else f"{v:.0f}".replace("-", "−")
+            ("" if most >= BLANK else "0")
+            if abs(v) < BLANK
+            else f"{v:.2g}".replace("-", "−")
+            if abs(v) < 100
+            else f"{v:.0f}".replace("-", "−")
             for v in row
         ]
         for row in z.tolist()
@@ -370,7 +378,9 @@ def program_reading(program: Program, text: str, gap: float, step: str) -> str:
         top = int(row.argmax())
         ties = int((row > float(row[top]) - 1e-9).sum())
         most = f"most to {labels_of(text)[top]}" if ties == 1 else f"equally much to {count(ties, 'key')}"
-        end = f"; in the end it answers {machines.written(program, text, gap)[-1]}" if k + 1 == len(built.layers) else ""
+        end = (
+            f"; in the end it answers {machines.written(program, text, gap)[-1]}" if k + 1 == len(built.layers) else ""
+        )
         return f"Each token selects {layer.said}. The last one, {last}, gives {most}: weight {number(float(row[top]), 2)}{end}."
     if step.endswith("fetched"):
         at = written_columns(built, k, "value")
@@ -603,7 +613,7 @@ def _parity_lines(n: int) -> Figure:
     ]
     return figures.lines(
         series, x=torch.tensor(READ_AT), title="Parity right, five runs each", x_title="bits", y_title="texts right, %",
-        x_range=(0, 41), y_range=(0, 125), y_ticks=(0, 25, 50, 75, 100), levels={"guessing": (50, INK)}, level_at="bottom right",
+        x_range=(0, 41), y_range=(0, 125), y_ticks=(0, 25, 50, 75, 100), levels={"a guess": (50, INK)}, level_at="bottom left",
         marks={"trained to 6": (SHORT, INK), **({f"here: {n}": (n, INK)} if n != SHORT else {})}, height=TABLE + 30,
     )  # fmt: skip
 
