@@ -121,7 +121,7 @@ def one_layer_follows_the_ball(steps: bool = True, relative: bool = True) -> Evi
 
 @concept.in_one_sentence(
     "Yes, with conditions: for texts of one length, weights exist for any continuous function, given positions; those below, written by "
-    "hand, sort exactly. It is Turing complete by writing out steps without end, not in one pass.",
+    "hand, sort up to seven letters exactly. It is Turing complete by writing out steps without end, not in one pass.",
     fails_if=({"gap": 1.0}, {"positions": False}, {"blind": True}, {"steps": False}),
 )
 def positions_and_steps(gap: float = GAP, positions: bool = True, blind: bool = False, steps: bool = True) -> Evidence:
@@ -245,9 +245,9 @@ concept.judges(
     "Yes, they are Turing Complete (given enough depth/precision).",
     Verdict.OTHERWISE,
     "Precision, yes; depth, no. Pérez et al. keep the network fixed and let it write without bound, with hard attention (all weight on the "
-    "largest logits) and numbers of any precision; Jiang et al. 2025 do it with softmax. One pass of fixed depth, with numbers of about log n bits, stays "
+    "largest logits) and numbers of any precision; Jiang et al. 2025 do it with softmax and relative positions. One pass of fixed depth, with numbers of about log n bits, stays "
     "within TC⁰, what circuits of fixed depth that count can do. Parity is within; to follow a ball under five cups through any number of swaps is believed not to be "
-    "(else TC⁰ = NC¹). One layer written by hand follows it through 300, if it writes out after each swap where the ball is.",
+    "(else TC⁰ = NC¹, circuits whose depth grows like log n). One layer written by hand follows it through 300, if it writes out after each swap where the ball is.",
     by=one_layer_follows_the_ball,
     source=(PEREZ_2021, JIANG_2025, MERRILL_2023, BARRINGTON_1989),
 )

@@ -45,7 +45,7 @@ THREE_CLAIMS = """Three claims that are easily taken for one another:
 GAPS = (1, 2, 5, 10, GAP)
 BUILT_HELP = (
     "No training: every weight was written by hand, as a list of the entries that are not 0. Real softmax attention in float64, one head, "
-    "residuals, ReLU layers, no norms. Beside the tokens the weights use a BOS token in front, positions (a column for each, or i and i²) and a "
+    "residuals, ReLU layers, no norms. Beside the tokens the weights use a BOS token in front, positions (a column for each, p1, p2, …, or i and i²) and a "
     "constant 1 (const). W_K and W_O are the identity."
 )
 GAP_HELP = (
