@@ -193,6 +193,18 @@ def test_one_layer_looks_up_every_cup_and_swap() -> None:
     assert machines.astray(steps=False, swaps=1) == 0, "one swap needs no steps"
 
 
+def test_the_layer_reads_what_it_wrote_itself(monkeypatch) -> None:
+    """Told a wrong cup once, all five answers stay wrong for good: nobody corrects what is written."""
+    whole, calls = machines.feed_forward, []
+
+    def once_wrong(x, up, down):
+        calls.append(x)
+        return whole(x, up, down).roll(1, 0) if len(calls) == 1 else whole(x, up, down)
+
+    monkeypatch.setattr(machines, "feed_forward", once_wrong)
+    assert machines.astray(gap=40, swaps=30) == machines.CUPS * 30
+
+
 # ---------------------------------------------------------------------------------------------- limits
 
 
