@@ -41,7 +41,7 @@ with lesson(concept) as page:
         )
 
     if page.look("blocks"):
-        st.markdown(
+        page.says(
             "Each row of the square becomes one output, a weighted mean, and a mean can be built up as the keys arrive. Keep for each "
             "query the largest score m so far, the sum of the weights and the weighted sum of the values; when a larger score comes, multiply both "
             r"by $e^{m_\mathrm{old} - m_\mathrm{new}}$; at the end divide one by the other. Forget that factor, and see."
@@ -52,14 +52,14 @@ with lesson(concept) as page:
             seed = controls.seed("blocks_seed")
         with stage:
             sweep("block", "Keys in a block", cost.BLOCKS, drawings.block_frames, rescale, seed, default=32)
-        st.markdown(
+        page.says(
             "Training also needs what the backward pass will read. A loop like this under autograd would keep every block; a fused "
             "kernel keeps inputs, outputs and one number per row, and computes the scores once more."
         )
         figure("saved", drawings.saved_frames)
 
     if page.look("clock"):
-        st.markdown(
+        page.says(
             "So is it linear now? No score is kept, but every one is computed. Here one head of width 64, plain and fused, and a "
             "feed-forward layer 64 → 256 → 64 are timed on the machine that serves this page. Costs that do not grow with N "
             "flatten the lines at their left end. A slope is a power of N: 1 would be linear, 2 quadratic."
@@ -68,14 +68,14 @@ with lesson(concept) as page:
             show("clock:figure", drawings.clock_frame(measured()))
 
     if page.look("length"):
-        st.markdown(
+        page.says(
             "Then what limits a model? Its training length and positions (question 11), and bytes. Each of these models attends to the whole text "
             "in every layer. The square, if it were stored, would soon outgrow everything; not stored, keys and values are what grows."
         )
         sweep("published", "Model", cost.MODELS, drawings.length_frames, default="Llama 2 7B", buttons=True)
 
     if page.look("writing"):
-        st.markdown(
+        page.says(
             "Keys and values can be kept (question 4). A small stack of two layers writes a text, each token made from the last output; row "
             "= query, column = key. Without a cache every step computes the rows of its whole prefix again."
         )

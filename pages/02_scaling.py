@@ -40,14 +40,14 @@ with lesson(concept) as page:
         d_k = sweep("d_k", "Width dₖ", scaling.WIDTHS, width_frames, divisor, n_keys, distribution, seed, default=64)
 
     if page.look("rows"):
-        st.markdown(
+        page.says(
             "A query and its keys learn through the derivatives of the softmax, ∂pᵢ/∂zⱼ = pᵢ(δᵢⱼ − pⱼ), together the Jacobian J. "
             "Where one weight is 1 and the others are 0, all of them are 0; where a row is torn between two keys, ‖J‖ is largest."
         )
         sweep("rows_d_k", "Width dₖ", scaling.WIDTHS, gradient_frames, divisor, n_keys, distribution, seed, default=64)
 
     if page.look("softer"):
-        st.markdown(
+        page.says(
             "So would still smaller logits be better still? Draw logits with a chosen standard deviation. With many keys, "
             "nearly equal logits pass less on, and saturated ones hardly anything in the worst rows: the most is in between. "
             "With two or four keys, nearly equal logits pass on most."
@@ -55,7 +55,7 @@ with lesson(concept) as page:
         sweep("jacobian_keys", "Number of keys", KEYS, response_frames, seed, default=64)
 
     if page.look("trained"):
-        st.markdown(
+        page.says(
             "Models learn to find a key among 16 and return its value, by Adam (question 17) at learning rate 0.001, all from the same data: with the factor; with W_Q "
             "divided by √dₖ once, at the start, and no factor, which is the same function; and without either. Adam’s steps "
             "do not shrink with the weights: folded, a step on W_Q of one size changes the logits √dₖ times as much, a larger learning rate "
@@ -78,7 +78,7 @@ with lesson(concept) as page:
             )
 
     if page.look("modules"):
-        st.markdown(
+        page.says(
             "The variance at the start depends on the initialisation too: d inputs of variance 1 meet weights of variance v, so that "
             "q and k have variance d·v and the divided logits (d·v)². Here are modules that were built this moment."
         )

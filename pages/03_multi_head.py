@@ -30,7 +30,7 @@ with lesson(concept) as page:
         w = sweep("first_head", "The head’s weight on u", heads.STOPS, draw, *chosen, default=0.3, panel_width=360)
 
     if page.look("trained"):
-        st.markdown(
+        page.says(
             f"Does training find this? {training.PLACES} places hold random values, and each question names two of them: bring the "
             "first’s value and the second’s. Nothing says which head should do what. With “place and value” the keys contain the "
             "values, as in a Transformer. Then the weights themselves can carry news of the values, and a single head may get "
@@ -47,10 +47,10 @@ with lesson(concept) as page:
             live("fetch_two", label, *how, *run, share=lambda p: p.done, shipped=shipped)
 
     if page.look("cost"):
-        st.markdown(
+        page.says(
             f"And what do more heads cost? They share the width d = {heads.D_MODEL}, so each is narrower. Only its square of scores, with a softmax, comes "
             "on top, and a blockwise kernel never stores that whole. Query heads may also share keys and values, as in GQA and "
-            "MQA: then W_K, W_V and the KV cache shrink, and the scores stay."
+            "MQA: then W_K, W_V and the KV cache (question 1) shrink, and the scores stay."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
@@ -59,7 +59,7 @@ with lesson(concept) as page:
             sweep("n_heads_of", "Heads h", heads.COUNTS, drawings.cost_frames, sharing, default=8, panel_width=340)
 
     if page.look("rank"):
-        st.markdown(
+        page.says(
             f"Then why not {heads.D_MODEL} heads? Logits are products of dₖ numbers: as a matrix they have rank dₖ at most. The "
             "softmax bends that, but cannot undo it: a head of width 1 sorts all keys along one line, and only the two at its "
             "ends can ever be the favourite. In words: a narrow head cannot look at every place."
@@ -72,7 +72,7 @@ with lesson(concept) as page:
             sweep("head_width", "Width of a head dₖ", widths, draw, seed, default=8, panel_width=340)
 
     if page.look("split"):
-        st.markdown(
+        page.says(
             f"In code there is one wide projection, which is split: `x.view(n, h, d_k).transpose(0, 1)`. That is the same as "
             f"h small ones, each a block of dₖ columns. A view straight to (h, n, dₖ), a merge without exchanging the axes back, and the "
             f"divisor √d_model (question 2) are wrong and run as smoothly ({heads.TOKENS} tokens of width {heads.WIDTH})."

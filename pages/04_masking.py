@@ -44,7 +44,7 @@ with lesson(concept) as page:
         row = sweep("row", "Query row", range(n), draw, *chosen, default=middle, labels=labels)
 
     if page.look("who"):
-        st.markdown(
+        page.says(
             "Why before? Where a weight is 0, is the word really silent? Each cell is ‖∂oᵢ/∂xⱼ‖: how strongly the output of "
             "word i answers to the input of word j, where 0 is exactly 0. What acts only because of a trap is outlined."
         )
@@ -65,7 +65,7 @@ with lesson(concept) as page:
         st.pills(may, range(n), selection_mode="multi", key="row_sees", format_func=name, on_change=choose)
 
     if page.look("leak"):
-        st.markdown(
+        page.says(
             "Zeroed afterwards, hidden words act only through one sum a row. Can a model use that? Tokens drawn independently, "
             "uniformly and afresh for every step can be neither predicted nor memorised: guessing costs their entropy, ln V, and "
             "whoever averages less has seen the answer. The last position is the case of a model that writes: nothing there to copy."
@@ -81,7 +81,7 @@ with lesson(concept) as page:
             live("leak", "Train all four now", *run, share=lambda p: p.done, shipped=shipped)
 
     if page.look("append"):
-        st.markdown(
+        page.says(
             "Whoever never looked ahead has nothing to correct when a word comes after: what was computed can be kept. "
             "Append one and see which outputs move. Writing word by word from such a cache needs no mask, since what is "
             "hidden is not there yet; the mask is what makes training the same task."
@@ -93,7 +93,7 @@ with lesson(concept) as page:
             figure("appended", drawings.append_frames, sentence, word, seed)
 
     if page.look("nobody"):
-        st.markdown(
+        page.says(
             "One mistake remains: a mask so strict that a row has nobody left, as row 0 when the diagonal is hidden too, or a row of padding "
             "only (question 9). A softmax over nothing has no answer, and each function has its own."
         )

@@ -42,8 +42,8 @@ with lesson(concept) as page:
         token = sweep("token", "Chosen word", range(n), draw, *chosen, default=min(2, n - 1), labels=labels)
 
     if page.look("append"):
-        st.markdown(
-            "A decoder has nothing to correct when a word comes (question 4). And whoever sees what comes later? Append a word: by how much does everything change "
+        page.says(
+            "A decoder has nothing to correct when a word comes (question 4). And one who sees what comes later? Append a word: by how much does everything change "
             "that was computed before? Self-attention’s keys and values of layer 1 come from single words, so they stay in any family; those of "
             "layer 2 are made of what layer 1 saw. Cross-attention’s are made of the whole source, in every layer: so it is read "
             "once, complete, before the target is written. What stays exactly can be kept in a cache."
@@ -62,7 +62,7 @@ with lesson(concept) as page:
             figure("appended_to", drawings.append_frames, sentence, target, word, to, seed)
 
     if page.look("sides"):
-        st.markdown(
+        page.says(
             f"And what does the causal mask cost? Fill a gap between two of {training.VALUES} numbers: it is their sum modulo "
             f"{training.VALUES}, so 5 ? 6 wants 3. To whoever sees only the left one, all {training.VALUES} answers are equally likely, and the best loss, "
             f"−ln of the right answer’s probability, is ln {training.VALUES}. "
@@ -84,7 +84,7 @@ with lesson(concept) as page:
             live("sides", *how, seeds, share=lambda p: p.done, shipped=shipped)
 
     if page.look("ledger"):
-        st.markdown(
+        page.says(
             "Masks decide who sees whom; what do they cost? In parameters nothing. Real models, built without storing their weights "
             "and counted: what an encoder-decoder adds is a second stack, and in each layer of it cross-attention (question 12), four more matrices. "
             "d is the model’s width."

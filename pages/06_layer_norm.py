@@ -30,7 +30,7 @@ with lesson(concept) as page:
         cell = sweep("norm_cell", "Number", drawings.CELLS, draw, rival, seed, **shown)
 
     if page.look("cheats"):
-        st.markdown(
+        page.says(
             f"What does a shared mean do to a decoder? Ours, of {training.DEPTH} causal layers, reads {training.LENGTH} fair coin tosses and after "
             f"each predicts the next: nobody can, so no honest model’s expected loss is below ln 2 (as in question 4). In each step {training.TEXTS} texts are "
             "normalised, in groups that share statistics: one text each (that is InstanceNorm, too), as on devices that hold one text at a time, up to all of them. In evaluation the running averages "
@@ -40,7 +40,7 @@ with lesson(concept) as page:
         sharing = sweep(
             "coin_sharing", "Share statistics", training.SHARING, drawings.coin_frames, default=1, labels=labels
         )
-        st.markdown("Train any of them again, now:")
+        page.says("Train any of them again, now:")
         side, stage = beside()
         with side:
             norm = controls.choice("Normalisation", "coin_norm", drawings.NAMES)
@@ -52,7 +52,7 @@ with lesson(concept) as page:
             live("coin_run", "Train this model", training.train, draw, *which, share=lambda p: p.done, shipped=before)
 
     if page.look("noise"):
-        st.markdown(
+        page.says(
             "With many texts the leak fades; noise and, in evaluation, running averages stay. What does real text do to the statistics? One number of a word has variance 1; two "
             "words of the same text correlate by ρ, as words of one subject may. How far does the mean over a batch stray?"
         )
@@ -66,7 +66,7 @@ with lesson(concept) as page:
             sweep("noise_rho", "Correlation ρ", drawings.ALIKE, drawings.noise_frames, texts, lengths, drawn, **shown)
 
     if page.look("pads"):
-        st.markdown(
+        page.says(
             "Unequal texts are padded to one length (question 9). If pads are vectors of 0 and are counted, they are part of the statistics; a mask can leave "
             "them out. The variance rises with the first pads where the mean is farther from 0 than one standard deviation, |μ| > σ."
         )
@@ -80,7 +80,7 @@ with lesson(concept) as page:
             sweep("pads_share", "Places that hold a pad", norms.SHARES, drawings.pads_frames, mean, std, 0, **shown)
 
     if page.look("running"):
-        st.markdown(
+        page.says(
             "A model in use may get one text, with no batch to average over. So BatchNorm evaluates with averages kept from training: each "
             f"batch replaces a part m, PyTorch’s momentum, of what was kept. Batches of {norms.NUMBERS} numbers with mean 5 and standard deviation 1.5; "
             "the mean drifts, as it may in a training while the weights below move. LayerNorm keeps nothing."

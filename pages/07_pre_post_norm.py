@@ -49,7 +49,7 @@ with lesson(concept) as page:
         )
 
     if page.look("stream"):
-        st.markdown(
+        page.says(
             "Why does Pre-Norm’s last layer get so little, and less the deeper it is? Its layers only add, and nothing sets the "
             "stream back. The last norm divides by the length that it has reached, and with it what comes back. (That the first "
             "layers get more is another matter: they also act through all the branches above them.)"
@@ -57,7 +57,7 @@ with lesson(concept) as page:
         figure("stream", drawings.stream_frames, width, seed, panel_width=360)
 
     if page.look("amplification"):
-        st.markdown(
+        page.says(
             "So a late layer of Pre-Norm has little say, and so have its errors. Change all weights a little. A Post-Norm layer "
             "has about the same share in what it hands on, wherever it stands: the squared changes of L layers add up to about L. In "
             "Pre-Norm layer i’s share is about 1/i of the squared stream, and 1 + ½ + ⅓ + … grows like the logarithm. This is "
@@ -66,7 +66,7 @@ with lesson(concept) as page:
         figure("nudge", drawings.nudge_frames, seed, panel_width=360)
 
     if page.look("steps"):
-        st.markdown(
+        page.says(
             "Adam’s first steps nudge all weights too, the very first by about the learning rate, but against the sign of its gradient. "
             f"Encoders of both orders take them from the same weights, to read {training.LENGTH} tokens backwards "
             f"({len(training.SEEDS)} seeds, trained beforehand). A run fails here if its loss is not below {training.LEARNED:g} nat "
@@ -82,13 +82,13 @@ with lesson(concept) as page:
             sweep("train_step", "Training step", steps, drawings.step_frames, *chosen, default=5, panel_width=340)
 
     if page.look("cells"):
-        st.markdown(
+        page.says(
             f"Smaller first steps are what a warm-up gives. So here is every depth, learning rate and order, without a warm-up "
             f"and with one that takes the first 100 of the {training.STEPS} steps. Each cell counts the runs, of "
             f"{len(training.SEEDS)}, that have learned: their loss is below {training.LEARNED:g} nat at the end."
         )
         figure("norm_grid", drawings.grid_frames, panel_width=215)
-        st.markdown("Every number counts four curves. Train one again, now:")
+        page.says("Every number counts four curves. Train one again, now:")
         side, stage = st.columns([1, 5], gap="medium")
         with side:
             order = controls.choice("Normalisation", "train_order", drawings.NAMES)

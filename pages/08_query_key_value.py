@@ -31,14 +31,14 @@ with lesson(concept) as page:
         angle = sweep("q_angle", "Angle of the query", qkv.ANGLES, draw, dictionary, length, default=40, unit="°")
 
     if page.look("soft"):
-        st.markdown(
+        page.says(
             "How sharp must a query be, so that one entry has nearly all the say? Give one logit a lead β over N − 1 equal ones: "
             "its weight is $e^\\beta / (e^\\beta + N - 1)$. Each doubling of a large dictionary asks for about ln 2 = 0.69 more."
         )
         sweep("lead_n", "Entries N", qkv.SIZES, drawings.soft_frames, default=64, panel_width=340)
 
     if page.look("pure"):
-        st.markdown(
+        page.says(
             "Do random keys lead by so much? Draw them from N(0, 1) and ask for each by itself. The lead is about √dₖ: narrow "
             "heads mix, however right the winner is. And in the narrowest, a longer key often beats the right one."
         )
@@ -49,7 +49,7 @@ with lesson(concept) as page:
             sweep("recall_d_k", "Width dₖ", qkv.WIDTHS, drawings.pure_frames, seed, default=64, panel_width=340)
 
     if page.look("laws"):
-        st.markdown(
+        page.says(
             "A lookup obeys laws. Five tokens with queries, keys and values of four whole numbers, whose logits are exact in a "
             "computer: what may be done to them without anybody noticing? c is a vector, A an invertible matrix; “rounding” is less than 10⁻¹²."
         )
@@ -62,7 +62,7 @@ with lesson(concept) as page:
             sweep("law", "What is done", done, draw, seed, default=usual, labels=names_of, buttons=True)
 
     if page.look("arithmetic"):
-        st.markdown(
+        page.says(
             "And where does a logit come from? Choose one of the same five tokens’ twenty-five: its products, its sum, its weight."
         )
         places = {i: str(i) for i in range(qkv.TOKENS)}

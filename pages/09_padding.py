@@ -35,7 +35,7 @@ with lesson(concept) as page:
 
     short = padding.shortest(sentences)
     if page.look("columns"):
-        st.markdown(
+        page.says(
             f"Which entries of the mask? Your shortest sentence with {padding.PADS} pads of zeros, in a stack of two layers; row = "
             "who asks, column = who is asked. A pad as a column is *seen*, as a row it *sees*. Crossed out: hidden, exactly 0. NaN: not a number."
         )
@@ -46,7 +46,7 @@ with lesson(concept) as page:
             figure("ways", drawings.ways_frames, short, empty, seed, panel_width=300)
 
     if page.look("sides"):
-        st.markdown(
+        page.says(
             "A pad that nobody sees still moves the words: on the left each word stands at a later place. Position ids count the "
             "words from 0 again; RoPE (question 13) turns queries and keys, so that only distances count. Your shortest sentence with "
             f"{padding.PADS} pads of a vector of their own, in a small random Transformer of two layers. A row with nobody to look "
@@ -60,7 +60,7 @@ with lesson(concept) as page:
             figure("sides", drawings.sides_frames, short, scheme, seed, panel_width=500)
 
     if page.look("conventions"):
-        st.markdown(
+        page.says(
             "Then the mask is handed to a library, and there are two camps: True for a word, or True for a pad. torch’s "
             f"nn.MultiheadAttention and scaled_dot_product_attention (SDPA) are called here, torch {masking.TORCH}, "
             "with one more random head; for Hugging Face the convention documented there, 1 for a word, is added as its code for plain "
@@ -69,9 +69,9 @@ with lesson(concept) as page:
         figure("conventions", drawings.convention_frames, short, pad, seed, panel_width=420)
 
     if page.look("waste"):
-        st.markdown(
-            "In dense attention a pad is computed like a word, masked or not. Bucketing sorts by length first; packing lays short sequences behind "
-            "each other in one; a kernel for variable lengths takes them end to end and has no pads."
+        page.says(
+            "In dense attention a pad is computed like a word, masked or not. Bucketing sorts by length first; packing lays short sequences end to end "
+            "in one; a kernel for variable lengths takes them end to end and has no pads."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
@@ -84,7 +84,7 @@ with lesson(concept) as page:
             kinds, names = padding.BATCHINGS, list(drawings.KINDS.values())
             ways = drawings.waste_frames, lengths, size
             sweep("batching", "Batch", kinds, *ways, default="padded", labels=names, buttons=True)
-        st.markdown(
+        page.says(
             "Packed, sequences must not see each other, and each counts its positions from 0. The picture: the head of the first "
             "figure, not causal; the numbers below it: the small model of two layers, causal, with sinusoids. And the loss has to skip "
             "pads by itself: here for your lengths, with made-up logits that guess late tokens better than early ones, and pads at "

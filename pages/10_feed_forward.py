@@ -39,7 +39,7 @@ with lesson(concept) as page:
         part = sweep("ff_part", "What acts through", layers.PARTS, draw, sentence, sees, seed, **how)
 
     if page.look("xor"):
-        st.markdown(
+        page.says(
             "What is there to compute inside a token? Take one that holds two bits (each adds a vector of its own) and is to say whether "
             "exactly one of them is 1: XOR, which no straight line separates. A token that sees only itself gives itself weight 1, so attention is "
             "linear there, and so are two matrices without an activation. Judge by the loss: a line can have three of four cases right, 75\u00a0%, "
@@ -54,7 +54,7 @@ with lesson(concept) as page:
             live("xor", "Train all 15 now", training.train, draw, token_sees, share=lambda p: p.done, shipped=before)
 
     if page.look("memory"):
-        st.markdown(
+        page.says(
             "So what does a trained layer compute? Written neuron by neuron it is a sum like attention’s, but its keys and values are "
             "weights, the same for every text: a memory, as Geva et al. 2021 read it. Here is the decoder of question 12, which writes dates (the first of its runs). A "
             "neuron’s key says when it fires; its value, read out by the model’s last matrix, what it speaks for."
@@ -73,19 +73,20 @@ with lesson(concept) as page:
             sweep(
                 "ff_step", "Writing", range(len(labels)), draw, *chosen, default=usual, labels=labels, panel_width=240
             )
-        st.markdown(f"To speak for a character is not yet to be needed. {drawings.left_out()}.")
+        page.says(f"To speak for a character is not yet to be needed. {drawings.left_out()}.")
 
     if page.look("share"):
-        st.markdown(
+        page.says(
             "How much can such a memory hold? Most of what a layer has: 8 d² of 12 d² weights with two matrices and d_ff = 4 d; more where heads share "
             "keys and values, or where a gate adds a third matrix (question 15). "
-            "The layer meets every token once, whatever the length; attention, its own matrices included, also multiplies with every token in view (question 1 sets "
-            "its square alone against all weights: N = 6 d). (For a whole causal text both cost the same at twice that length. Dotted: beyond the published window.)"
+            "The layer meets every token once, whatever the length; attention, its own matrices included, also multiplies with every token in view, and beyond "
+            "some number of them costs more (for a whole causal text, twice that number). Question 1 sets its square alone against all weights, hence N = 6 d "
+            "there. Dotted: beyond the published window."
         )
         sweep("ff_model", "A layer of", layers.SHOWN, drawings.share_frames, default="Llama 3 8B", panel_width=340)
 
     if page.look("collapse"):
-        st.markdown(
+        page.says(
             "And what is it not for? Attention averages, and stacks of nothing else make all tokens alike. The feed-forward layer is often said to "
             "prevent that: Dong et al. 2021 name skips and feed-forward layers as what stops it, and in their bound such a layer slows it, the more it stretches. "
             "Untrained, with Xavier weights, ours do not keep tokens apart: what slows the tokens’ falling together is what question 14 is about, the skip, and how much "

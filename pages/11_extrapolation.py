@@ -33,13 +33,13 @@ with lesson(concept) as page:
         n = sweep("test_length", "Length of the text", stops, draw, sees, default=longer.FAR, **shown)
 
     if page.look("beyond"):
-        st.markdown(
+        page.says(
             "What does a model meet farther on? A learned table ends. Sinusoids, RoPE’s angles and ALiBi’s biases are "
             "formulas that hold everywhere; but what the other weights do with them was learned within the grey."
         )
         names = [drawings.NAMES[e] for e in drawings.MET]
         sweep("met", "Encoding", drawings.MET, drawings.beyond_frames, default="learned", labels=names, buttons=True)
-        st.markdown(
+        page.says(
             "And positions and angles are numbers of finite length; bfloat16 has every whole number up to 256 only:"
         )
         side, stage = beside()
@@ -50,7 +50,7 @@ with lesson(concept) as page:
             figure("bf16_rope", drawings.precision_frames, offset, seed)
 
     if page.look("turns"):
-        st.markdown(
+        page.says(
             "RoPE (question 13) turns each pair of features of the query and of the key by its position, every pair at its own speed ω. Slide both: "
             "the angle between them stays, and with it the score. But of a slow pair’s turn, training sees only a sliver (violet)."
         )
@@ -63,12 +63,12 @@ with lesson(concept) as page:
         with stage:
             head, draw = (which, remedy, stretch, far), drawings.turning_frames
             sweep("key_at", "Key at", drawings.KEY_AT, draw, *head, default=0, panel_width=340)
-        st.markdown(
+        page.says(
             "*Interpolation* divides positions by the stretch; *NTK-aware* and *base 500,000* slow the slow pairs more than the fast. "
             "Without further training, and after a little; that little alone does most:"
         )
         figure("remedies", drawings.remedy_frames, panel_width=600)
-        st.markdown("Is far also faint? RoPE’s often quoted decay with distance holds for one kind of vectors:")
+        page.says("Is far also faint? RoPE’s often quoted decay with distance holds for one kind of vectors:")
         side, stage = beside()
         with side:
             decay_seed = controls.seed("decay_seed")
@@ -76,14 +76,14 @@ with lesson(concept) as page:
             figure("decay", drawings.decay_frames, decay_seed)
 
     if page.look("slopes"):
-        st.markdown(
+        page.says(
             "ALiBi has no angles and no table: each head subtracts its slope m times the distance from its scores, so a far key only "
             "fades (right). The paper gives a formula for the slopes; its code, and BLOOM’s after it, does something else for other numbers of heads than powers of two."
         )
         sweep("slope_heads", "Heads", drawings.HEADS, drawings.slope_frames, default=12, panel_width=340)
 
     if page.look("task"):
-        st.markdown(
+        page.says(
             f"So is ALiBi the answer? Train the same decoders on another task: after each of {training.LENGTH} random tokens, say "
             "the first one again. Now only the farthest token matters, not the nearest, and no encoding is needed to find it. The learned "
             "table is 2,048 rows long here; those from 32 on are never trained, and nearly zero beside a token’s own vector."
@@ -95,7 +95,7 @@ with lesson(concept) as page:
             names, draw = list(drawings.NAMES.values()), drawings.task_frames
             bold = {"default": "alibi", "labels": names, "panel_width": 340, "buttons": True}
             chosen = sweep("task_encoding", "Encoding", training.ENCODINGS, draw, past, **bold)
-        st.markdown("Train one of these again, on recall, now; read up to 256 tokens only:")
+        page.says("Train one of these again, on recall, now; read up to 256 tokens only:")
         side, stage = beside()
         with side:
             run = controls.choice("Seed of the run", "far_seed", {s: str(s) for s in training.SEEDS})

@@ -44,7 +44,7 @@ with lesson(concept) as page:
         step = sweep("date_written", "Writing", steps, draw, *chosen, default=usual, labels=labels, panel_width=340)
 
     if page.look("link"):
-        st.markdown(
+        page.says(
             "Lines of attention could be decoration. So change what they bring: shuffle it, cut it, or give the decoder the memory of "
             "another date (of a text as long), from the start or after some characters. A decoder’s cache does hold traces of the first "
             "source, in its second layer; but what it needs it asks for again at each step, and then the memory that is there answers."
@@ -55,7 +55,7 @@ with lesson(concept) as page:
         with stage:
             draw, after = drawings.link_frames, "The other’s memory after … characters"
             sweep("handed_after", after, range(training.WRITTEN), draw, source, other, default=4, panel_width=330)
-        st.markdown(
+        page.says(
             "A tenth of all days was held out, each tested in one style; these models were trained on the rest. Train one again, now:"
         )
         side, stage = st.columns([1, 5], gap="medium")
@@ -67,16 +67,16 @@ with lesson(concept) as page:
             live("date_run", "Train this seed", training.train, draw, seed, share=lambda p: p.done, shipped=run)
 
     if page.look("asks"):
-        st.markdown(
+        page.says(
             "If the memory decides, who may touch it, and who asks? A derivative says how much an output moves when an input does: it is "
             "exactly 0 where the wiring has no way from one to the other. So count the pairs that act (whose derivative is not 0), for the "
-            "date at the top of the page; the grids show how much the logit of each written token moves. The source acts on all "
+            "date at the top of the page; the grids show how much the logit (the score before the softmax) of each written token moves. The source acts on all "
             "that is written; what was written acts on later tokens only, never on the source’s keys and values."
         )
         figure("who_asks", drawings.influence_frames, source, panel_width=300)
 
     if page.look("masks"):
-        st.markdown(
+        page.says(
             "Since every query may look at the whole source, nothing must stand there that is not source. Texts in a batch are filled up to "
             "equal length (question 9): the encoder hides the padding from itself, and cross-attention needs that mask once more. A causal "
             "mask would serve nothing: the whole source is there before writing begins. Put on these models, which were trained "
@@ -85,7 +85,7 @@ with lesson(concept) as page:
         sweep("date_pads", "Tokens of padding", training.PADS, drawings.mask_frames, source, default=8, panel_width=300)
 
     if page.look("caches"):
-        st.markdown(
+        page.says(
             "What does the link cost? Four more matrices in each decoder layer; and while it writes, a second cache. Keys and values "
             "of the source depend on nothing that is written, so they are made once; the decoder’s own grow with every token. If the encoder "
             "asked the decoder in turn, the memory would depend on what is written, and nothing could be kept."

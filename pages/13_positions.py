@@ -50,7 +50,7 @@ with lesson(concept) as page:
         )
 
     if page.look("causal"):
-        st.markdown(
+        page.says(
             "An encoder must be told. A decoder need not: give the same random layers a causal mask (question 4), still no positions, and "
             "shuffle all words before the last one. A word that then sees other words before it gets another output. And since a "
             "token at place t, counted from 0, sees t + 1, a decoder can even count."
@@ -65,7 +65,7 @@ with lesson(concept) as page:
         figure("counting", counting_frames, story)
 
     if page.look("offsets"):
-        st.markdown(
+        page.says(
             "A decoder can count; an encoder must be told, first by sinusoids: position p is the numbers at which p cuts these "
             "waves, and their cosines. How well two positions agree depends on their distance |k| alone (farther is not "
             "always less alike). But attention sees them through W_Q and W_K, which make queries and keys. RoPE turns "
@@ -75,7 +75,7 @@ with lesson(concept) as page:
         sweep("pe_start", "Position p", STARTS, offset_frames, width, seed, default=60, panel_width=320)
 
     if page.look("pairs"):
-        st.markdown(
+        page.says(
             "RoPE turns pairs of columns, and code exists for two kinds of pairs: neighbours, as in the paper and in Meta’s "
             "Llama, and halves, as in Hugging Face’s Llama. What happens to weights made for the one under code for the other?"
         )

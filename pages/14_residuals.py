@@ -31,7 +31,7 @@ with lesson(concept) as page:
         alpha = sweep("skip_alpha", "α on the skip", skips.ALPHAS, draw, *hero, default=0.7, labels=labels)
 
     if page.look("gradient"):
-        st.markdown(
+        page.says(
             "Without a norm the ladder’s sizes die or explode, unless r + α² happens to be 1. A Transformer has norms. So here are "
             "whole blocks (layers of two sublayers: attention and feed-forward) with Xavier weights, before training, with and "
             "without their skips."
@@ -45,7 +45,7 @@ with lesson(concept) as page:
             sweep("bare_norm", "Normalisation", skips.NORMS, draw, height, seed, **shown)
 
     if page.look("alike"):
-        st.markdown(
+        page.says(
             "So with norms something else must fail. Follow the tokens of one text through untrained blocks: each point is a token, "
             "minus the mean of all, in units of a token’s length, in float64."
         )
@@ -59,7 +59,7 @@ with lesson(concept) as page:
             sweep(
                 "alike_block", "Blocks below", heights, drawings.alike_frames, where, lacking, thinks, seed, default=4
             )
-        st.markdown("Does that explain every missing skip? Each was removed by itself, and the models were trained:")
+        page.says("Does that explain every missing skip? Each was removed by itself, and the models were trained:")
         side, stage = beside()
         with side:
             ablated = controls.choice("Blocks", "ablated_depth", drawings.ABLATED)
@@ -67,7 +67,7 @@ with lesson(concept) as page:
             figure("ablation", drawings.ablation_frames, ablated, panel_width=360)
 
     if page.look("trained"):
-        st.markdown(
+        page.says(
             f"Pre-Norm encoders, {training.WIDTH} wide, read {training.LENGTH} tokens backwards: the same first weights, data and "
             f"steps with and without skips, {len(training.SEEDS)} seeds, trained beforehand. A run has learned if its loss is below "
             f"{training.LEARNED:g} nat; guessing one of {training.VOCABULARY} tokens costs "
@@ -79,7 +79,7 @@ with lesson(concept) as page:
         with stage:
             draw, shown = drawings.trained_frames, {"default": 16, "panel_width": 240, "buttons": True}
             deep = sweep("trained_depth", "Blocks", training.DEPTHS, draw, rate, **shown)
-        st.markdown("Slower, or never? The same without skips for longer; and train any of the others again, now:")
+        page.says("Slower, or never? The same without skips for longer; and train any of the others again, now:")
         figure("skip_long", drawings.long_frames, panel_width=360)
         side, stage = beside()
         with side:
@@ -92,7 +92,7 @@ with lesson(concept) as page:
             live("skip_run", "Train this model", training.train, draw, *which, share=lambda p: p.done, shipped=before)
 
     if page.look("landscape"):
-        st.markdown(
+        page.says(
             "The loss around two models along two random directions; at the end of an axis each filter "
             "has moved by half its length. Without skips at the end of training; with skips when training passes the same "
             "loss, which 8 blocks do after 15 to 20 steps. Neither is a minimum. Drag to turn them."

@@ -47,7 +47,7 @@ with lesson(concept) as page:
     architecture, _ = in_hero = drawings.varied(name, kv_heads, gate)
 
     if page.look("whole"):
-        st.markdown(
+        page.says(
             "Around L layers stand embeddings of V tokens and P positions: in GPT-2 small N ≈ 12 L d² + V d + P d. An output "
             "head of its own, as in Llama 3 8B, is V d once more. Choose a published model, or change its numbers: a formula "
             "counts it, and so does a module that PyTorch builds on a device that stores no numbers (one layer of each stack, "
@@ -78,10 +78,10 @@ with lesson(concept) as page:
                 figure("own", drawings.own_frames, architecture, called)
             total, by_path = parameters.built_model(architecture)
             with st.expander(f"By formula {architecture.parameters:,}, in the built module {total:,}: term by term"):
-                st.markdown(drawings.table(architecture, by_path))
+                page.says(drawings.table(architecture, by_path))
 
     if page.look("memory"):
-        st.markdown(
+        page.says(
             "So what does the count cost? First memory: training keeps a gradient for every weight and, with Adam, two "
             "running means. “Mixed” keeps gradients in 16 bits, as Rajbhandari et al. 2020 (arXiv 1910.02054) count it. "
             "Running the model needs the weights, and what the last look shows."
@@ -89,7 +89,7 @@ with lesson(concept) as page:
         models("memory_of", drawings.memory_frames)
 
     if page.look("work"):
-        st.markdown(
+        page.says(
             "Then work: a weight of a matrix multiplies once for every token that meets it, and a product and its sum are two FLOPs. Attention’s "
             "own work, between positions, has no weights: with n tokens in sight it is 4 · n · d in a layer, beside 2 · 12 d² of its "
             "weights: equal at n = 6 d (question 1). In a causal text it sees half on average: equal at 12 d, the threshold of Kaplan et al. 2020 (arXiv 2001.08361)."
@@ -97,7 +97,7 @@ with lesson(concept) as page:
         models("work_of", drawings.work_frames)
 
     if page.look("cache"):
-        st.markdown(
+        page.says(
             "What attention sees must still be there: a model that writes keeps, in each of L layers, g keys and g values of "
             "the width dₕ of a head, 2 · L · g · dₕ numbers a token. Grouped heads make g smaller. The figure is without windows: layers "
             "that see only one (all of Mistral 7B v0.1 and of Phi-3 mini 4k, every other one of gpt-oss) need no cache beyond it."

@@ -31,7 +31,7 @@ with lesson(concept) as page:
         epsilon = sweep("smoothing", "Smoothing ε", stops, draw, classes, default=0.1, panel_width=340)
 
     if page.look("example"):
-        st.markdown(
+        page.says(
             "Two conventions go by the same name. Szegedy et al. 2016 and PyTorch mix the hard target with the even distribution over "
             "*all* K classes; Tensor2Tensor, and code after it, gives ε to the K − 1 *wrong* ones. So an example names no ε by itself. "
             "The paper says ε = 0.1 and cites Szegedy et al.; its code, Tensor2Tensor, is of the other convention. With 37,000 tokens both "
@@ -45,7 +45,7 @@ with lesson(concept) as page:
             sweep("right_target", "Target of the right class", values, draw, few, default=0.8)
 
     if page.look("floor"):
-        st.markdown(
+        page.says(
             "At the best gap the outputs are the targets, p = q, and the loss is the entropy of q. So a smoothed loss does not end at "
             "0, and how low it can get depends on K: no lower than this, and on text, where the next token is uncertain, not even that low. Its exponential is no perplexity either: that comes from the plain loss."
         )
@@ -62,7 +62,7 @@ with lesson(concept) as page:
         late = smoothing.cell("high", 500, "end")
         ece, right = ([float(v) for v in values.mean(0)] for values in (late.ece, late.accuracy))
         tenth = training.SMOOTHINGS.index(0.1)
-        st.markdown(
+        page.says(
             "A finite gap keeps confidence below 1. Is that good? Networks with two hidden layers learn ten clouds of points whose best "
             f"possible accuracy is known: {percent(ideal['low'].accuracy)} with little overlap and "
             f"{percent(ideal['high'].accuracy)} with much. Two overlaps, three sizes, five ε: 30 cells, {len(training.SEEDS)} runs each. The "
@@ -80,7 +80,7 @@ with lesson(concept) as page:
         with stage:
             cell, draw = (noise, n, stop), drawings.trained_frames
             sweep("smooth_trained", "Smoothing ε", training.SMOOTHINGS, draw, *cell, default=0.1, panel_width=340)
-        st.markdown("Every cell is the mean of five runs. Train one again, with all five ε side by side:")
+        page.says("Every cell is the mean of five runs. Train one again, with all five ε side by side:")
         side, stage = st.columns([1, 5], gap="medium")
         with side:
             run = controls.choice("Seed of the run", "smooth_run_seed", drawings.RUNS)
@@ -91,7 +91,7 @@ with lesson(concept) as page:
             live("smooth_run", *how, *chosen, share=lambda p: p.done, shipped=before)
 
     if page.look("gap"):
-        st.markdown(
+        page.says(
             f"What happens inside? A small network takes "
             f"{training.FULL_STEPS:,} plain steps of size {training.FULL_RATE:g}, each on all its {training.EXAMPLES} examples of {training.CLASSES} classes. Features are its last hidden layer, seen in the plane "
             "through the three columns that read three of the classes, as Müller et al. 2019 draw them."

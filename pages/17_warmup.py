@@ -22,7 +22,7 @@ with lesson(concept) as page:
     with side:
         step = controls.stops("Training step", "warm_step", drawings.STOPS, training.STEPS)
         st.caption(
-            f"Small language models, {len(training.SEEDS)} seeds each, trained beforehand. A token depends on the two before it, in another made-up language than question 11’s. "
+            f"Small language models, {len(training.SEEDS)} seeds each, trained beforehand. A token depends on the two before it. "
             f"The warm-up takes {training.WARMUP} steps; then the rate stays. A point is the mean of ten steps."
         )
     with stage:
@@ -30,7 +30,7 @@ with lesson(concept) as page:
         rate = sweep("warm_rate", "Learning rate", training.RATES, drawings.race_frames, step, **how)
 
     if page.look("schedule"):
-        st.markdown(
+        page.says(
             "A schedule is a function from the number of an update to a learning rate. After the rise it may fall in many ways. The original "
             "Transformer’s has no peak to choose: it follows from width and warm-up. Codes differ in the number of the first update; the "
             "second picture shows what torch’s `LambdaLR` then sets."
@@ -49,7 +49,7 @@ with lesson(concept) as page:
             sweep("warm_length", "Steps of warm-up w", lengths, draw, shape, width, peak, **how)
 
     if page.look("steps"):
-        st.markdown(
+        page.says(
             "Why should short first steps matter? Adam divides the mean gradient m̂ by the root of the mean square, √v̂. At step 1 both are "
             f"made of one gradient, and the quotient is ±1 whatever its size (far above ε). Here are {experiments.WEIGHTS:,} weights whose gradients are "
             "noise alone: nothing is to be learned, so every step is a step too far. Ma and Yarats point at the first picture: the steps are long "
@@ -65,17 +65,17 @@ with lesson(concept) as page:
             sweep("warm_square", "β₂", experiments.BETAS_2, draw, beta_1, seed, **how)
 
     if page.look("length"):
-        st.markdown(
+        page.says(
             "Are long steps the whole reason? Then equally long ones would get Pre-Norm stuck, too. They do not: up to step 20 its "
             "steps are as long as Post-Norm’s, within 5 %, or longer, and it learns (though less well than with a warm-up). SGD is no counterexample: "
             "its first step is short, but by step 7 its steps are longer than Adam’s; with a warm-up none is over 0.8 % of the weights’ length, and "
             "it learns. The second picture shows what the first step does to what the model says: the share of its logits z that differs from "
-            "place to place, and so can depend on what is read. A measurement, no proof of a cause; question 7 has what Xiong et al. and Liu et al., of Admin, say."
+            "place to place, and so can depend on what is read. A measurement, no proof of a cause; question 7 has what Xiong et al. and Liu et al. say."
         )
         figure("warm_alone", drawings.alone_frames, panel_width=340)
-        st.markdown("RAdam shortens its first steps by itself. SGD does not divide by √v̂, and needs a warm-up too:")
+        page.says("RAdam shortens its first steps by itself. SGD does not divide by √v̂, and needs a warm-up too:")
         figure("warm_optimisers", drawings.optimiser_frames, panel_width=340)
-        st.markdown(
+        page.says(
             f"And how many short steps are enough? For β₂ = {training.BETAS[1]:g}, as here, the rule 2/(1 − β₂) says "
             f"{round(schedules.rule_of_thumb(training.BETAS[1]))}. With 25, two of the three runs learn to read one token, stay there, and are back "
             "on the plateau by step 450: they are lost at the full rate, long after the first steps; why, these runs do not show."
@@ -83,16 +83,16 @@ with lesson(concept) as page:
         sweep("warm_enough", "Steps of warm-up", training.LENGTHS, drawings.length_frames, default=25, panel_width=340)
 
     if page.look("price"):
-        st.markdown("While the rate rises, less is learned. So ask at which rate, and how long the training is:")
+        page.says("While the rate rises, less is learned. So ask at which rate, and how long the training is:")
         stops, draw = drawings.BUDGETS, drawings.budget_frames
         sweep("warm_budget", "Training ends at step", stops, draw, default=training.STEPS, panel_width=340)
-        st.markdown("Depth counts too: twelve Post-Norm layers need a warm-up at a lower rate than six.")
+        page.says("Depth counts too: twelve Post-Norm layers need a warm-up at a lower rate than six.")
         figure("warm_depth", drawings.depth_frames, panel_width=340)
-        st.markdown(
+        page.says(
             "So far the rate stayed at its peak. Where it falls, the highest, which our Post-Norm models bear only with a warm-up, pays:"
         )
         figure("warm_falling", drawings.falling_frames, panel_width=340)
-        st.markdown("Every dot of the first picture is a run. Train one again (half a minute on a core of its own):")
+        page.says("Every dot of the first picture is a run. Train one again (half a minute on a core of its own):")
         side, stage = st.columns([1, 5], gap="medium")
         with side:
             order = controls.choice("Normalisation", "warm_order", drawings.NAMES)

@@ -28,7 +28,7 @@ with lesson(concept) as page:
         n = sweep("gelu_draws", "Draws", experiment.COUNTS, drawings.draw_frames, touch, seed, default=drawings.USUAL)
 
     if page.look("family"):
-        st.markdown(
+        page.says(
             "Not all code computes Φ: two formulas stand in for it, and other models take other curves. Each beside exact GELU:"
         )
         forms = tuple(drawings.FAMILY)
@@ -36,7 +36,7 @@ with lesson(concept) as page:
         sweep("gelu_form", "Form", forms, draw, default="tanh", labels=names, buttons=True, panel_width=300)
 
     if page.look("dip"):
-        st.markdown(
+        page.says(
             "GELU, both formulas for it and SiLU go below 0 and come back. How deep does GELU go, and where? Let the Gaussian have a width σ, so that "
             "the weight is Φ(x⁠/⁠σ). GELU has σ = 1."
         )
@@ -44,7 +44,7 @@ with lesson(concept) as page:
         sweep("gelu_sigma", "Width σ", drawings.SIGMAS, drawings.dip_frames, default=1.0, labels=labels)
 
     if page.look("silent"):
-        st.markdown(
+        page.says(
             "Do units fall silent, and does the slope below 0 wake them? The same encoders of two Pre-Norm blocks, 64 wide with 256 units each, learn to read eight tokens backwards "
             f"with ReLU and with GELU: the same first weights, data and {training.STEPS} steps of Adam, {len(training.SEEDS)} seeds, trained "
             "beforehand. A unit is silent if its input is above 0 nowhere on texts that no step trains on: few texts while training, many at the end, "
@@ -52,12 +52,12 @@ with lesson(concept) as page:
         )
         shown = {"default": 0.01, "labels": list(drawings.RATES.values()), "buttons": True, "panel_width": 300}
         rate = sweep("gelu_rate", "Learning rate", training.RATES, drawings.silent_frames, **shown)
-        st.markdown(
+        page.says(
             f"Getting a gradient is not waking up. The same at learning rate {training.WOKEN_RATE:g} with {len(training.WOKEN_SEEDS)} seeds, looked at "
             "half way and at the end:"
         )
         figure("gelu_woken", drawings.woken_frame, panel_width=300)
-        st.markdown("One of these trainings, with its loss, now:")
+        page.says("One of these trainings, with its loss, now:")
         side, stage = beside()
         with side:
             run = controls.choice("Seed of the run", "gelu_run", {s: str(s) for s in training.SEEDS})
@@ -74,7 +74,7 @@ with lesson(concept) as page:
             )
 
     if page.look("numbers"):
-        st.markdown(
+        page.says(
             "On paper all this is exact. In a computer, 1 + erf(x/√2) is a difference of nearly equal numbers for x far below 0:"
         )
         side, stage = beside()
@@ -82,7 +82,7 @@ with lesson(concept) as page:
             dtype = controls.choice("Numbers", "gelu_dtype", drawings.DTYPES)
         with stage:
             figure("gelu_cancels", drawings.cancel_frame, dtype, panel_width=360)
-        st.markdown(
+        page.says(
             "The tanh form cancels likewise, so that far below 0 its slope is lost, and it has a cube besides. float16 ends at 65,504:"
         )
         side, stage = beside()
@@ -90,7 +90,7 @@ with lesson(concept) as page:
             written = controls.choice("Formula", "gelu_cube", drawings.CUBE)
         with stage:
             sweep("gelu_half", "Input x", drawings.CUBES, drawings.half_frames, written, default=148, panel_width=300)
-        st.markdown(
+        page.says(
             "And if a model trained with one form is run with another? Here is one of those above, trained with exact GELU at learning rate 0.001, on new texts:"
         )
         forms, labels = drawings.CHECKED, [drawings.NAMES[form] for form in drawings.CHECKED]

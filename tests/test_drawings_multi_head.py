@@ -98,7 +98,7 @@ def test_the_readings_of_the_hero() -> None:
 
     assert said(0.3, 1.0) == (
         "With weight 0.3 on u, one head loses 0.845 of u and 0.155 of v: together 1, as at every weight and width. A second head with "
-        "weight 1 on u is another mixture, and W_O makes u and v of the two, exactly."
+        "weight 1 on u is another mixture, and W_O makes u and v of the two."
     )
     assert said(0.3, 0.3).endswith("A second head with the same weight brings nothing new, and the error stays 1.")
     assert said(0.0, 1.0).startswith("With all its weight on v, one head brings v and loses all of u: an error of 1,")

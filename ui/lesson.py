@@ -92,6 +92,11 @@ class Lesson:
                 _measured_behind("look", place, self.concept.topic.slug)
         return True
 
+    @staticmethod
+    def says(text: str) -> None:
+        """What the lesson says between its figures: Markdown, in which “question 14” leads there."""
+        st.markdown(nav.linked(text))
+
     def _ask(self) -> None:
         """The usual answer, then the row of looks: drawn before the first look."""
         if self._asked:

@@ -486,9 +486,10 @@ concept.judges(
 # ---------------------------------------------------------------------------------------------- push-back
 
 concept.pushes_back(
-    "Has anybody fed the decoder from other encoder layers?",
-    "Yes: with a learned mixture of all encoder layers, for instance, so that deep encoders train more easily.",
-    BAPNA_2018,
+    "Must the decoder read the encoder’s last layer?",
+    "In the original Transformer, T5 and nn.Transformer every decoder layer does. Others were tried: a learned mixture of all encoder layers, "
+    "for instance, so that deep encoders train more easily.",
+    (VASWANI_2017.at("§3.2.3"), TORCH_DECODER, BAPNA_2018),
 )
 concept.pushes_back(
     "Is an attention map an explanation?",
@@ -497,8 +498,8 @@ concept.pushes_back(
     (JAIN_2019, WIEGREFFE_2019),
 )
 concept.pushes_back(
-    "Is it only for translation?",
-    "No. In a Perceiver a few learned vectors ask a large input, and so the cost is their number times its length. (A GPT has none: "
+    "Is cross-attention only for translation?",
+    "No. In a Perceiver a few learned vectors ask a large input, and so the cost is their number times its length. (A GPT has no cross-attention: "
     "question 5.)",
     JAEGLE_2021,
 )

@@ -449,7 +449,7 @@ def a_window_helps_distances(
 
 
 @concept.corrects(
-    "On recall learned rows extrapolate best.",
+    "On recall a learned table extrapolates best.",
     better="Rows that were never trained happen to be nearly nothing, and recall needs no encoding: with rows of zeros our decoders did as "
     "well. With rows redrawn 50 times as large, they recalled the first of 256 tokens nine times in ten or more; 150 times as large, no "
     "better than chance.",

@@ -231,8 +231,8 @@ CALIBRATION_MISTAKES = (
 )
 @concept.corrects(
     "Label smoothing improves calibration.",
-    better="It lowers confidence, and calibration gains only where that ends nearer to accuracy. With little overlap, 2,000 or 8,000 "
-    "examples and stopped early, in our networks ε = 0.1 more than doubles the calibration error, and the error is now "
+    better="It lowers confidence, and calibration gains only where that ends nearer to accuracy. In our networks with little overlap, 2,000 or 8,000 "
+    "examples and stopped early, ε = 0.1 more than doubles the calibration error, and the error is now "
     "under-confidence.",
     verdict=Verdict.HOLDS_IF,
     source=MULLER.at("§3"),
@@ -387,7 +387,7 @@ def the_gap_grows_or_stops(hard: float = 0.0, smoothed_run: int = 1) -> Evidence
 
 @concept.corrects(
     "The features of a class become one tight cluster.",
-    better="Those of the training examples do, in the plane through their columns of the last matrix: all are asked for the same distance from the "
+    better="Those of the training examples do, in the plane through the three classes’ columns of the last matrix: all are asked for the same distance from the "
     "other classes. In our small network, fresh ones scatter more than with hard targets.",
     verdict=Verdict.HOLDS_IF,
     source=MULLER.at("§2"),
@@ -438,8 +438,8 @@ def the_pad_keeps_its_mass(shared: str = "all", real: str = "real") -> Evidence:
 
 @concept.corrects(
     "As a divergence: sum q · (log q − log p).",
-    better=f"Where q is 0, log q is −∞ and the product not a number; the limit is 0. And where p is 0, torch {TORCH} gives ∞, or not a "
-    "number if q is 0 there too: four threads show such a p, typed into an example of the Annotated Transformer. A model’s p comes "
+    better=f"Where q is 0, log q is −∞ and the product NaN; the limit is 0. And where p is 0, torch {TORCH} gives ∞, or NaN "
+    "if q is 0 there too: four threads show such a p, typed into an example of the Annotated Transformer. A model’s p comes "
     "from logits: take their log-softmax, and the cross-entropy, which has the same gradient.",
     source=THREADS,
     fails_if=({"written_out": False}, {"from_logits": False}, {"typed": False}),

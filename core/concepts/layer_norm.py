@@ -536,7 +536,6 @@ concept.judges(
     "whether the words of a text are independent or correlate by ½. That correlation itself makes it stray eight times as far. Irrelevant, no: in a decoder they "
     "can carry the answer.",
     by=lengths_are_the_smaller_part,
-    source=(SHEN_2020.at("abstract"), WANG_2022.at("abstract")),
 )
 concept.judges(
     concept.topic.usual[1],
@@ -564,7 +563,7 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "What changes with RMSNorm?",
-    "It is x / √(mean of x² + ε), still one token at a time. Zhang and Sennrich report comparable quality, "
+    "The mean is not taken away: x / √(mean of x² + ε), still one token at a time. Zhang and Sennrich report comparable quality, "
     "and 7 to 64 % less running time on their models; LLaMA uses it.",
     (ZHANG_2019.at("abstract"), LLAMA_2023.at("§2.2")),
 )

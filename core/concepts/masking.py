@@ -472,12 +472,13 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "Which way round is a boolean mask?",
-    "Both ways, in torch alone (question 9). Test it: change a later token, and no earlier output may move.",
+    "Both ways, in torch alone: True means “may look” for scaled_dot_product_attention, “may not look” for nn.MultiheadAttention "
+    "(padding masks: question 9). Test it: change a later token, and no earlier output may move.",
     (TORCH_SDPA, TORCH_MODULE),
 )
 concept.pushes_back(
     "Does the mask halve the cost?",
-    "Of the quadratic part about (question 1), but only if the kernel skips the hidden blocks. FlashAttention-2 does: it "
+    "About, that of the logits and weighted sums (the part that is quadratic: question 1), but only if the kernel skips the hidden blocks. FlashAttention-2 does: it "
     "reports 1.7 to 1.8 times the speed of attention without a mask. Computing all logits and hiding half of them saves "
     "nothing, and the projections and feed-forward layers cost the same in any case.",
     DAO_2023.at("§3.1"),

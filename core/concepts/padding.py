@@ -121,7 +121,7 @@ def masked_pads_change_nothing(hidden: bool = True, setup: Setup = "right, mask"
 
 
 @concept.says(
-    "Unmasked, P pads with zero keys and values leave Z/(Z+P) of the output: logit 0 weighs e⁰ = 1.",
+    "Unmasked, pads with zero key and value weigh e⁰ = 1 each: P leave Z/(Z+P) of the output, Z the words’ weight.",
     fails_if=({"law": "words"}, {"law": "nothing"}, {"sign": -1}, {"own": "zeros"}),
 )
 @concept.corrects(
@@ -165,7 +165,7 @@ def zero_pads_dilute(law: Literal["Z", "words", "nothing"] = "Z", sign: int = 1,
 
 
 @concept.says(
-    "Pads’ outputs are junk: keep them out of loss and pooling.",
+    "Pads’ outputs are junk: no loss, no pooling.",
     fails_if=({"over": "real"}, {"right": "all"}, {"denominator": "tokens"}, {"ignored": "pads too"}, {"way": "rows"}),
 )
 def pads_need_care_after_attention(
@@ -270,7 +270,7 @@ def pads_cost_like_words(
         "shrink",
         0.001,
         0.999,
-        "Each pad takes weight from the words and has nothing to hand over: of the output the words’ share is left.",
+        "Each pad takes weight from the words and has nothing to hand over: what is left of the output is the words’ share of the weight.",
     ),
     Option(
         "grow", 1.001, 100.0, "There are more terms, but the weights still sum to 1: what the pads get, the words lose."
@@ -533,9 +533,9 @@ def an_empty_sample_is_not_a_number(
 @concept.corrects(
     "A masked pad costs nothing.",
     verdict=Verdict.HOLDS_IF,
-    better="In dense attention it costs like a word: its logits are computed and then set to −∞. Code that reads the mask as "
-    f"lengths saves it: nn.TransformerEncoder (torch {TORCH}, CPU) in evaluation without gradients, pads at the end, which drops "
-    "the pads, or torch’s varlen_attn on a GPU, which takes sequences laid end to end and computes only the pairs within each.",
+    better="In dense attention it costs like a word: its logits are computed and then set to −∞. Code that works by lengths saves it: "
+    f"nn.TransformerEncoder (torch {TORCH}, CPU), in evaluation without gradients, drops pads at the end (in training it computes them); "
+    "torch’s varlen_attn on a GPU takes sequences laid end to end and computes only the pairs within each.",
     fails_if=({"training": True}, {"padding": False}, {"slow": False}),
     source=(TORCH_ENCODER, TORCH_VARLEN),
 )
@@ -618,7 +618,7 @@ concept.pushes_back(
     "Left or right padding?",
     "For training right is simplest: behind a causal mask the words need no padding mask, and the loss skips the pads. For "
     "writing in batches left: the last place of every sequence is a word, whose output predicts the next. Then with a mask, with "
-    "position ids if positions are added, and without empty rows.",
+    "position ids if positions are added, and with no pad that sees nobody (let each see itself).",
     HF_PADDING,
 )
 concept.pushes_back(

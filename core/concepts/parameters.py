@@ -448,7 +448,7 @@ concept.judges(
 concept.pushes_back(
     "Where do the 13 d come from, and what does cross-attention add?",
     "Biases of Q, K, V and O: 4 d. Biases of the feed-forward layer: 4 d and d. Two LayerNorms with scale and shift: 4 d. "
-    "Together 13 d. Cross-attention adds 4 d² + 6 d (questions 5 and 12).",
+    "Together 13 d. Cross-attention: four more matrices with biases, and a LayerNorm: 4 d² + 6 d with full heads (questions 5 and 12).",
     VASWANI_2017.at("§3.1"),
 )
 concept.pushes_back(
@@ -472,7 +472,7 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "A mixture of experts has 47 billion parameters: does a token pay for all of them?",
-    "In memory yes, in work no. Mixtral 8x7B keeps 8 feed-forward layers in each layer and sends each token to 2: of its "
+    "In memory yes, in work no. Mixtral 8x7B keeps 8 feed-forward layers where others have one, and sends each token to 2: of its "
     "46.7 billion parameters, embedding and output head included, a token uses 12.9 billion.",
     MIXTRAL,
 )

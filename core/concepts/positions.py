@@ -87,13 +87,13 @@ def outputs_follow_their_words(causal: bool = False, matched: Matched = "rightly
 
 
 @concept.predicts(
-    "Give it a causal mask, still no positions, and train it to tell the two apart by its mean output: how sure does it get?",
+    "Let each word see only itself and those before it (a causal mask), still without positions, and train it to tell the two apart by its mean output: how sure does it get?",
     Option(
         "50 %",
         0.49,
         0.51,
-        "Right without a mask: then both means are the same numbers, whatever the weights. Under a mask a word sees only those "
-        "before it, and the means differ.",
+        "Right without a mask: then both means are the same numbers, whatever the weights. Under a mask a word sees only itself and "
+        "those before it, and the means differ.",
     ),
     Option("75 %", 0.51, 0.9, "A faint hint need not stay faint: training makes as much of it as it can."),
     Option(

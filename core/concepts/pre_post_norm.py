@@ -448,9 +448,9 @@ concept.judges(
 
 concept.pushes_back(
     "Why does a warm-up help, and why do Pre-Norm models still have one?",
-    "Adam’s first step is about the learning rate per weight, whatever the gradient, and a deep Post-Norm model "
-    "amplifies it, say Liu et al.; Xiong et al. blame the large gradients near the output. Question 17 measures when it "
-    "is needed. Large Pre-Norm models keep one: LLaMA’s takes 2,000 steps.",
+    "Adam’s first step is about the learning rate per weight, whatever the gradient; a deep Post-Norm model amplifies such "
+    "changes, say Liu et al., while Xiong et al. blame the large gradients near the output. Pre-Norm needs it less, and can still end lower with it: "
+    "question 17 measures at which rates. LLaMA’s takes 2,000 steps.",
     (LIU_2020, XIONG_2020, LLAMA_2023.at("§2.3")),
 )
 concept.pushes_back(

@@ -113,7 +113,7 @@ def every_pair_has_a_score(seen: Seen = "all", causal: Seen = "causal") -> Evide
 )
 @concept.corrects(
     "h heads cost h times as much as one.",
-    better="The products do not, where the heads share the width (question 3). What h multiplies is the number of "
+    better="Their two products do not, 4 N² d FLOPs for any h, where the heads share the width (question 3). What h multiplies is the number of "
     "scores, h N²: the softmax over them, and their memory if they are stored.",
     fails_if=({"wide_heads": True}, {"products": 1}, {"stored": 1}),
     source=VASWANI_2017.at("§3.2.2"),
@@ -134,7 +134,7 @@ def heads_share_the_products(wide_heads: bool = False, products: int = 2, stored
 
 @concept.in_one_sentence(
     "Dense attention scores each of N tokens against all N: with the weighted sums that takes 4 N² d FLOPs a layer, or about half "
-    "if later tokens are skipped. The weights of a layer like GPT-2’s take 24 N d², so the square is the larger part only beyond N = 6 d.",
+    "if each skips the later ones. The weights of a layer like GPT-2’s take 24 N d², so the square is the larger part only beyond N = 6 d.",
     fails_if=(
         {"gated": True},
         {"crossover": 1},

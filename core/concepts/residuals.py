@@ -525,7 +525,7 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "If the gradient begins healthy without skips, what fails?",
-    "Attention averages, and with nothing added the tokens become alike, doubly exponentially fast for attention alone. Then W_Q and W_K "
+    "Attention averages, and with nothing added the tokens become alike, doubly exponentially fast for attention alone. Feed-forward layers do not keep them apart (question 10). Then W_Q and W_K "
     "get hardly any gradient. But a missing skip around the feed-forward layer also stopped our models while their tokens still differed: that is not the whole story.",
     (DONG_2021, NOCI_2022),
 )

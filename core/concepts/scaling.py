@@ -302,7 +302,7 @@ def the_maximum_prevents_overflow(
 concept.judges(
     concept.topic.usual[0],
     Verdict.HOLDS,
-    "Independent components of mean 0 and variance 1 are enough: their standard deviation is √dₖ, 8 at width 64.",
+    "Independent components of q and k, of mean 0 and variance 1, are enough: the dot product’s standard deviation is then √dₖ, 8 at width 64.",
     by=variance_grows_with_width,
 )
 concept.judges(

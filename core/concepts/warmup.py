@@ -26,7 +26,7 @@ from core.training.warmup import BETAS, DEEP, DEEP_RATES, HIGH, RATES, SEEDS, WA
 concept = Concept(
     __name__,
     equation=r"\eta_t = \eta \cdot \disputed{\min(1,\; t/w)} \quad\allowbreak {\text{Adam: } \theta_t = \theta_{t-1} - \eta_t\, \hat m_t / (\sqrt{\hat v_t} + \epsilon)}",
-    words=("t, η, w, θ", "m̂, v̂", "plateau", "Post-Norm"),
+    words=("t, η, w, θ", "m̂, v̂", "plateau", "Post-Norm", "amplification"),
 )
 
 RADAM = Source("Liu et al. 2020, RAdam", "On the Variance of the Adaptive Learning Rate and Beyond", "arXiv 1908.03265")
@@ -260,7 +260,7 @@ concept.cites(
 
 @concept.corrects(
     "It helps because it keeps the first steps short.",
-    better="Not by their length alone. At 0.008 the first step moves Pre-Norm’s weights as far as Post-Norm’s, by over 8 % of their "
+    better="Not by their length alone. At learning rate 0.008 the first step moves Pre-Norm’s weights as far as Post-Norm’s, by over 8 % of their "
     "length; up to step 20 Pre-Norm’s are never more than 5 % shorter, and it learns. What differs is what a step does: after the first, less than a "
     "tenth of Post-Norm’s logits differs from place to place (‖z − mean z‖ ÷ ‖z‖), of Pre-Norm’s 14 % or more, of Post-Norm’s with a "
     "warm-up of 50 steps over 40 %. That is measured; that it is the cause is not proved.",
@@ -385,7 +385,7 @@ def two_explanations(
 
 @concept.corrects(
     "The rule 2/(1 − β₂) says how long it must be.",
-    better="It is Ma and Yarats’ default and no law. With β₂ = 0.98 it asks for 100 steps. At 0.008, 25 are too few for our three Post-Norm "
+    better="It is Ma and Yarats’ default and no law. With β₂ = 0.98 it asks for 100 steps. At learning rate 0.008, 25 are too few for our three Post-Norm "
     "runs, and 50 enough: with 25, none is on the plateau around step 200, and two are around step 450.",
     fails_if=({"short": 50}, {"enough": 25}, {"none": 100}, {"longer": 0}, {"begun": 450}, {"beta_2": 0.999}),
     source=MA,
@@ -439,7 +439,7 @@ def pre_norm_at_a_high_rate(high: float = HIGH, low: float = 0.002) -> Evidence:
     "Only Adam needs a warm-up.",
     better="SGD with momentum can need one too: at rate 0.3 none of our three Post-Norm runs learns without it (one gets stuck, two end at NaN), "
     "and all three learn with it. Goyal et al. use it for SGD with large batches. Kalra and Barkeshli find, with SGD and with Adam, that "
-    "its main benefit is a model that bears a larger rate. Adam may add a reason of its own: its first steps are long whatever the gradient.",
+    "its main benefit is a model that bears a larger rate. Adam may add a reason of its own: its first step is about the learning rate, whatever the gradient.",
     fails_if=({"warmup": WARMUP}, {"then": 0}, {"long": "sgd"}),
     source=(GOYAL.at("§2.2"), KALRA),
 )
@@ -537,7 +537,7 @@ concept.judges(
     concept.topic.usual[0],
     Verdict.HOLDS_IF,
     "For the original Transformer’s recipe: linear, 4,000 steps, but from 1/4,000 of the peak; most of Hugging Face’s schedulers do start from 0. "
-    "How many steps it takes depends on the optimiser.",
+    "A few thousand is also what Ma and Yarats’ rule 2/(1 − β₂) asks for with Adam’s usual β₂ = 0.999: 2,000.",
     by=who_counts,
     source=(VASWANI_2017.at("§5.3"), MA),
 )
@@ -555,7 +555,7 @@ concept.judges(
 concept.pushes_back(
     "Pre-Norm takes the same first step. Why does it not get stuck?",
     "Because length is not all: the same step does more to Post-Norm. Why is contested: Xiong et al. point at Post-Norm’s large gradients "
-    "near the output, Liu et al., of Admin, at small changes that it amplifies. Question 7 measures both.",
+    "near the output, Liu et al. (of Admin, a repair of Post-Norm) at small changes that it amplifies. Question 7 measures both.",
     (XIONG_2020.at("§3.3"), LIU_2020),
 )
 concept.pushes_back(
@@ -567,7 +567,7 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "How long should it be?",
-    "No formula says it: the rule 2/(1 − β₂) asks here for twice the 50 steps that were enough. Longer costs time at the low rate: in a training of 500 steps, 200 of them are felt; of 100,000 they hardly are.",
+    "No rule settles it: 2/(1 − β₂) asks here for 100, twice the 50 steps that were enough at 0.008. Longer costs time at the low rate: in a training of 500 steps, 200 of them are felt; of 100,000 they hardly are.",
     MA,
 )
 concept.pushes_back(

@@ -481,7 +481,7 @@ def flops_figure(share: layers.Share, name: str) -> Figure:
 def share_reading(share: layers.Share, name: str) -> str:
     a = preset(name)
     of = f", its {a.experts} experts all counted," if a.experts > 1 else ""
-    than = f" than the {count(a.experts_used, 'expert')} that it is sent to" if a.experts > 1 else ""
+    than = f" than the {count(a.experts_used, 'expert')} that it is sent to" if a.experts > 1 else " than it does"
     window = layers.WINDOWS[name]
     costs, sees = ("would cost", f"{name} sees at most") if share.even > window else ("costs", f"{name} sees up to")
     return (

@@ -162,7 +162,7 @@ def fetch_reading(i: int, second: float, features: int, fetched: heads.Fetched) 
         if round(abs(w - second), 9) < 0.2
         else ""
     )
-    return f"{one} A second head with weight {number(second)} on u is another mixture, and W_O{large} makes u and v of the two, exactly."
+    return f"{one} A second head with weight {number(second)} on u is another mixture, and W_O{large} makes u and v of the two{', exactly' if large else ''}."
 
 
 # ------------------------------------------------------------------------------------------------ trained
