@@ -244,7 +244,7 @@ def only_relative_steps_carry_on(
 concept.judges(
     "Yes, they are Turing Complete (given enough depth/precision).",
     Verdict.OTHERWISE,
-    "Precision, yes; depth, no. Pérez et al. keep the network fixed and let it write without bound, with hard attention (all weight on the "
+    "It is steps more than depth or precision. Pérez et al. keep the network fixed and let it write without bound, with hard attention (all weight on the "
     "largest logits) and numbers of any precision; Jiang et al. 2025 do it with softmax and relative positions. One pass of fixed depth, with numbers of about log n bits, stays "
     "within TC⁰, what circuits of fixed depth that count can do. Parity is within; to follow a ball under five cups through any number of swaps is believed not to be "
     "(else TC⁰ = NC¹, circuits whose depth grows like log n). One layer written by hand follows it through 300, if it writes out after each swap where the ball is.",
@@ -264,7 +264,7 @@ concept.judges(
 @concept.corrects(
     "Transformers cannot compute parity.",
     better="They can. One layer written by hand does, for all texts of up to 12 bits; Chiang and Cholak construct two layers that do at every "
-    "length. Hahn 2020 proves it impossible at every length only for hard attention, which looks at single keys; with softmax he bounds how far one bit can "
+    "length (positions counted as i/n). Hahn 2020 proves it impossible at every length only for hard attention, which looks at single keys; with softmax he bounds how far one bit can "
     "move a fixed network’s output, O(1/n) (layer norm left out).",
     fails_if={"gap": 1.0},
     source=(CHIANG_2022, HAHN_2020),
