@@ -79,13 +79,13 @@ def programs_are_exact(gap: float = GAP) -> Evidence:
 
 
 concept.cites(
-    "With positions, Transformers approximate any continuous function of bounded inputs of one length.",
+    "With positions, Transformers approximate any continuous function of bounded, equally long inputs.",
     source=YUN_2020.at("abstract"),
 )
 
 
 @concept.says(
-    "A random table was learned; without positions, to its ceiling: 404 of 1,024.",
+    "With positions a random table was learned; without, to its ceiling: 404 of 1,024.",
     fails_if=({"positions": False}, {"blind": True}),
 )
 @concept.looks_closer(
@@ -120,8 +120,8 @@ def one_layer_follows_the_ball(steps: bool = True, relative: bool = True) -> Evi
 
 
 @concept.in_one_sentence(
-    "Yes, with conditions: for texts of one length, weights exist for any continuous function, given positions; those below, written by "
-    "hand, sort up to seven letters exactly. It is Turing complete by writing out steps without end, not in one pass.",
+    "Yes, with conditions: for texts of one length, given positions, weights exist that come as close as you like to any continuous function; "
+    "those below, written by hand, sort up to seven letters exactly. They are Turing complete by writing out steps without bound, not in one pass.",
     fails_if=({"gap": 1.0}, {"positions": False}, {"blind": True}, {"steps": False}),
 )
 def positions_and_steps(gap: float = GAP, positions: bool = True, blind: bool = False, steps: bool = True) -> Evidence:
@@ -246,8 +246,8 @@ concept.judges(
     Verdict.OTHERWISE,
     "It is steps more than depth or precision. Pérez et al. keep the network fixed and let it write without bound, with hard attention (all weight on the "
     "largest logits) and numbers of any precision; Jiang et al. 2025 do it with softmax and relative positions. One pass of fixed depth, with numbers of about log n bits, stays "
-    "within TC⁰, what circuits of fixed depth that count can do. Parity is within; to follow a ball under five cups through any number of swaps is believed not to be "
-    "(else TC⁰ = NC¹, circuits whose depth grows like log n). One layer written by hand follows it through 300, if it writes out after each swap where the ball is.",
+    "within TC⁰, what circuits of fixed depth and polynomial size that count can do. Parity is within; to follow a ball under five cups through any number of swaps is believed not to be "
+    "(else TC⁰ = NC¹, circuits of two-input gates whose depth grows like log n). One layer written by hand follows it through 300, if it writes out after each swap where the ball is.",
     by=one_layer_follows_the_ball,
     source=(PEREZ_2021, JIANG_2025, MERRILL_2023, BARRINGTON_1989),
 )
@@ -264,7 +264,7 @@ concept.judges(
 @concept.corrects(
     "Transformers cannot compute parity.",
     better="They can. One layer written by hand does, for all texts of up to 12 bits; Chiang and Cholak construct two layers that do at every "
-    "length (positions counted as i/n). Hahn 2020 proves it impossible at every length only for hard attention, which looks at single keys; with softmax he bounds how far one bit can "
+    "length (an encoder; positions i/n and (−1)^i). That no one network does so at every length, Hahn 2020 proves only for hard attention, which looks at single keys; with softmax he bounds how far one bit can "
     "move a fixed network’s output, O(1/n) (layer norm left out).",
     fails_if={"gap": 1.0},
     source=(CHIANG_2022, HAHN_2020),
@@ -311,8 +311,9 @@ def a_fixed_gap_softens(gap: float = 5.0, grows: bool = True) -> Evidence:
 
 concept.pushes_back(
     "So can a GPT give the parity of a million bits in one pass?",
-    "For this one length nothing that is proved forbids it. For every length it depends on precision: with numbers that grow by about log n bits it is possible (Chiang and Cholak); with a constant "
-    "number of bits, as in bfloat16, one pass stays in AC⁰, where parity is not (Li et al.). And one bit moves a soft-attention network by O(1/n) only. Written out, each step is a look-up.",
+    "For this one length nothing that is proved forbids it. For every length it depends on precision: with numbers of about log n bits some network can (Chiang and Cholak’s: an encoder, positions i/n and (−1)^i, so "
+    "not a GPT); with a constant number of bits, as in bfloat16, one pass stays in AC⁰ (fixed depth, polynomial size, and, or, not), where parity is not (Li et al.). And without layer norm one bit moves a fixed "
+    "soft-attention network by O(1/n) only (Hahn). Written out, each step is a look-up.",
     (CHIANG_2022, LI_2024, HAHN_2020),
 )
 concept.pushes_back(
@@ -323,14 +324,14 @@ concept.pushes_back(
 )
 concept.pushes_back(
     "Does a chain of thought really add power, or only accuracy?",
-    "Power, if TC⁰ ≠ NC¹, as is believed: in one pass with log precision they stay in TC⁰ (circuits of fixed depth that count); with linearly many steps decoders recognise all regular languages (their model: averaging hard "
-    "attention, a generalised pre-norm), with polynomially many exactly the problems of P. Layers that grow help too: about log n of them recognise regular languages, and repeated without bound they "
-    "are a machine (Universal Transformers).",
+    "Power, if TC⁰ ≠ NC¹, as is believed: in one pass with log precision Transformers stay in TC⁰ (fixed depth, polynomial size, gates that count); with linearly many steps decoders recognise all regular languages (their model: averaging hard "
+    "attention, a generalised pre-norm), with polynomially many exactly the problems of P. Layers that grow help too: about log n of them recognise regular languages, and one layer repeated as "
+    "often as needed is Turing complete, given memory enough (argued in Universal Transformers).",
     (MERRILL_2024, LI_2024, MERRILL_2025, DEHGHANI_2019),
 )
 concept.pushes_back(
     "Do decoders need positions, too?",
-    "The ceiling is that of encoders, where every token sees every token. A causal mask already tells order: the first token sees one key, the second two. So decoders "
+    "The ceiling is that of encoders, where every token sees every token. A causal mask can tell order: place i sees i keys, and a BOS among them gets the share 1/i. So decoders "
     "without positions do learn where a token stands.",
     HAVIV_2022,
 )
