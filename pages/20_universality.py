@@ -79,7 +79,7 @@ with lesson(concept) as page:
             "One flipped bit turns the parity of a text (whether its ones are odd in number), so it is a hard case. Two layers learn it in one pass from all texts of up to 6 bits (one run without positions not quite): an encoder at BOS, "
             "or a decoder at the last bit with ALiBi, which subtracts a multiple of the distance. Decoders of the same size read a bit, write the parity so far, read the next bit; when tested, they continue from what they wrote, right or "
             "wrong. Their training says more: the parity after every bit. That one pass fails shows what this training found, not what a Transformer can express; where it is below 50 %, it has learned a rule, only not parity. Neither remedy does it "
-            "alone: steps with sinusoids are near a guess (41 % to 57 %) from 9 bits on, one pass with ALiBi from 11."
+            "alone: steps with sinusoids are near a guess from 9 bits on, one pass with ALiBi from 11."
         )
         how = {"default": 15, "panel_width": 340}
         sweep("parity_bits", "Bits", training.READ_AT, drawings.parity_frames, **how)
