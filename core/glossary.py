@@ -67,7 +67,7 @@ GLOSSARY = {
     "residual stream": "the running sum x that every sublayer adds to",
     "RoPE": "turns query and key by their positions",
     "row": "one query’s weights over all keys; after a softmax they sum to 1",
-    "running statistics": "averages over past batches, which BatchNorm keeps for evaluation",
+    "running statistics": "averages that BatchNorm keeps for evaluation",
     "S": "the numbers that share one mean μ and one σ²",
     "saturated": "near one-hot",
     "score": "the dot product of one query with one key",

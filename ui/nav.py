@@ -161,6 +161,7 @@ a:focus-visible, button:focus-visible { outline: 3px solid currentcolor !importa
   :is([data-testid="stElementContainer"], [data-testid="stLayoutWrapper"]):has(> [class*="st-key-on_screen"],
     > [data-testid="stPageLink"], > [data-testid="stButton"], > [data-testid="stDownloadButton"], > [data-testid="stPopover"],
     > div > div > [data-testid="stPageLink"], > div > div > [data-testid="stButton"]),
+  [data-testid="stButtonGroup"] button[aria-pressed="false"],
   .st-key-looks [data-testid="stButtonGroup"], .st-key-looks:not(:has([data-testid="stBaseButton-pillsActive"])),
   [class*="st-key-verdict_"] button [data-testid="stIconMaterial"] + [data-testid="stIconMaterial"] { display: none !important; }
   [data-testid="stMain"] [class*="st-key-verdict_"] :is([data-testid="stElementContainer"], [data-testid="stLayoutWrapper"]):has(button) {

@@ -38,7 +38,7 @@ concept = Concept(
     equation=r"\underbrace{\query{d^2} + \key{d^2} + \value{d^2} + d^2}_{\text{attention}} \;+\; "
     r"\underbrace{2 \cdot 4d \cdot d}_{\text{feed-forward}} \;+\; \underbrace{13\,d}_{\text{biases, norms}} \;=\; "
     r"\disputed{12\,d^2} + 13\,d",
-    words=("d²", "W_Q … W_O", "W_up, W_down", "gate", "grouped heads"),
+    words=("d²", "W_Q … W_O", "W_up, W_down"),
 )
 
 KAPLAN = Source("Kaplan et al. 2020", "Scaling Laws for Neural Language Models", "arXiv 2001.08361")
