@@ -25,7 +25,7 @@ concept = Concept(
     __name__,
     equation=r"{\text{two matrices: } 2 \cdot d \cdot \disputed{4}\,d = 8\,d^2} \qquad\allowbreak "
     r"{\text{three, SwiGLU: } 3 \cdot d \cdot \disputed{\tfrac{8}{3}}\,d = 8\,d^2}",
-    words=("d²", "d_ff", "W_up, W_down", "gate"),
+    words=("d²", "W_up, W_down", "gate"),
 )
 
 SHAZEER_2020 = Source("Shazeer 2020", "GLU Variants Improve Transformer", "arXiv 2002.05202")
