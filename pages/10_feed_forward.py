@@ -77,7 +77,7 @@ with lesson(concept) as page:
 
     if page.look("share"):
         page.says(
-            "How much can such a memory hold? Most of what a layer has: 8 d² of 12 d² weights with two matrices and d_ff = 4 d; more where heads share "
+            "How much can such a memory hold (in facts: question 18)? Most of what a layer has: 8 d² of 12 d² weights with two matrices and d_ff = 4 d; more where heads share "
             "keys and values, or where a gate adds a third matrix (question 15). "
             "The layer meets every token once, whatever the length; attention, its own matrices included, also multiplies with every token in view, and beyond "
             "some number of them costs more (for a whole causal text, twice that number). Question 1 sets its square alone against all weights, hence N = 6 d "

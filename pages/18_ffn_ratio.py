@@ -11,7 +11,7 @@ from core.experiments import ffn_ratio as experiment
 from core.ops import widths
 from core.say import listed
 from core.training import ffn_ratio as training
-from ui import controls, nav
+from ui import controls
 from ui.drawings import ffn_ratio as drawings
 from ui.sweep import sweep
 
@@ -34,8 +34,8 @@ with lesson(concept) as page:
         )
 
     if page.look("trained"):
-        st.markdown(
-            f"Decoders of one block, all with {training.PARAMETERS:,} parameters to within {experiment.parameter_spread():.1%}: where the "
+        page.says(
+            f"Decoders of one layer, all with {training.PARAMETERS:,} parameters to within {experiment.parameter_spread():.1%}: where the "
             "feed-forward layer is wider, d_model is narrower. Widths are whole, so that what is called "
             f"{listed([f'{r:g}' for r in training.RATIOS])} is {listed([f'{r:.2g}' for r in experiment.built('gelu').tolist()])}. "
             "SwiGLU is drawn at 3/2 of its own ratio, so that equal numbers of weights stand above each other.\n\n"
@@ -57,9 +57,9 @@ with lesson(concept) as page:
         )
 
     if page.look("trap"):
-        st.markdown(
+        page.says(
             "A ratio changes the widths, and with them the learning rate that suits. The same runs, compared as they would be if one "
-            "learning rate had been used for all. With SwiGLU the four lowest rates pick what tuning picks; with GELU only one does."
+            "learning rate had been used for all."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
@@ -69,20 +69,19 @@ with lesson(concept) as page:
             sweep("trap_rate", "Learning rate", rates, draw, activation, default=0.05, panel_width=380)
 
     if page.look("memory"):
-        st.markdown(
+        page.says(
             f"Is it width for memory? {training.FACTS} random keys, each with one of {training.CLASSES} classes. *Written in*: the "
-            "key is a column of W₁, the class a row of W₂, one fact a unit, as many facts as there are units. *Trained*: a layer of that width "
+            "key is a column of W_up, the class a row of W_down, one fact a unit, as many facts as there are units. *Trained*: a layer of that width "
             "alone, with Adam on all facts, without noise. Then both are asked, if you like with noise on the query. "
-            + nav.linked("How units of a trained Transformer act as memory, question 10 shows.")
+            "How units of a trained Transformer act as memory, question 10 shows."
         )
         noises, labels = training.NOISES, [f"{noise:g}" for noise in training.NOISES]
         sweep("query_noise", "Noise on the query", noises, drawings.recall_frames, default=0.0, labels=labels)
 
     if page.look("flops"):
-        st.markdown(
-            "A token’s work in one layer, in FLOPs (a multiplication or an addition): two for every weight, and attention’s own work "
-            "between tokens, 4 · N · d, with as many key heads as query heads. "
-            + nav.linked("Shares of parameters are question 15.")
+        page.says(
+            "A token’s work in one layer: two FLOPs for every weight, and between tokens 4 · N · d (question 1), with full heads. Shares of "
+            "parameters are question 15."
         )
         contexts, labels = experiment.CONTEXTS, [f"{n:,}" for n in experiment.CONTEXTS]
         draw = drawings.work_frames

@@ -35,10 +35,10 @@ with lesson(concept) as page:
         sweep(f"step_of_{len(names)}", "Step", range(len(names)), draw, program, text, gap, **how)
 
     if page.look("approximation"):
-        st.markdown(drawings.THREE_CLAIMS)
-        st.markdown(
+        page.says(drawings.THREE_CLAIMS)
+        page.says(
             "Those weights compute one function each; are there weights for any? A finite table is such a function (made constant near each text): here each of the 256 texts of four tokens gets four answers, "
-            "all drawn at random. Without positions an encoder is permutation equivariant: reorder the text, and the answers are reordered alike. So places that look alike must share an answer, and the best "
+            "all drawn at random. Without positions an encoder is permutation equivariant (question 13): reorder the text, and the answers are reordered alike. So places that look alike must share an answer, and the best "
             "possible score can be computed before any training."
         )
         side, stage = st.columns([1, 5], gap="medium")
@@ -53,18 +53,17 @@ with lesson(concept) as page:
             live("table", *how, table, share=lambda p: p.done, shipped=before)
 
     if page.look("size"):
-        st.markdown(
-            "The theorem does not say how large the network must be. Table 0 again, with positions, in three widths and three depths, three seeds each. This is what "
-            f"{training.SIZE_STEPS:,} steps of Adam reach in each size, not what its weights could hold at best. With about 900 parameters four layers of width 4 and one of width 8 get about as far; with about 3,300, four "
-            "layers of width 8 have 94 % to 99 % right, one of width 16 has 74 % to 89 %."
+        page.says(
+            "The theorem does not say how large the model must be. Table 0 again, with positions, in three widths and three depths, three seeds each. This is what "
+            f"{training.SIZE_STEPS:,} steps of Adam reach in each size, not what its weights could hold at best. The second figure compares them by parameters."
         )
         sweep("size_depth", "Layers", training.DEPTHS, drawings.size_frames, default=1, buttons=True, panel_width=340)
 
     if page.look("limits"):
-        st.markdown(
-            "So far texts were short. What wears out as they grow, in a network that does not? A flipped bit is one value among n, and so moves an average by about 1/n "
-            "(Hahn 2020 proves such a bound for fixed networks with soft attention; ours are ten random encoders of two layers, a mean over them). Averages that differ by 1/n become one number when they are "
-            "stored in a format with a coarser grid: a network that counts by averages, as those above do, then loses count. And a softmax with a given gap gives its favourite ever less."
+        page.says(
+            "So far texts were short. What wears out as they grow, in a model that does not? A flipped bit is one value among n, and so moves an average by about 1/n "
+            "(Hahn 2020 proves such a bound for fixed models with softmax, without LayerNorm; ours are ten random encoders of two layers, a mean over them). Averages that differ by 1/n become one number when they are "
+            "stored in a format with a coarser grid: a model that counts by averages, as those above do, then loses count. And a softmax with a given gap gives its favourite ever less."
         )
         side, stage = st.columns([1, 5], gap="medium")
         with side:
@@ -75,11 +74,11 @@ with lesson(concept) as page:
             sweep("limit_length", "Tokens n", drawings.STOPS, draw, lead, seed, default=512, labels=labels)
 
     if page.look("steps"):
-        st.markdown(
+        page.says(
             "One flipped bit turns the parity of a text (whether its ones are odd in number), so it is a hard case. Two layers learn it in one pass from all texts of up to 6 bits (one run without positions not quite): an encoder at BOS, "
-            "or a decoder at the last bit with ALiBi, which subtracts a multiple of the distance. Decoders of the same size read a bit, write the parity so far, read the next bit; when tested, they continue from what they wrote, right or "
+            "or a decoder at the last bit with ALiBi (question 11). Decoders of the same size read a bit, write the parity so far, read the next bit; when tested, they continue from what they wrote, right or "
             "wrong. Their training says more: the parity after every bit. That one pass fails shows what this training found, not what a Transformer can express; where it is below 50 %, it has learned a rule, only not parity. Neither remedy does it "
-            "alone: steps with sinusoids are near a guess from 9 bits on, one pass with ALiBi from 11."
+            "alone."
         )
         how = {"default": 15, "panel_width": 340}
         sweep("parity_bits", "Bits", training.READ_AT, drawings.parity_frames, **how)

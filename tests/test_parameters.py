@@ -536,13 +536,13 @@ def test_the_numbers_in_the_push_backs() -> None:
         )
     ]
     assert (sum(t.matrix for t in cross), sums) == (4, [4 * d**2, 4 * d, 2 * d])
-    assert "Cross-attention adds 4 d² + 6 d" in thirteen
+    assert "4 d² + 6 d with full heads" in thirteen
     first, llama = preset("Transformer base (2017)"), parameters.built_block(preset("Llama 3 8B"))
     squares = [part / preset("Llama 3 8B").d_model ** 2 for part in (llama.feed_forward, llama.attention)]
     assert f"{first.d_ff:,} for d = {first.d_model}" in twice and "has {} d² against {} d²".format(*squares) in twice
     mixtral = preset("Mixtral 8x7B")
     assert (
-        f"keeps {mixtral.experts} feed-forward layers in each layer and sends each token to {mixtral.experts_used}"
+        f"keeps {mixtral.experts} feed-forward layers where others have one, and sends each token to {mixtral.experts_used}"
         in experts
     )
     used = f"{mixtral.parameters / 1e9:.1f} billion parameters, embedding and output head included, a token uses {active(mixtral) / 1e9:.1f}"

@@ -25,7 +25,7 @@ concept = Concept(
     __name__,
     equation=r"{\text{two matrices: } 2 \cdot d \cdot \disputed{4}\,d = 8\,d^2} \qquad\allowbreak "
     r"{\text{three, SwiGLU: } 3 \cdot d \cdot \disputed{\tfrac{8}{3}}\,d = 8\,d^2}",
-    words=("d²", "W_up, W_down", "gate"),
+    words=("d²", "gate", "left to learn"),
 )
 
 SHAZEER_2020 = Source("Shazeer 2020", "GLU Variants Improve Transformer", "arXiv 2002.05202")
@@ -57,7 +57,7 @@ def beside_four(ratio: float) -> list[float]:
 
 
 @concept.in_one_sentence(
-    "Four is a convention: at equal size, 8 left our small decoders a tenth more to learn at most. SwiGLU "
+    "Four is a convention: at equal size, 8 left our small decoders at most a tenth more to learn. SwiGLU "
     "has three matrices instead of two; at 8/3 they have as many weights.",
     fails_if=({"near": 0.5}, {"three": 4.0}),
 )
@@ -75,7 +75,7 @@ def four_is_a_convention(near: float = 8, three: float = 8 / 3) -> Evidence:
         "as much", 0.8, 1.25, "At equal size the model itself becomes wider instead; it does not make up for the layer."
     ),
     Option(
-        "1.7 times as much",
+        "about twice as much",
         1.25,
         3,
         "A narrow layer costs, but the model is wider elsewhere, and attention learns as well.",
@@ -93,7 +93,7 @@ def half_beside_four() -> float:
 
 
 @concept.says(
-    "Four is the first Transformer’s; nearly all published models with two matrices kept it.",
+    "Four is the original Transformer’s; nearly all published models with two matrices kept it.",
     fails_if=({"first": "Gemma 7B"}, {"gated": True}),
 )
 def four_is_the_first_ones(first: str = "Transformer base (2017)", gated: bool = False) -> Evidence:
@@ -159,9 +159,9 @@ def one_rate_picks_its_own_winner(low: float = LOW, high: float = HIGH, own: boo
 
 @concept.corrects(
     "SwiGLU needs a ratio of 8/3.",
-    better="It runs at any. At 8/3 its three matrices have 8 d² weights, as two at 4; at 4 they have 12 d², as in PaLM.",
+    better="It runs at any. At 8/3 its three matrices have 8 d² weights, as two at 4; at 4 they have 12 d², half as many again, as in PaLM (of a whole layer: question 15).",
     fails_if=({"matrices": 2}, {"ratio": 4.0}, {"two": 8 / 3}),
-    source=(SHAZEER_2020.at("§2"), PALM_2022.at("Table 1"), LLAMA_2023.at("§2.2")),
+    source=(SHAZEER_2020.at("§2"), PALM_2022.at("table 1"), LLAMA_2023.at("§2.2")),
 )
 @concept.says(
     "SwiGLU has three matrices: at 8/3 they have 8 d² weights, as two at 4.",
@@ -188,7 +188,7 @@ def most_take_another(gated: bool = True, name: str = "Llama 3 8B") -> Evidence:
     ) & Evidence.exactly("d_ff ÷ d_model of Llama 3 8B", a.d_ff / a.d_model, 3.5)
 
 
-concept.cites("PaLM kept 4.", source=PALM_2022.at("Table 1"))
+concept.cites("PaLM kept 4.", source=PALM_2022.at("table 1"))
 
 
 @concept.looks_closer(
@@ -220,10 +220,10 @@ def units_hold_facts(noise: float = 0.0, wide: int = 32, noisy: float = 1.0) -> 
 
 @concept.corrects(
     "Llama’s d_ff is 8/3 d.",
-    better="It begins there: cut to a whole number, multiplied in some models (Llama 2 70B: by 1.3, for the weights that grouped "
-    "keys save), and rounded up to a multiple. LLaMA 7B has 2.69 d, Llama 3 8B 3.5 d.",
+    better="It begins there: cut to a whole number, multiplied in some models (Llama 2 70B: by 1.3)"
+    ", and rounded up to a multiple. LLaMA 7B has 2.69 d, Llama 3 8B 3.5 d.",
     fails_if=({"late": True}, {"small": "Llama 3 8B"}, {"large": "LLaMA 7B"}),
-    source=(LLAMA_CODE, LLAMA_2_2023.at("appendix A.2.1"), LLAMA_3_2024.at("Table 3")),
+    source=(LLAMA_CODE, LLAMA_2_2023.at("appendix A.2.1"), LLAMA_3_2024.at("table 3")),
 )
 def llama_rounds(late: bool = False, small: str = "LLaMA 7B", large: str = "Llama 3 8B") -> Evidence:
     wrong = 0
@@ -242,7 +242,7 @@ def llama_rounds(late: bool = False, small: str = "LLaMA 7B", large: str = "Llam
 
 @concept.corrects(
     "d_ff units hold at most d_ff facts.",
-    better="Written in by hand, one a unit, they do. Trained, 32 units give back practically all of 512, if asked exactly as learned.",
+    better="Written in by hand, one a unit, they do. Trained, 32 units give back practically all of 512, if asked exactly as learned. How many facts a unit takes depends on the keys, the training and the noise.",
     fails_if=({"noise": 0.5}, {"threshold": 5.0}),
 )
 def several_facts_a_unit(noise: float = 0.0, threshold: float = THRESHOLD) -> Evidence:
@@ -280,60 +280,45 @@ def ratio_moves_operations(narrow: int = 32, context: int = 128, wider: int = 64
 concept.judges(
     concept.topic.usual[0],
     Verdict.HOLDS_IF,
-    "If it means that experiments allow 4, and no theory asks for it. The first Transformer gives 512 and 2,048 without a reason, and its "
+    "If it means that experiments allow 4, and no theory asks for it. The original Transformer gives 512 and 2,048 without a reason, and its "
     "table tries other widths at other sizes. At equal size 8 and 16 left ours 4 to 9 % more to learn than 4 (SwiGLU: two thirds of "
-    "these ratios), and Kaplan et al. found a weak dependence.",
+    "these ratios).",
     by=a_basin,
-    source=(VASWANI_2017.at("§3.3 and Table 3"), KAPLAN_2020.at("§3.1 and Figure 5")),
+    source=VASWANI_2017.at("§3.3 and table 3"),
 )
 concept.judges(
     concept.topic.usual[1],
     Verdict.HOLDS_IF,
-    "If meant as a reading of what the units do (question 10). Wider layers hold more, but nothing in it asks for 4: asked exactly as "
-    "learned, 32 trained units hold 512 of our facts.",
+    "If meant as a reading of what the units do (question 10). Wider layers hold more, but nothing in it asks for 4.",
     by=units_hold_facts,
     source=GEVA_2021.at("§2"),
 )
 concept.judges(
     concept.topic.usual[2],
     Verdict.HOLDS_IF,
-    "If 8/3 is taken as what keeps the number of weights. PaLM kept 4, Llama rounds 8/3 up, and Gemma 7B (with GELU in the gate) takes 8 "
+    "If 8/3 is taken as what keeps the number of weights. PaLM kept 4, LLaMA rounds 8/3 up, and Gemma 7B (with GELU in the gate) takes 8 "
     "for each matrix: its table counts two of them together.",
     by=eight_thirds_keeps_the_weights,
-    source=(PALM_2022.at("Table 1"), LLAMA_CODE, GEMMA_2024.at("Table 1")),
+    source=(PALM_2022.at("table 1"), LLAMA_CODE, GEMMA_2024.at("table 1")),
 )
 
 # ---------------------------------------------------------------------------------------------- push-back
 
 concept.pushes_back(
     "Then which ratio would you take?",
-    "One near those in use, and compare only with the learning rate tuned for each. In Kaplan et al.’s models of equal size (embeddings "
-    "not counted) the whole loss changes by a few percent over a wide range, so that a width which suits the hardware may decide.",
-    KAPLAN_2020.at("§3.1 and Figure 5"),
-)
-concept.pushes_back(
-    "PaLM kept 4 with SwiGLU. What does that cost?",
-    "Three matrices of 4 d have 12 d² weights instead of 8 d²: half as many again, in weights and in the FLOPs that they cost a token. "
-    "What they are of a whole layer, question 15 counts; what the gate does, question 19 shows.",
-    PALM_2022.at("Table 1"),
+    "One near those in use that suits the hardware: in Kaplan et al.’s models of equal size (embeddings not counted) the whole loss "
+    "changes by a few percent over a wide range.",
+    KAPLAN_2020.at("§3.1 and figure 5"),
 )
 concept.pushes_back(
     "Why 11,008 in LLaMA 7B, and not 10,923? And why times 1.3 in Llama 2 70B?",
-    "2/3 · 4 · 4,096 is 10,922.67. int() cuts it to 10,922, and the code rounds up to the next multiple of 256: 43 · 256. In "
-    "Llama 2 70B the cut 21,845 is first multiplied by 1.3, cut again to 28,398, and then rounded up to 7 · 4,096 = 28,672. The 1.3 "
-    "gives back the weights that grouped-query attention saves, so that sizes stay comparable.",
+    "2/3 · 4 · 4,096 is 10,922.67: int() cuts it, and 43 · 256 is the next multiple of 256. In Llama 2 70B the cut 21,845 becomes 28,398, "
+    "and that 7 · 4,096 = 28,672. The 1.3 gives back the weights that grouped heads save (question 3), so that sizes stay comparable.",
     (LLAMA_CODE, LLAMA_2_2023.at("appendix A.2.1")),
 )
 concept.pushes_back(
-    "Does key-value memory explain the 4?",
-    "No. It is a reading of what the units of trained layers do, and holds for any width. How many facts a unit takes depends on the keys, "
-    "the training and the noise.",
-    GEVA_2021.at("§2"),
-)
-concept.pushes_back(
     "Must the layer be wider than the model at all?",
-    "No rule says so, but narrow is not free: of equal size, our decoders with about 0.5 leave 1.6 to 2.2 times as much to learn as "
-    "with about 4. In mixtures of experts a single expert may be no wider than the model, as in gpt-oss (2,880 and 2,880); but a token is "
+    "No rule says so, but narrow is not free: the prediction measured it. In mixtures of experts (question 10) a single expert may be no wider than the model, as in gpt-oss (2,880 and 2,880); but a token is "
     "sent to four of them, four widths in all.",
     GPT_OSS,
 )
@@ -343,12 +328,12 @@ concept.reads(
     SHAZEER_2020,
     KAPLAN_2020.at("§3.1"),
     GEVA_2021,
-    PALM_2022.at("Table 1"),
+    PALM_2022.at("table 1"),
     LLAMA_2023.at("§2.2"),
     LLAMA_2_2023.at("appendix A.2.1"),
-    LLAMA_3_2024.at("Table 3"),
+    LLAMA_3_2024.at("table 3"),
     LLAMA_CODE,
-    GEMMA_2024.at("Table 1"),
+    GEMMA_2024.at("table 1"),
     GPT_OSS,
 )
 

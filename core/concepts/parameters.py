@@ -315,7 +315,7 @@ def attention_is_not_always_four(n_kv_heads: int = 8, head_dim: int = 256) -> Ev
 
 @concept.corrects(
     "The feed-forward layer has 8 d² parameters.",
-    better="With two matrices of width 4 d, biases aside. A gate makes it three, 3·d·d_ff, which is 8 d² only for d_ff = 8/3 d, "
+    better="With two matrices of width 4 d, biases aside. A gate makes it three, 3·d·d_ff, which is 8 d² only for d_ff = 8/3 d (question 18), "
     "as in Phi-3 mini. Llama 3 8B takes 3.5 d and has 10.5 d².",
     fails_if={"gated": False},
     source=(SHAZEER, PHI_3_CONFIG, LLAMA_3_2024),

@@ -38,8 +38,8 @@ THREE_CLAIMS = """Three claims that are easily taken for one another:
 
 | | says | assumes | does not say |
 |---|---|---|---|
-| **Universal approximation** (Yun et al. 2020) | for each such function and error some network comes as close, on average over the domain | a continuous function on a compact domain (bounded, edges included), one length; positions, else only functions that treat every order alike | how large the network is, other lengths, whether training finds it |
-| **Turing completeness** (Pérez et al. 2019, 2021) | one fixed network simulates a given Turing machine on every input | hard attention (all weight on the largest logits), numbers of any precision, unboundedly many steps written out | anything of one pass, or of a machine with finite memory, as all that can be bought are |
+| **Universal approximation** (Yun et al. 2020) | for each such function and error some model comes as close, on average over the domain | a continuous function on a compact domain (bounded, edges included), one length; positions, else only functions that treat every order alike | how large the model is, other lengths, whether training finds it |
+| **Turing completeness** (Pérez et al. 2019, 2021) | one fixed model simulates a given Turing machine on every input | hard attention (all weight on the largest logits), numbers of any precision, unboundedly many steps written out | anything of one pass, or of a machine with finite memory, as all that can be bought are |
 | **Learnability** | gradient descent finds such weights from examples | a design, data, a length, a budget | what could be expressed: a failure is no proof |"""
 
 GAPS = (1, 2, 5, 10, GAP)
@@ -276,7 +276,7 @@ def hand(built: Machine, step: str) -> Figure:
         return grid(z, "By hand: the embedding", rows, names, "token or place", "column of the stream")
     if step == "read out":
         z, rows, names = cropped(built.head, columns, built.answers)
-        return grid(z, "By hand: the read-out", rows, names, "from column", "to answer")
+        return grid(z, "By hand: the last matrix", rows, names, "from column", "to answer")
     layer = built.layers[k]
     if step.endswith("attention"):
         z, rows, names = cropped(layer.query, columns, columns)
