@@ -11,8 +11,8 @@ nav.sidebar()
 st.title(nav.NAME, anchor=False)
 said, search = st.columns([2.7, 1], gap="medium", vertical_alignment="top")
 said.markdown(
-    f"Twenty interview questions; {len(nav.lessons())} are answered so far, by experiments that PyTorch runs while you watch. "
-    "Every number on the map is a question: choose it to read it; the filled ones can be entered."
+    "Twenty interview questions about Transformers, each answered by experiments that PyTorch runs while you watch. "
+    "Every number on the map is a question: choose it to read it and to enter its lesson."
 )
 with search.container(key="on_screen_search", gap="small"):  # not on paper
     nav.link(
