@@ -29,7 +29,7 @@ unit: $(VENV)/develop ## all tests that need no browser; trainings and proofs on
 	ATEN_CPU_CAPABILITY=default $(BIN)/python -m pytest -m "not browser" -n 2 tests/test_course.py $(wildcard tests/test_training*.py)
 
 browser: $(VENV)/develop ## the facts only a browser can tell (skips with the reason when there is none)
-	$(BIN)/python -m pytest -m browser -rs -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m browser -rs -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/develop ## format, lint, types
 	$(BIN)/python -m ruff format --check .

@@ -7,7 +7,6 @@ cores vary by more than any bound that would mean something; the ratios are what
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -21,7 +20,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.conftest import ARGUMENTS, ROOT, chromium, seconds, serve
+from tests.browser.conftest import ARGUMENTS, ROOT, chromium, ends, seconds, serve
 from tests.load import DURING, EVERY, VISITORS, crowd
 from ui.drawings.scaling import ROW_KEYS
 from ui.nav import lessons
@@ -79,12 +78,7 @@ def running(app: App) -> Iterator[tuple[int, str]]:
     try:
         yield process.pid, url
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:  # forty visitors who have gone keep it busy for a while
-            process.kill()
-            process.wait()
+        ends(process)
 
 
 def opened(browser: Browser, url: str, app: App) -> tuple[Page, float, float]:

@@ -96,6 +96,16 @@ def serve(root: Path = ROOT, port: int | None = None, script: str = "app.py") ->
     return process, url
 
 
+def ends(process: subprocess.Popen) -> None:
+    """Ask a server to go; one that is still busy with visitors who have left does not go at once."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def seconds(pid: int) -> float:
     """The computing time that a process has used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -167,16 +177,14 @@ def fresh() -> Iterator[Callable[[Path], str]]:
 
     yield start
     for process in started:
-        process.terminate()
-        process.wait(60)
+        ends(process)
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     process, url = serve()
     yield url
-    process.terminate()
-    process.wait(60)
+    ends(process)
 
 
 @pytest.fixture

@@ -152,6 +152,15 @@ def test_presenting(server: str, visit: Visit) -> None:
     expect(page).not_to_have_url(re.compile(r"present"))
 
 
+def test_a_question_that_is_named_opens_beside_the_one_that_is_read(server: str, visit: Visit) -> None:
+    page = visit(f"{server}/scaling?look=trained")
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="question 17", exact=True).click()
+    assert opened.value.url == f"{server}/warmup"
+    expect(opened.value.locator("h1")).to_have_text(concept("warmup").topic.question)
+    assert "/scaling" in page.url
+
+
 def test_the_sidebar_is_the_course(server: str, visit: Visit) -> None:
     page = visit(f"{server}/scaling")
     rests(page)

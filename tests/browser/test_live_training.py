@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, TimeoutError, expect
 
-from tests.browser.conftest import PATIENCE, RESTS, program, rests, seconds, serve, until, works
+from tests.browser.conftest import PATIENCE, RESTS, ends, program, rests, seconds, serve, until, works
 
 WAIT = 1000 * PATIENCE  # milliseconds
 SLOWEST = "/pre_post_norm?look=cells&train_order=Pre-Norm"  # twelve layers
@@ -16,8 +16,7 @@ def own_server():
     """A server whose computing time is its visitors' alone."""
     process, url = serve()
     yield process.pid, url
-    process.terminate()
-    process.wait(60)
+    ends(process)
 
 
 def train(page: Page) -> None:
