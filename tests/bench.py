@@ -122,7 +122,7 @@ def cold_crowd(browser: Browser, apps: tuple[App, App]) -> None:
 def moves(page: Page, control: str, picture: str, press: bool, n: int) -> list[float]:
     """Milliseconds of n moves. A Streamlit slider listens to real keys; the sweep to its input event."""
     times = []
-    page.locator(control).first.scroll_into_view_if_needed()
+    page.locator(picture).first.scroll_into_view_if_needed()
     page.wait_for_timeout(1000)
     for i in range(n):
         if press:

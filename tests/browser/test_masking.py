@@ -5,6 +5,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import until
+
 WAIT = 90_000  # milliseconds, on a busy machine
 CAUSAL = "100000/110000/111000/111100/111110/111111"
 
@@ -68,6 +70,12 @@ def test_the_detector_trains_and_stops(server: str, visit: Callable[..., Page]) 
     said.wait_for()
     stop.click()
     expect(start).to_be_enabled(timeout=WAIT)
-    stopped = said.inner_text()
-    page.wait_for_timeout(1500)
-    assert said.inner_text() == stopped
+
+    def stands() -> bool:
+        """The figure of the last slice is drawn a moment after the button."""
+        before = said.inner_text()
+        page.wait_for_timeout(1500)
+        return said.inner_text() == before
+
+    until(stands, "the curve stands")
+    assert stands() and " of 400 steps" not in said.inner_text()
