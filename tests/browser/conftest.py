@@ -96,6 +96,13 @@ def serve(root: Path = ROOT, port: int | None = None, script: str = "app.py") ->
     return process, url
 
 
+def forked(folder: Path) -> Path:
+    """The app as somebody who forks it has it: a copy in which a file may be changed or missing."""
+    copy = folder / "app"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*venv*", ".git", "tests", "*cache*", "screenshots"))
+    return copy
+
+
 def ends(process: subprocess.Popen) -> None:
     """Ask a server to go; one that is still busy with visitors who have left does not go at once."""
     process.terminate()

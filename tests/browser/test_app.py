@@ -1,14 +1,13 @@
 """The facts that only a browser can tell."""
 
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import ROOT, faultless, program
+from tests.browser.conftest import faultless, forked, program
 from ui.nav import NAME
 
 Visit = Callable[..., Page]
@@ -50,8 +49,7 @@ def test_the_first_move_on_a_cold_server_counts(fresh: Callable[..., str], visit
 
 def test_without_ensure_the_frame_is_missing(fresh: Callable[..., str], visit: Visit, tmp_path: Path) -> None:
     """The trap is real, and it is `ensure()` that avoids it."""
-    broken = tmp_path / "app"
-    shutil.copytree(ROOT, broken, ignore=shutil.ignore_patterns(".*venv*", ".git", "tests", "*cache*", "screenshots"))
+    broken = forked(tmp_path)
     nav = broken / "ui" / "nav.py"
     source = nav.read_text()
     nav.write_text(source.replace('if st.session_state.get("routed"):', "if True:"))
